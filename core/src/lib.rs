@@ -1,0 +1,2 @@
+//! The processor.
+#![no_std]

@@ -1,0 +1,2 @@
+//! Builds and runs all.
+fn main() {}
