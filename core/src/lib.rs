@@ -1,2 +1,20 @@
-//! The processor.
+//! An embeddable x86-64 processor.
+
 #![no_std]
+
+extern crate alloc;
+
+pub mod apic;
+mod clock;
+mod engine;
+mod error;
+mod exit;
+pub mod memory;
+pub mod state;
+
+pub use clock::{Clock, InstructionClock};
+pub use engine::{Engine, Kick};
+pub use error::EngineError;
+pub use exit::{Access, Exit, Space};
+pub use memory::{GuestMemory, HostPage, Ram};
+pub use state::CpuState;

@@ -1,0 +1,161 @@
+//! Loads and stores of guest RAM. A plain load acquires, a plain store releases, and each is atomic
+//! in its own width where it is aligned: on x86-64 hosts both are ordinary `mov`s, and elsewhere
+//! the guest still sees TSO.
+//!
+//! On x86-64 the accesses are one instruction of assembly: the language has no unaligned access
+//! that may race, and the processor has. Elsewhere an aligned access is an atomic one and a
+//! misaligned one goes byte by byte, as the architecture allows.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// An unsigned integer of a guest access's width.
+pub trait Width: Copy + Default + Eq + Sized + 'static {
+    /// Width in bytes.
+    const BYTES: usize;
+    /// Width in bits.
+    const BITS: u32 = Self::BYTES as u32 * 8;
+    /// The low bits of `value`.
+    fn truncate(value: u64) -> Self;
+    /// Zero-extended; the low half of 128 bits.
+    fn extend(self) -> u64;
+    /// Sign-extended; the low half of 128 bits.
+    fn sign_extend(self) -> u64;
+
+    /// Loads from guest RAM.
+    ///
+    /// # Safety
+    /// `BYTES` bytes at `pointer` are guest RAM that is mapped.
+    unsafe fn load(pointer: *const u8) -> Self;
+
+    /// Stores to guest RAM.
+    ///
+    /// # Safety
+    /// `BYTES` bytes at `pointer` are guest RAM that is mapped writable.
+    unsafe fn store(pointer: *mut u8, value: Self);
+}
+
+macro_rules! width {
+    ($type:ty, $signed:ty, $atomic:ident, $load:literal, $store:literal, $class:ident) => {
+        impl Width for $type {
+            const BYTES: usize = size_of::<$type>();
+
+            #[inline(always)]
+            fn truncate(value: u64) -> Self {
+                value as $type
+            }
+            #[inline(always)]
+            fn extend(self) -> u64 {
+                self as u64
+            }
+            #[inline(always)]
+            fn sign_extend(self) -> u64 {
+                self as $signed as u64
+            }
+
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            #[inline(always)]
+            unsafe fn load(pointer: *const u8) -> Self {
+                let value: $type;
+                // SAFETY: the caller vouches for the bytes; the instruction touches nothing else.
+                unsafe {
+                    core::arch::asm!($load, out($class) value, in(reg) pointer,
+                        options(nostack, preserves_flags, readonly));
+                }
+                value
+            }
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            #[inline(always)]
+            unsafe fn store(pointer: *mut u8, value: Self) {
+                // SAFETY: the caller vouches for the bytes; the instruction touches nothing else.
+                unsafe {
+                    core::arch::asm!($store, in(reg) pointer, in($class) value,
+                        options(nostack, preserves_flags));
+                }
+            }
+
+            #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+            #[inline(always)]
+            unsafe fn load(pointer: *const u8) -> Self {
+                use core::sync::atomic::$atomic;
+                if pointer.addr() % size_of::<$type>() == 0 {
+                    // SAFETY: aligned, and the caller vouches for the bytes.
+                    return unsafe { (*pointer.cast::<$atomic>()).load(Ordering::Acquire) };
+                }
+                let mut bytes = [0; size_of::<$type>()];
+                // SAFETY: the caller vouches for the bytes.
+                unsafe { copy_out(NonNull::new_unchecked(pointer.cast_mut()), &mut bytes) };
+                Self::from_le_bytes(bytes)
+            }
+            #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+            #[inline(always)]
+            unsafe fn store(pointer: *mut u8, value: Self) {
+                use core::sync::atomic::$atomic;
+                if pointer.addr() % size_of::<$type>() == 0 {
+                    // SAFETY: aligned, and the caller vouches for the bytes.
+                    return unsafe { (*pointer.cast::<$atomic>()).store(value, Ordering::Release) };
+                }
+                // SAFETY: the caller vouches for the bytes.
+                unsafe { copy_in(NonNull::new_unchecked(pointer), &value.to_le_bytes()) };
+            }
+        }
+    };
+}
+
+width!(u8, i8, AtomicU8, "mov {0}, byte ptr [{1}]", "mov byte ptr [{0}], {1}", reg_byte);
+width!(u16, i16, AtomicU16, "mov {0:x}, word ptr [{1}]", "mov word ptr [{0}], {1:x}", reg);
+width!(u32, i32, AtomicU32, "mov {0:e}, dword ptr [{1}]", "mov dword ptr [{0}], {1:e}", reg);
+width!(u64, i64, AtomicU64, "mov {0}, qword ptr [{1}]", "mov qword ptr [{0}], {1}", reg);
+
+/// Sixteen bytes: two halves, each atomic where aligned, as the architecture promises no more.
+impl Width for u128 {
+    const BYTES: usize = 16;
+
+    #[inline(always)]
+    fn truncate(value: u64) -> Self {
+        u128::from(value)
+    }
+    #[inline(always)]
+    fn extend(self) -> u64 {
+        self as u64
+    }
+    #[inline(always)]
+    fn sign_extend(self) -> u64 {
+        self as u64
+    }
+    #[inline(always)]
+    unsafe fn load(pointer: *const u8) -> Self {
+        // SAFETY: both halves are within the caller's sixteen bytes.
+        unsafe { u128::from(u64::load(pointer)) | u128::from(u64::load(pointer.add(8))) << 64 }
+    }
+    #[inline(always)]
+    unsafe fn store(pointer: *mut u8, value: Self) {
+        // SAFETY: both halves are within the caller's sixteen bytes.
+        unsafe {
+            u64::store(pointer, value as u64);
+            u64::store(pointer.add(8), (value >> 64) as u64);
+        }
+    }
+}
+
+/// Copies host bytes into guest RAM, byte by byte atomically.
+///
+/// # Safety
+/// `bytes.len()` bytes at `pointer` are guest RAM that is mapped writable.
+pub unsafe fn copy_in(pointer: NonNull<u8>, bytes: &[u8]) {
+    for (index, &byte) in bytes.iter().enumerate() {
+        // SAFETY: within the caller's bytes.
+        unsafe { AtomicU8::from_ptr(pointer.as_ptr().add(index)).store(byte, Ordering::Relaxed) };
+    }
+}
+
+/// Copies guest RAM into host bytes, byte by byte atomically.
+///
+/// # Safety
+/// `bytes.len()` bytes at `pointer` are guest RAM that is mapped.
+pub unsafe fn copy_out(pointer: NonNull<u8>, bytes: &mut [u8]) {
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        // SAFETY: within the caller's bytes.
+        *byte = unsafe { AtomicU8::from_ptr(pointer.as_ptr().add(index)).load(Ordering::Relaxed) };
+    }
+}
