@@ -1,1 +1,30 @@
-//! The guest runtime.
+//! The runtime under every guest test: from the boot protocol's 32-bit entry to a Rust `main` in
+//! 64-bit mode, with exceptions that can be caught, a console, a heap and page tables.
+//!
+//! A guest is one file in `src/bin/`: the property it holds monovisor to, its expectation in `//@`
+//! lines, and a `main` named by [`entry!`]. It ends by returning (exit status 33), by a panic (35),
+//! or through [`exit`]. Guests own the machine: they run alone on one processor, and nothing below
+//! them needs protection from what they do.
+//!
+//! What a test asserts is written in its own file; here is only what most tests need.
+
+#![no_std]
+
+extern crate alloc;
+
+mod assert;
+mod boot;
+pub mod console;
+pub mod cpu;
+pub mod device;
+pub mod exit;
+mod heap;
+pub mod interrupt;
+mod memory_routines;
+pub mod paging;
+pub mod segment;
+pub mod snippet;
+pub mod user;
+
+pub use boot::info::{BootInfo, MemoryKind, MemoryRange, Module, Protocol, boot_info};
+pub use interrupt::{Frame, catch, fault_of};

@@ -1,0 +1,1 @@
+//! The platform's devices, as far as several tests program them.
