@@ -1,0 +1,147 @@
+//! `cargo xtask bench`: how fast guests run here and on QEMU, measured in one go.
+//!
+//! Machines drift, so only ratios of runs that stand beside each other are worth anything: every
+//! figure comes from pairs that alternate (`measure`). `report` holds the results, `chart` draws.
+
+mod chart;
+mod measure;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::guest::{self, Guest};
+use crate::machine::{self, Machine, QEMU};
+use crate::workspace::{Dispatcher, Workspace};
+
+use measure::{Contender, Meter};
+use report::{Contenders, GuestResult, Report};
+
+/// The guest whose whole run is mostly start-up.
+const HELLO: &str = "hello";
+
+/// Measures guests on monovisor beside QEMU, in alternating pairs
+///
+/// Every time is the wall time of a whole process, start-up included: the benchmark guests run for
+/// a second or more, so that it is small. A ratio is the median of the pairs' ratios, above one
+/// where monovisor is the faster. Start-up has its own table, from the hello guest.
+#[derive(Args)]
+pub struct Bench {
+    /// Measures only guests whose name contains this
+    filter: Option<String>,
+    /// Pairs of runs for each guest
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Rounds of the start-up measurement; 0 leaves it out
+    #[arg(long, default_value_t = 25)]
+    startup_runs: u32,
+    /// Measures the `loop` dispatcher beside the tail-calling one, instead of QEMU
+    #[arg(long)]
+    dispatchers: bool,
+    /// Prints Markdown tables instead of plain ones
+    #[arg(long)]
+    markdown: bool,
+    /// Where the results go [default: target/bench/bench.json]; the chart goes beside them
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+impl Bench {
+    /// Runs the subcommand.
+    pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
+        let guests = guest::find_all(&workspace.guest_sources())?;
+        let chosen = self.choose(&guests)?;
+        let portable = match self.dispatchers {
+            true => Some(workspace.build_monovisor(Dispatcher::Loop, &[])?),
+            false => None,
+        };
+        let monovisor = workspace.build_monovisor(Dispatcher::Tail, &[])?;
+        let images = workspace.build_guests()?;
+        let contenders = [
+            Contender {
+                machine: Machine::Monovisor(monovisor.clone()),
+                name: "monovisor".to_owned(),
+            },
+            match portable {
+                Some(program) => Contender {
+                    machine: Machine::Monovisor(program),
+                    name: "monovisor, loop".to_owned(),
+                },
+                None => Contender { machine: Machine::Qemu, name: "QEMU TCG".to_owned() },
+            },
+        ];
+        let folder = workspace.target.join("bench");
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+
+        let startup = if self.dispatchers { 0 } else { self.startup_runs };
+        let meter =
+            Meter::new(chosen.len() as u64 * u64::from(self.runs) + u64::from(startup), &folder);
+        let mut results = Vec::new();
+        for guest in &chosen {
+            let image = images.join(&guest.name);
+            results.push(self.measure_guest(&meter, guest, &image, &contenders)?);
+        }
+        let startup = match guests.iter().find(|guest| guest.name == HELLO) {
+            Some(hello) if startup > 0 => {
+                meter.startup(&images.join(HELLO), hello.checked_header()?, &monovisor, startup)?
+            }
+            _ => Vec::new(),
+        };
+        meter.finish();
+
+        let report =
+            Report::new(Contenders::describe(workspace, &contenders)?, self.runs, results, startup);
+        print!("{}", if self.markdown { report.markdown() } else { report.plain() });
+        self.write(&report, &folder)?;
+        Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    fn choose<'a>(&self, guests: &'a [Guest]) -> Result<Vec<&'a Guest>> {
+        if !self.dispatchers && machine::version(QEMU).is_none() {
+            bail!(
+                "{QEMU} is not installed, and is what is measured against (Debian: apt-get install qemu-system-x86)"
+            );
+        }
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let chosen: Vec<&Guest> =
+            guests.iter().filter(|guest| guest.is_bench() && guest.name.contains(filter)).collect();
+        if chosen.is_empty() && self.filter.is_some() {
+            let all: Vec<&str> = guests
+                .iter()
+                .filter(|guest| guest.is_bench())
+                .map(|guest| guest.name.as_str())
+                .collect();
+            bail!("no benchmark's name contains `{filter}`; there are: {}", all.join(", "));
+        }
+        Ok(chosen)
+    }
+
+    /// Measures one guest; a contender that fails it is a result too, not the end of the benchmark.
+    fn measure_guest(
+        &self,
+        meter: &Meter,
+        guest: &Guest,
+        image: &Path,
+        contenders: &[Contender; 2],
+    ) -> Result<GuestResult> {
+        let header = guest.checked_header()?;
+        // The targets are multiples of QEMU's speed, and mean nothing between dispatchers.
+        let target = header.bench_target.filter(|_| !self.dispatchers);
+        let measured = meter.pairs(&guest.name, image, header, contenders, self.runs);
+        Ok(GuestResult::new(&guest.name, target, measured))
+    }
+
+    fn write(&self, report: &Report, folder: &Path) -> Result<()> {
+        let json = self.json.clone().unwrap_or_else(|| folder.join("bench.json"));
+        let svg = json.with_extension("svg");
+        std::fs::write(&json, serde_json::to_string_pretty(report)?)
+            .with_context(|| format!("writing {}", json.display()))?;
+        std::fs::write(&svg, chart::draw(report))
+            .with_context(|| format!("writing {}", svg.display()))?;
+        eprintln!("\nxtask: wrote {} and {}", json.display(), svg.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! The machines that a guest is run on, each as a command line: monovisor and QEMU.
+//!
+//! How a guest is started stands only here; what must come of it is the guest's own header.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::guest::header::{Header, flag_value};
+use crate::process::Invocation;
+
+/// QEMU's program for whole x86-64 machines.
+pub const QEMU: &str = "qemu-system-x86_64";
+
+/// Guest memory where a header asks for none.
+const MEMORY: &str = "128M";
+
+/// What a guest runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Machine {
+    /// monovisor's interpreter: this program.
+    Monovisor(PathBuf),
+    /// QEMU's TCG on its `pc` machine, as kernels are usually tested.
+    Qemu,
+    /// QEMU's TCG on its smallest machine with its quickest firmware.
+    QemuMicrovm,
+}
+
+impl Machine {
+    /// The command that runs `image` as its `header` says, with this kernel command line.
+    pub fn invocation(&self, image: &Path, header: &Header, append: Option<&str>) -> Invocation {
+        let image = image.to_string_lossy().into_owned();
+        let memory = flag_value(&header.flags, "--memory").unwrap_or(MEMORY);
+        let command = match self {
+            Self::Monovisor(program) => Invocation::new(program.to_string_lossy())
+                .with(["run", "--accel", "interp"])
+                .with(header.flags.iter().cloned()),
+            Self::Qemu => qemu(&image, memory).with(["-nodefaults", "-serial", "stdio"]),
+            // Neither PIC nor PIT is of use to a hello guest; the serial port is.
+            Self::QemuMicrovm => qemu(&image, memory).with([
+                "-M",
+                "microvm,isa-serial=on,rtc=off",
+                "-bios",
+                "qboot.rom",
+                "-nodefaults",
+                "-serial",
+                "stdio",
+            ]),
+        };
+        let flag = if matches!(self, Self::Monovisor(_)) { "--append" } else { "-append" };
+        let command = match append {
+            Some(words) => command.with([flag, words]),
+            None => command,
+        };
+        if matches!(self, Self::Monovisor(_)) { command.with([image]) } else { command }
+    }
+}
+
+fn qemu(image: &str, memory: &str) -> Invocation {
+    Invocation::new(QEMU)
+        .with(["-accel", "tcg", "-cpu", "max", "-m", memory, "-kernel", image])
+        .with([
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-no-reboot",
+            "-device",
+            "isa-debug-exit,iobase=0xf4,iosize=4",
+        ])
+}
+
+/// The first line of `program --version`, or `None` where it can't be run.
+pub fn version(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::header;
+
+    fn command(machine: &Machine, header: &str) -> String {
+        let header = header::parse(header).expect("a header");
+        let append = header.append.clone();
+        machine.invocation(Path::new("t/hello"), &header, append.as_deref()).to_string()
+    }
+
+    #[test]
+    fn monovisor_gets_the_headers_flags_and_command_line() {
+        let monovisor = Machine::Monovisor("m".into());
+        assert_eq!(
+            command(&monovisor, "//@ flags: --timeout 1s\n//@ append: a b\n"),
+            "m run --accel interp --timeout 1s --append 'a b' t/hello"
+        );
+    }
+
+    #[test]
+    fn qemu_gets_the_command_line_and_the_memory_but_no_flags() {
+        let words = command(&Machine::Qemu, "//@ flags: --memory 64M -v\n//@ append: a\n");
+        assert!(words.contains(" -m 64M -kernel t/hello "), "{words}");
+        assert!(words.ends_with(" -append a"), "{words}");
+        assert!(!words.contains(" -v"), "{words}");
+        assert!(command(&Machine::QemuMicrovm, "").contains(" -m 128M "));
+    }
+}

@@ -1,0 +1,150 @@
+//! Runs a program to its end under a hard time limit, and says what became of it.
+//!
+//! Nothing that xtask starts here can hang it: standard input is empty, both outputs are drained
+//! while the program runs, and at the limit it is killed.
+
+use std::fmt;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use wait4::Wait4;
+
+/// A program with its arguments; prints as a line for a POSIX shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// The program and its arguments.
+    pub words: Vec<String>,
+}
+
+/// What became of a program.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The exit status, or `None` for a program ended by a signal.
+    pub status: Option<i32>,
+    /// Whether the time limit ended it.
+    pub killed: bool,
+    /// Standard output, as text.
+    pub stdout: String,
+    /// Standard error, as text.
+    pub stderr: String,
+    /// From before the start to the end of the whole process.
+    pub wall: Duration,
+    /// The largest resident set.
+    ///
+    /// Linux counts what the parent had resident at the start too, so this is never below xtask's
+    /// own size.
+    pub resident_bytes: u64,
+}
+
+impl Invocation {
+    /// A program without arguments yet.
+    pub fn new(program: impl Into<String>) -> Self {
+        Self { words: vec![program.into()] }
+    }
+
+    /// With more arguments.
+    pub fn with<W: Into<String>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        self.words.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs it until it ends or `limit` is over.
+    pub fn run(&self, limit: Duration) -> Result<Finished> {
+        let started = Instant::now();
+        let mut child = Command::new(&self.words[0])
+            .args(&self.words[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting `{self}`"))?;
+        let (ended, end) = mpsc::channel();
+        let stdout = drain(child.stdout.take(), ended.clone());
+        let stderr = drain(child.stderr.take(), ended);
+        // Both pipes close when the process ends, and the channel with them.
+        let remaining = limit.saturating_sub(started.elapsed());
+        let killed = end.recv_timeout(remaining) == Err(mpsc::RecvTimeoutError::Timeout);
+        if killed {
+            child.kill().with_context(|| format!("stopping `{self}`"))?;
+        }
+        let end = child.wait4().with_context(|| format!("waiting for `{self}`"))?;
+        let wall = started.elapsed();
+        let text = |reader: thread::JoinHandle<Vec<u8>>| {
+            String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
+        };
+        Ok(Finished {
+            status: end.status.code(),
+            killed,
+            stdout: text(stdout),
+            stderr: text(stderr),
+            wall,
+            resident_bytes: end.rusage.maxrss,
+        })
+    }
+}
+
+/// Reads a pipe to its end on a thread; `ended` is dropped there.
+fn drain(
+    pipe: Option<impl Read + Send + 'static>,
+    ended: mpsc::Sender<()>,
+) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What came before a read error is still worth showing.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        drop(ended);
+        bytes
+    })
+}
+
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, word) in self.words.iter().enumerate() {
+            let gap = if index == 0 { "" } else { " " };
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+            if !word.is_empty() && word.chars().all(plain) {
+                write!(f, "{gap}{word}")?;
+            } else {
+                write!(f, "{gap}'{}'", word.replace('\'', r"'\''"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Invocation {
+        Invocation::new("sh").with(["-c", script])
+    }
+
+    #[test]
+    fn status_and_both_outputs_come_back() {
+        let end = shell("echo out; echo err >&2; exit 7").run(Duration::from_secs(10)).expect("sh");
+        assert_eq!((end.status, end.killed), (Some(7), false));
+        assert_eq!((end.stdout.as_str(), end.stderr.as_str()), ("out\n", "err\n"));
+        assert!(end.resident_bytes > 0);
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed_and_its_output_kept() {
+        let end = shell("echo before; exec sleep 60").run(Duration::from_millis(300)).expect("sh");
+        assert_eq!((end.status, end.killed), (None, true));
+        assert_eq!(end.stdout, "before\n");
+        assert!(end.wall < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn it_prints_as_a_shell_would_read_it() {
+        let words = Invocation::new("qemu").with(["-append", "it's 1", "a=b"]);
+        assert_eq!(words.to_string(), r"qemu -append 'it'\''s 1' a=b");
+    }
+}

@@ -1,0 +1,134 @@
+//! Runs the guests as a libtest-like list: one line for each guest on each machine.
+//!
+//! A benchmark guest runs here too, at the small size that it has without a command line.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use super::expect;
+use crate::guest::Guest;
+use crate::guest::header::{Header, Outcome, Qemu, flag_value};
+use crate::machine::Machine;
+use crate::process::{Finished, Invocation};
+
+/// After this a guest is killed, whatever it declares: far beyond what any needs on a busy machine.
+const HARD_LIMIT: Duration = Duration::from_secs(60);
+
+/// monovisor's own limit where a header sets none: a guest that hangs dies with a report.
+const REPORTED_LIMIT: &str = "--timeout=40s";
+
+/// What QEMU may take for its firmware, beyond a guest's own time limit.
+const FIRMWARE: Duration = Duration::from_secs(2);
+
+/// Guests at a time: they are short, and more would disturb those that watch timers.
+const THREADS: usize = 2;
+
+/// One guest on one machine.
+struct Case {
+    image: PathBuf,
+    header: Header,
+    machine: Machine,
+    /// Whose output must be the same, for a machine that is compared.
+    reference: Option<Machine>,
+}
+
+/// Runs all guests whose test name contains `filter`; `true` if none failed.
+pub fn run(
+    guests: &[Guest],
+    images: &Path,
+    machines: &[(&'static str, Machine)],
+    filter: Option<&str>,
+) -> bool {
+    let mut trials = Vec::new();
+    for guest in guests {
+        match guest.checked_header() {
+            Ok(header) => {
+                let image = images.join(&guest.name);
+                trials.extend(
+                    machines
+                        .iter()
+                        .filter_map(|machine| trial(guest, header, &image, machine, machines)),
+                );
+            }
+            Err(faults) => {
+                let name = format!("{}::header", guest.name);
+                trials.push(Trial::test(name, move || Err(Failed::from(faults.to_string()))));
+            }
+        }
+    }
+    let arguments = Arguments {
+        filter: filter.map(str::to_owned),
+        test_threads: Some(THREADS),
+        ..Arguments::default()
+    };
+    !libtest_mimic::run(&arguments, trials).has_failed()
+}
+
+/// The test of one guest on one machine, or `None` where the header has none to run.
+fn trial(
+    guest: &Guest,
+    header: &Header,
+    image: &Path,
+    (label, machine): &(&'static str, Machine),
+    machines: &[(&'static str, Machine)],
+) -> Option<Trial> {
+    let mut reference = None;
+    if *machine == Machine::Qemu {
+        match &header.qemu {
+            Qemu::Same => reference = machines.first().map(|(_, machine)| machine.clone()),
+            Qemu::Differs(reason) => eprintln!("xtask: {} differs on QEMU: {reason}", guest.name),
+            Qemu::Skip(reason) => {
+                eprintln!("xtask: {} does not run on QEMU: {reason}", guest.name);
+                return None;
+            }
+        }
+    }
+    let mut header = header.clone();
+    if flag_value(&header.flags, "--timeout").is_none() {
+        header.flags.push(REPORTED_LIMIT.to_owned());
+    }
+    let case = Case { image: image.to_owned(), header, machine: machine.clone(), reference };
+    Some(Trial::test(format!("{}::{label}", guest.name), move || case.run()))
+}
+
+impl Case {
+    fn run(&self) -> Result<(), Failed> {
+        let (invocation, finished) = self.run_on(&self.machine)?;
+        let mut complaints = if self.machine == Machine::Qemu {
+            match self.header.qemu {
+                Qemu::Same => expect::on_qemu(&self.header, &finished),
+                // Not compared; that it ran to some end within the limit is all that is asked.
+                Qemu::Differs(_) | Qemu::Skip(_) => Vec::new(),
+            }
+        } else {
+            expect::on_monovisor(&self.header, &finished)
+        };
+        if let Some(reference) = &self.reference {
+            let (_, ours) = self.run_on(reference)?;
+            complaints.extend(expect::same_output(&ours, &finished));
+        }
+        if complaints.is_empty() {
+            return Ok(());
+        }
+        complaints.push(expect::tail("standard error ended with", &finished.stderr));
+        complaints.push(format!(
+            "took {:.3} s; again with:\n  {invocation}",
+            finished.wall.as_secs_f64()
+        ));
+        Err(Failed::from(complaints.join("\n")))
+    }
+
+    fn run_on(&self, machine: &Machine) -> Result<(Invocation, Finished), Failed> {
+        let invocation =
+            machine.invocation(&self.image, &self.header, self.header.append.as_deref());
+        let limit = match (machine, self.header.outcome) {
+            (Machine::Monovisor(_), _) | (_, Outcome::Exit(_) | Outcome::TripleFault) => HARD_LIMIT,
+            // QEMU has no limit of its own: being killed here is the expected end.
+            (_, Outcome::Timeout(limit)) => limit + FIRMWARE,
+        };
+        let finished = invocation.run(limit).map_err(|error| Failed::from(format!("{error:#}")))?;
+        Ok((invocation, finished))
+    }
+}

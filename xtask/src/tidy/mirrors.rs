@@ -1,0 +1,61 @@
+//! Tests mirror what they test: `core/tests/<group>.rs` for each `core/src/execute/<group>.rs`.
+//!
+//! A group may be a folder instead of a file, on either side.
+
+use std::collections::BTreeSet;
+
+use super::{Tree, Violation};
+
+/// Files of `execute` that hold no instruction group, but what all groups stand on.
+const NOT_GROUPS: &[&str] = &["mod", "op", "dispatch"];
+
+/// Checks `core`.
+pub fn check(tree: &Tree) -> Vec<Violation> {
+    let tests = names(tree, "core/tests/");
+    let missing = names(tree, "core/src/execute/")
+        .into_iter()
+        .filter(|(name, _)| !NOT_GROUPS.contains(&name.as_str()))
+        .filter(|(name, _)| !tests.iter().any(|(test, _)| test == name));
+    missing
+        .map(|(name, path)| {
+            let what = format!(
+                "the instruction group `{name}` has no test file: write core/tests/{name}.rs"
+            );
+            Violation::new(&path, 1, what)
+        })
+        .collect()
+}
+
+/// The modules directly in a folder, with the path of a file of each.
+fn names(tree: &Tree, folder: &str) -> BTreeSet<(String, String)> {
+    let mut names: BTreeSet<(String, String)> = BTreeSet::new();
+    for source in tree.below(folder) {
+        let rest = source.path[folder.len()..].trim_end_matches(".rs");
+        let name = rest.split('/').next().unwrap_or_default().to_owned();
+        if !names.iter().any(|(known, _)| *known == name) {
+            names.insert((name, source.path.clone()));
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::places;
+    use super::*;
+
+    #[test]
+    fn a_group_without_tests_is_found() {
+        let files = [
+            ("core/src/execute/mod.rs", ""),
+            ("core/src/execute/op.rs", ""),
+            ("core/src/execute/logical.rs", ""),
+            ("core/src/execute/sse/mod.rs", ""),
+            ("core/src/execute/sse/convert.rs", ""),
+            ("core/tests/logical.rs", ""),
+        ];
+        assert_eq!(places(check, &files), ["core/src/execute/sse/mod.rs:1"]);
+        let with_tests = [&files[..], &[("core/tests/sse/main.rs", "")]].concat();
+        assert_eq!(places(check, &with_tests), [""; 0]);
+    }
+}
