@@ -62,8 +62,7 @@ impl Test {
             self.features.iter().map(|feature| format!("monovisor/{feature}")).collect();
         let features = features.join(",");
         heading("unit, integration and documentation tests");
-        let all =
-            cmd!(shell, "cargo test --workspace --no-fail-fast --features {features} {filter...}");
+        let all = cmd!(shell, "cargo test --no-fail-fast --features {features} {filter...}");
         let mut passed = all.run().is_ok();
         heading("the processor's tests with the `loop` dispatcher");
         let portable = cmd!(
