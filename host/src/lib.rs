@@ -1,3 +1,5 @@
 //! The host.
 
+pub mod config;
+pub mod memory;
 pub mod outcome;
