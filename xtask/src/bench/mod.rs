@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: how fast guests run here and on QEMU, measured in one go.
 //!
 //! Machines drift, so only ratios of runs that stand beside each other are worth anything: every
-//! figure comes from pairs that alternate (`measure`). `report` holds the results, `chart` draws.
+//! figure comes from pairs that alternate (`measure`). `report` holds the results, `tables`
+//! and `chart` show them.
 
 mod chart;
 mod measure;
 mod report;
+mod tables;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +21,10 @@ use crate::workspace::{Dispatcher, Workspace};
 
 use measure::{Contender, Meter};
 use report::{Contenders, GuestResult, Report};
+
+/// The least speed that any guest may have, and the wanted geometric mean, as multiples of QEMU's.
+const LEAST_RATIO: f64 = 0.25;
+const MEAN_TARGET: f64 = 1.2;
 
 /// The guest whose whole run is mostly start-up.
 const HELLO: &str = "hello";
@@ -92,8 +98,9 @@ impl Bench {
         };
         meter.finish();
 
-        let report =
-            Report::new(Contenders::describe(workspace, &contenders)?, self.runs, results, startup);
+        let described = Contenders::describe(workspace, &contenders)?;
+        let mean_target = (!self.dispatchers && self.filter.is_none()).then_some(MEAN_TARGET);
+        let report = Report::new(described, self.runs, results, mean_target, startup);
         print!("{}", if self.markdown { report.markdown() } else { report.plain() });
         self.write(&report, &folder)?;
         Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -116,6 +123,10 @@ impl Bench {
                 .collect();
             bail!("no benchmark's name contains `{filter}`; there are: {}", all.join(", "));
         }
+        // Before anything is measured: a slip found after minutes would cost them.
+        for guest in &chosen {
+            guest.checked_header()?;
+        }
         Ok(chosen)
     }
 
@@ -129,7 +140,7 @@ impl Bench {
     ) -> Result<GuestResult> {
         let header = guest.checked_header()?;
         // The targets are multiples of QEMU's speed, and mean nothing between dispatchers.
-        let target = header.bench_target.filter(|_| !self.dispatchers);
+        let target = (!self.dispatchers).then(|| header.bench_target.unwrap_or(LEAST_RATIO));
         let measured = meter.pairs(&guest.name, image, header, contenders, self.runs);
         Ok(GuestResult::new(&guest.name, target, measured))
     }

@@ -1,8 +1,6 @@
-//! The results as numbers, and as tables.
+//! The results as numbers; `tables` and `chart` show them.
 //!
 //! Ratios are speeds: the other's time divided by monovisor's, above one where monovisor is faster.
-
-use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -37,7 +35,7 @@ impl Spread {
     }
 
     /// `median [min..max]`, multiplied by `scale`.
-    fn show(&self, scale: f64, decimals: usize) -> String {
+    pub fn show(&self, scale: f64, decimals: usize) -> String {
         let Self { median, min, max } = self;
         format!(
             "{:.decimals$} [{:.decimals$}..{:.decimals$}]",
@@ -162,6 +160,8 @@ pub struct Report {
     pub guests: Vec<GuestResult>,
     /// Of the guests' median ratios.
     pub geometric_mean: Option<f64>,
+    /// What it should be, if there is a wish.
+    pub mean_target: Option<f64>,
     /// A row for each machine.
     pub startup: Vec<Startup>,
 }
@@ -172,6 +172,7 @@ impl Report {
         contenders: Contenders,
         pairs: u32,
         guests: Vec<GuestResult>,
+        mean_target: Option<f64>,
         startup: Vec<Startup>,
     ) -> Self {
         let ratios: Vec<f64> =
@@ -179,115 +180,23 @@ impl Report {
         let geometric_mean = (!ratios.is_empty()).then(|| {
             (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp()
         });
-        Self { contenders, pairs, guests, geometric_mean, startup }
+        Self { contenders, pairs, guests, geometric_mean, mean_target, startup }
+    }
+
+    /// What falls short of its target, in words; `None` where there are no targets.
+    pub fn shortfalls(&self) -> Option<Vec<String>> {
+        let mean_target = self.mean_target?;
+        let measured = self.guests.iter().filter_map(|guest| {
+            Some((guest.name.as_str(), guest.measured.as_ref()?.ratio.median, guest.target?))
+        });
+        let mean = self.geometric_mean.map(|mean| ("geometric mean", mean, mean_target));
+        let short = measured.chain(mean).filter(|(_, ratio, wanted)| ratio < wanted);
+        Some(short.map(|(name, ratio, wanted)| format!("{name} {ratio:.2} of {wanted}")).collect())
     }
 
     /// Whether a guest could not be measured.
     pub fn failed(&self) -> bool {
         self.guests.iter().any(|guest| guest.failure.is_some())
-    }
-
-    /// The tables as Markdown, ready for the README.
-    pub fn markdown(&self) -> String {
-        self.tables(|rows| {
-            let mut text = String::new();
-            for (index, row) in rows.iter().enumerate() {
-                let _ = writeln!(text, "| {} |", row.join(" | "));
-                if index == 0 {
-                    let _ = writeln!(text, "|---|{}", "--:|".repeat(row.len() - 1));
-                }
-            }
-            text
-        })
-    }
-
-    /// The tables for a terminal.
-    pub fn plain(&self) -> String {
-        self.tables(|rows| {
-            let width = |column: usize| {
-                rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-            };
-            let mut text = String::new();
-            for row in rows {
-                for (column, cell) in row.iter().enumerate() {
-                    let width = width(column).unwrap_or_default();
-                    let _ = match column {
-                        0 => write!(text, "{cell:width$}"),
-                        _ => write!(text, "  {cell:>width$}"),
-                    };
-                }
-                text.push('\n');
-            }
-            text
-        })
-    }
-
-    fn tables(&self, table: impl Fn(&[Vec<String>]) -> String) -> String {
-        let Contenders { names, versions, processor, kernel } = &self.contenders;
-        let mut text = format!("{} beside {}; {processor}; {kernel}\n", versions[0], versions[1]);
-        if !self.guests.is_empty() {
-            let _ = write!(
-                text,
-                "Whole-process wall time in seconds, {} alternating pairs: median [min..max].\n\n{}",
-                self.pairs,
-                table(&self.guest_rows(names))
-            );
-        }
-        for failure in self.guests.iter().filter_map(|guest| guest.failure.as_ref()) {
-            let _ = writeln!(text, "\nfailed: {failure}");
-        }
-        if !self.startup.is_empty() {
-            let _ = write!(
-                text,
-                "\nStart to exit of a hello guest, whole process: median [min..max].\n\n{}",
-                table(&self.startup_rows())
-            );
-        }
-        text
-    }
-
-    fn guest_rows(&self, names: &[String; 2]) -> Vec<Vec<String>> {
-        let head = ["guest", &names[0], &names[1], "ratio", "target", "MIPS"];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        for guest in &self.guests {
-            let target = guest.target.map_or(String::new(), |target| format!("{target:.2}"));
-            rows.push(match &guest.measured {
-                Some(measured) => vec![
-                    guest.name.clone(),
-                    measured.ours.show(1.0, 3),
-                    measured.theirs.show(1.0, 3),
-                    measured.ratio.show(1.0, 2),
-                    target,
-                    measured.mips.map_or(String::new(), |mips| format!("{mips:.0}")),
-                ],
-                None => vec![
-                    guest.name.clone(),
-                    "failed".to_owned(),
-                    String::new(),
-                    String::new(),
-                    target,
-                    String::new(),
-                ],
-            });
-        }
-        if let Some(mean) = self.geometric_mean {
-            let mean = ["geometric mean", "", "", &format!("{mean:.2}"), "", ""];
-            rows.push(mean.map(str::to_owned).to_vec());
-        }
-        rows
-    }
-
-    fn startup_rows(&self) -> Vec<Vec<String>> {
-        let mut rows =
-            vec![["machine", "milliseconds", "resident MiB"].map(str::to_owned).to_vec()];
-        rows.extend(self.startup.iter().map(|machine| {
-            vec![
-                machine.name.clone(),
-                machine.seconds.show(1e3, 1),
-                machine.resident_bytes.show(1.0 / f64::from(1 << 20), 1),
-            ]
-        }));
-        rows
     }
 }
 
@@ -316,7 +225,7 @@ pub mod tests {
             seconds: Spread { median: 0.003, min: 0.002, max: 0.004 },
             resident_bytes: Spread { median: 4194304.0, min: 4194304.0, max: 4194304.0 },
         }];
-        Report::new(contenders, 3, guests, startup)
+        Report::new(contenders, 3, guests, Some(1.2), startup)
     }
 
     #[test]
@@ -341,18 +250,15 @@ pub mod tests {
     }
 
     #[test]
-    fn both_kinds_of_table_say_all() {
-        let report = sample();
-        let markdown = report.markdown();
-        assert!(markdown.contains(
-            "| bench_fast | 1.000 [1.000..2.000] | 4.000 [2.000..8.000] | 4.00 [2.00..4.00] | 3.00 | 3 |"
-        ), "{markdown}");
-        for text in [markdown, report.plain()] {
-            for part in
-                ["geometric mean", "it broke", "3.0 [2.0..4.0]", "4.0 [4.0..4.0]", "Linux 6"]
-            {
-                assert!(text.contains(part), "{part} is missing in\n{text}");
-            }
-        }
+    fn what_falls_short_is_named() {
+        let mut report = sample();
+        report.guests[0].target = Some(5.0);
+        let short = ["bench_fast 4.00 of 5", "geometric mean 1.00 of 1.2"].map(str::to_owned);
+        assert_eq!(report.shortfalls(), Some(short.to_vec()));
+        report.mean_target = Some(0.9);
+        report.guests[0].target = None;
+        assert_eq!(report.shortfalls(), Some(Vec::new()));
+        report.mean_target = None;
+        assert_eq!(report.shortfalls(), None);
     }
 }

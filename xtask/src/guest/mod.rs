@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use header::{Header, Malformed};
 
 /// Benchmark guests are the files that start so.
-const BENCH_PREFIX: &str = "bench_";
+pub const BENCH_PREFIX: &str = "bench_";
 
 /// A guest's source file and what it says about itself.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Guest {
     pub name: String,
     /// The source file.
     pub source: PathBuf,
-    /// The first line of the file's documentation.
+    /// The first sentence of the file's documentation.
     pub summary: String,
     /// What it is expected to do, or what is wrong with the header that says so.
     pub header: Result<Header, Vec<Malformed>>,
@@ -31,12 +31,11 @@ impl Guest {
         let text = std::fs::read_to_string(&source)
             .with_context(|| format!("reading {}", source.display()))?;
         let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let summary = text
-            .lines()
-            .find_map(|line| line.strip_prefix("//!"))
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
+        let docs = text.lines().map_while(|line| line.strip_prefix("//!"));
+        let docs: Vec<&str> = docs.map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let docs = docs.join(" ");
+        let summary =
+            docs.split_once(". ").map_or(docs.trim_end_matches('.'), |(first, _)| first).to_owned();
         Ok(Self { name, summary, header: header::parse(&text), source })
     }
 

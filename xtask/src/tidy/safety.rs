@@ -35,12 +35,9 @@ fn obliges(source: &Source, line: usize) -> bool {
         return false;
     };
     let after = code[at + "unsafe".len()..].trim_start();
-    // A function, trait or extern block only passes the duty on, and so does `unsafe(no_mangle)`
-    // except that there the attribute is the promise.
-    after.is_empty()
-        || after.starts_with('{')
-        || after.starts_with("impl")
-        || after.starts_with('(')
+    // A function, trait or extern block passes the duty on to others. An attribute needs no words,
+    // and may have them.
+    after.is_empty() || after.starts_with('{') || after.starts_with("impl")
 }
 
 /// Whether a SAFETY comment stands on the line or directly above its statement.
@@ -59,7 +56,7 @@ fn is_covered(source: &Source, line: usize) -> bool {
         let comment = source.comment[above].trim();
         // Up through the comment, attributes, and the statement's own earlier lines.
         let ends_other = code.ends_with([';', '}', '{', ',']) && !code.ends_with("= {");
-        let only_attribute = code.starts_with("#[") && !code.starts_with("#[unsafe");
+        let only_attribute = code.starts_with("#[");
         let only_comment = code.is_empty() && !comment.is_empty();
         let blank = code.is_empty() && comment.is_empty();
         if blank || ends_other && !only_attribute && !only_comment {
@@ -73,7 +70,7 @@ fn leads_to_unsafe(source: &Source, line: usize) -> bool {
     let mut seen_code = false;
     for below in line..source.code.len() {
         let code = source.code[below].trim();
-        if obliges(source, below) {
+        if obliges(source, below) || code.starts_with("#[unsafe") {
             return true;
         }
         seen_code |= !code.is_empty() && !code.starts_with("#[");
@@ -97,7 +94,6 @@ mod tests {
     fn a_block_needs_its_reason() {
         assert_eq!(lines("let x = unsafe { f() };"), ["a.rs:1"]);
         assert_eq!(lines("unsafe impl Send for X {}"), ["a.rs:1"]);
-        assert_eq!(lines("#[unsafe(no_mangle)]\nfn f() {}"), ["a.rs:1"]);
         assert_eq!(lines("// SAFETY: one.\nunsafe { f() };\nunsafe { f() };"), ["a.rs:3"]);
         assert_eq!(lines("// SAFETY: far.\n\nunsafe { f() };"), ["a.rs:3"]);
         assert_eq!(lines("// Not it.\nunsafe { f() };"), ["a.rs:2"]);
@@ -111,6 +107,7 @@ mod tests {
             "// SAFETY: above a statement of two lines.\nlet value =\n    unsafe { f() };",
             "unsafe { f() } // SAFETY: beside it.",
             "// SAFETY: on its own line.\n#[unsafe(no_mangle)]\nfn f() {}",
+            "#[unsafe(no_mangle)]\nfn f() {}",
             "/// # Safety\nunsafe fn f() {}",
             "#![deny(unsafe_code)]",
         ] {
