@@ -10,11 +10,12 @@ mod engine;
 mod error;
 mod exit;
 pub mod memory;
+pub mod paging;
 pub mod state;
 
 pub use clock::{Clock, InstructionClock};
 pub use engine::{Engine, Kick};
 pub use error::EngineError;
 pub use exit::{Access, Exit, Space};
-pub use memory::{GuestMemory, HostPage, Ram};
+pub use memory::{GuestMemory, HostPage, HostRegion, Ram};
 pub use state::CpuState;

@@ -21,6 +21,10 @@ pub trait Width: Copy + Default + Eq + Sized + 'static {
     fn extend(self) -> u64;
     /// Sign-extended; the low half of 128 bits.
     fn sign_extend(self) -> u64;
+    /// The low bits of all 128.
+    fn narrow(value: u128) -> Self;
+    /// Zero-extended to 128 bits.
+    fn widen(self) -> u128;
 
     /// Loads from guest RAM.
     ///
@@ -33,6 +37,18 @@ pub trait Width: Copy + Default + Eq + Sized + 'static {
     /// # Safety
     /// `BYTES` bytes at `pointer` are guest RAM that is mapped writable.
     unsafe fn store(pointer: *mut u8, value: Self);
+
+    /// Replaces `current` with `new` in one atomic step; `Err` with what is there if it is not
+    /// `current`. A full barrier, as a locked instruction is. Sixteen bytes are atomic on x86-64
+    /// hosts alone: elsewhere no other processor may access them meanwhile.
+    ///
+    /// # Errors
+    /// The value that was found instead of `current`.
+    ///
+    /// # Safety
+    /// `BYTES` bytes at `pointer` are guest RAM that is mapped writable, and `pointer` is a
+    /// multiple of `BYTES`.
+    unsafe fn compare_exchange(pointer: *mut u8, current: Self, new: Self) -> Result<Self, Self>;
 }
 
 macro_rules! width {
@@ -51,6 +67,28 @@ macro_rules! width {
             #[inline(always)]
             fn sign_extend(self) -> u64 {
                 self as $signed as u64
+            }
+            #[inline(always)]
+            fn narrow(value: u128) -> Self {
+                value as $type
+            }
+            #[inline(always)]
+            fn widen(self) -> u128 {
+                u128::from(self)
+            }
+            #[inline(always)]
+            unsafe fn compare_exchange(
+                pointer: *mut u8,
+                current: Self,
+                new: Self,
+            ) -> Result<Self, Self> {
+                // SAFETY: aligned, and the caller vouches for the bytes.
+                unsafe { core::sync::atomic::$atomic::from_ptr(pointer.cast()) }.compare_exchange(
+                    current,
+                    new,
+                    Ordering::SeqCst,
+                    Ordering::SeqCst,
+                )
             }
 
             #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -122,6 +160,40 @@ impl Width for u128 {
     #[inline(always)]
     fn sign_extend(self) -> u64 {
         self as u64
+    }
+    #[inline(always)]
+    fn narrow(value: u128) -> Self {
+        value
+    }
+    #[inline(always)]
+    fn widen(self) -> u128 {
+        self
+    }
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    unsafe fn compare_exchange(pointer: *mut u8, current: Self, new: Self) -> Result<Self, Self> {
+        // SAFETY: aligned, and the caller vouches for the bytes. The only x86-64 processors without
+        // the instruction are the first of 2003 to 2005.
+        let found = unsafe {
+            core::arch::x86_64::cmpxchg16b(
+                pointer.cast(),
+                current,
+                new,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            )
+        };
+        if found == current { Ok(found) } else { Err(found) }
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    unsafe fn compare_exchange(pointer: *mut u8, current: Self, new: Self) -> Result<Self, Self> {
+        // SAFETY: the caller vouches for the bytes.
+        let found = unsafe { Self::load(pointer) };
+        if found != current {
+            return Err(found);
+        }
+        // SAFETY: the caller vouches for the bytes.
+        unsafe { Self::store(pointer, new) };
+        Ok(found)
     }
     #[inline(always)]
     unsafe fn load(pointer: *const u8) -> Self {

@@ -22,14 +22,35 @@ pub struct HostPage {
     pub writable: bool,
 }
 
+/// A run of guest RAM that is contiguous in guest-physical and in host addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct HostRegion {
+    /// Guest-physical address of its first byte. A multiple of 4096.
+    pub start: u64,
+    /// Its length. A multiple of 4096.
+    pub size_bytes: u64,
+    /// Where its first byte is. Aligned to 4 KiB.
+    pub pointer: NonNull<u8>,
+    /// Whether the guest may write it.
+    pub writable: bool,
+}
+
 /// Guest RAM.
 ///
 /// # Safety
-/// For a page that [`page`](Self::page) has returned, all of its 4096 bytes must stay readable (and
-/// writable, if it says so) as long as the value lives, and the host must access them only through
-/// atomic or volatile accesses while a vCPU runs.
+/// For a page that [`page`](Self::page) or [`region`](Self::region) has returned, all of its 4096
+/// bytes must stay readable (and writable, if it says so) as long as the value lives, and the host
+/// must access them only through atomic or volatile accesses while a vCPU runs.
 pub unsafe trait GuestMemory: Send + Sync {
     /// The page of RAM at guest-physical `address`, which is a multiple of 4096; `None` where there
     /// is no RAM.
     fn page(&self, address: u64) -> Option<HostPage>;
+
+    /// The region of RAM around guest-physical `address`, which is a multiple of 4096; `None` where
+    /// there is no RAM. A vCPU keeps the last few regions, so a memory of few large regions should
+    /// say so: pages that it then touches cost no further call.
+    fn region(&self, address: u64) -> Option<HostRegion> {
+        let HostPage { pointer, writable } = self.page(address)?;
+        Some(HostRegion { start: address, size_bytes: PAGE_SIZE, pointer, writable })
+    }
 }

@@ -4,7 +4,7 @@
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::ptr::NonNull;
 
-use super::{GuestMemory, HostPage, PAGE_SIZE, access};
+use super::{GuestMemory, HostPage, HostRegion, PAGE_SIZE, access};
 
 /// Zeroed RAM at guest-physical addresses `0..size_bytes`.
 #[derive(Debug)]
@@ -64,5 +64,11 @@ unsafe impl GuestMemory for Ram {
     fn page(&self, address: u64) -> Option<HostPage> {
         let pointer = self.range(address, PAGE_SIZE as usize)?;
         Some(HostPage { pointer, writable: true })
+    }
+
+    fn region(&self, address: u64) -> Option<HostRegion> {
+        self.page(address)?;
+        let size_bytes = self.layout.size() as u64;
+        Some(HostRegion { start: 0, size_bytes, pointer: self.start, writable: true })
     }
 }

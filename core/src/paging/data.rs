@@ -1,0 +1,299 @@
+//! Reads and writes of guest memory at any alignment: host RAM, read-only memory, devices, across
+//! pages. Read-modify-write operations are in `locked`.
+//!
+//! Invariant: all pages of an access are checked before anything of it is written or any dirty flag
+//! is set.
+
+use core::ptr::{self, NonNull};
+
+use super::devices::pieces;
+use super::regions::Located;
+use super::rights::View;
+use super::{AccessError, AccessKind, Mmu, Privilege};
+use crate::memory::{PAGE_SIZE, Width, access};
+use crate::{Access, CpuState, Space};
+
+/// Bytes of RAM that may be accessed at host speed, within one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HostRun {
+    pub(crate) pointer: NonNull<u8>,
+    pub(crate) length: u64,
+}
+
+/// The bytes of an access that are in one page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) physical: u64,
+    /// The host address of the first byte, in `host`.
+    pub(super) located: Option<Located>,
+    pub(super) length: usize,
+}
+
+/// An access as one part, or two where it crosses into another page.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Parts {
+    One(Part),
+    Two(Part, Part),
+}
+
+impl Mmu {
+    /// Reads at `linear`.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    #[inline]
+    pub(crate) fn read<W: Width>(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        privilege: Privilege,
+    ) -> Result<W, AccessError> {
+        let view = View::of(state, privilege);
+        match self.tlbs[view as usize].lookup(linear, W::BYTES, AccessKind::Read) {
+            // SAFETY: a read tag is there for RAM alone, and the access is within its page.
+            Some(host) => Ok(unsafe { W::load(ptr::with_exposed_provenance(host)) }),
+            None => self.read_slow(state, linear, view),
+        }
+    }
+
+    #[inline(never)]
+    fn read_slow<W: Width>(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        view: View,
+    ) -> Result<W, AccessError> {
+        let parts = self.locate::<W>(state, linear, AccessKind::Read, view)?;
+        self.load(parts)
+    }
+
+    /// Writes `value` at `linear`.
+    ///
+    /// # Errors
+    /// See [`AccessError`]; nothing is written then.
+    #[inline]
+    pub(crate) fn write<W: Width>(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        value: W,
+        privilege: Privilege,
+    ) -> Result<(), AccessError> {
+        let view = View::of(state, privilege);
+        match self.tlbs[view as usize].lookup(linear, W::BYTES, AccessKind::Write) {
+            Some(host) => {
+                // SAFETY: a write tag is there for writable RAM alone, and the access is within its page.
+                unsafe { W::store(ptr::with_exposed_provenance_mut(host), value) };
+                Ok(())
+            }
+            None => self.write_slow(state, linear, value, view),
+        }
+    }
+
+    #[inline(never)]
+    fn write_slow<W: Width>(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        value: W,
+        view: View,
+    ) -> Result<(), AccessError> {
+        let parts = self.locate::<W>(state, linear, AccessKind::Write, view)?;
+        self.store(parts, value);
+        Ok(())
+    }
+
+    /// Whether an access to `length` bytes would fault; sets accessed and dirty flags if not.
+    ///
+    /// # Errors
+    /// As the access itself, but for devices and alignment.
+    pub(crate) fn probe(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        length: u32,
+        kind: AccessKind,
+        privilege: Privilege,
+    ) -> Result<(), AccessError> {
+        let view = View::of(state, privilege);
+        let in_first = (PAGE_SIZE - linear % PAGE_SIZE).min(u64::from(length));
+        let starts = || {
+            let further = (in_first..u64::from(length)).step_by(PAGE_SIZE as usize);
+            core::iter::once(0).chain(further).map(|offset| linear.wrapping_add(offset))
+        };
+        if in_first < u64::from(length) {
+            for start in starts() {
+                self.inspect(state, start, kind, view)?;
+            }
+        }
+        for start in starts() {
+            if self.tlbs[view as usize].lookup(start, 1, kind).is_none() {
+                self.translate(state, start, kind, view)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The longest run of RAM bytes from `linear` on, within its page and `length`, that may be
+    /// accessed at host speed as the current privilege level. `None` where each access needs a look:
+    /// devices, writes to read-only memory or to pages with translated code, alignment checking.
+    ///
+    /// # Errors
+    /// As an access to the first byte.
+    pub(crate) fn run(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        kind: AccessKind,
+        length: u64,
+    ) -> Result<Option<HostRun>, AccessError> {
+        let view = View::of(state, Privilege::Current);
+        let slot = view as usize;
+        let mut hit = self.tlbs[slot].lookup(linear, 1, kind);
+        if hit.is_none() && self.fill(state, linear, kind)? {
+            hit = self.tlbs[slot].lookup(linear, 1, kind);
+        }
+        let pointer = hit.and_then(|host| NonNull::new(ptr::with_exposed_provenance_mut(host)));
+        let length = length.min(PAGE_SIZE - linear % PAGE_SIZE);
+        Ok(pointer.map(|pointer| HostRun { pointer, length }))
+    }
+
+    /// Reads at a physical address, of which W's size is a divisor; all ones where there is no RAM.
+    pub(crate) fn read_physical<W: Width>(&mut self, physical: u64) -> W {
+        let page = physical & !0xfff;
+        match self.regions.locate(&*self.memory, page) {
+            // SAFETY: within a page of RAM, as the access is aligned.
+            Some(Located { host, .. }) if physical % W::BYTES as u64 == 0 => unsafe {
+                W::load(ptr::with_exposed_provenance(host + (physical & 0xfff) as usize))
+            },
+            _ => W::narrow(u128::MAX),
+        }
+    }
+
+    /// Writes at a physical address, of which W's size is a divisor; nothing where there is no RAM.
+    pub(crate) fn write_physical<W: Width>(&mut self, physical: u64, value: W) {
+        let located = self
+            .regions
+            .locate(&*self.memory, physical & !0xfff)
+            .map(|page| Located { host: page.host + (physical & 0xfff) as usize, ..page });
+        if located.is_some() && physical % W::BYTES as u64 == 0 {
+            self.store(Parts::One(Part { physical, located, length: W::BYTES }), value);
+        }
+    }
+
+    /// Translates all pages of an access.
+    pub(super) fn locate<W: Width>(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        kind: AccessKind,
+        view: View,
+    ) -> Result<Parts, AccessError> {
+        // The manual's table of alignments ends at eight bytes.
+        if view == View::UserAligned && linear % W::BYTES.min(8) as u64 != 0 {
+            return Err(AccessError::ALIGNMENT);
+        }
+        let in_first = (PAGE_SIZE - linear % PAGE_SIZE) as usize;
+        if in_first >= W::BYTES {
+            return Ok(Parts::One(self.part(state, linear, W::BYTES, kind, view)?));
+        }
+        let second = linear.wrapping_add(in_first as u64);
+        self.inspect(state, linear, kind, view)?;
+        self.inspect(state, second, kind, view)?;
+        Ok(Parts::Two(
+            self.part(state, linear, in_first, kind, view)?,
+            self.part(state, second, W::BYTES - in_first, kind, view)?,
+        ))
+    }
+
+    fn part(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        length: usize,
+        kind: AccessKind,
+        view: View,
+    ) -> Result<Part, AccessError> {
+        let page = self.translate(state, linear, kind, view)?;
+        let offset = linear % PAGE_SIZE;
+        let located =
+            page.located.map(|located| Located { host: located.host + offset as usize, ..located });
+        Ok(Part { physical: page.physical + offset, located, length })
+    }
+
+    /// Reads what `locate` has found.
+    pub(super) fn load<W: Width>(&mut self, parts: Parts) -> Result<W, AccessError> {
+        if let Parts::One(Part { located: Some(Located { host, .. }), .. }) = parts {
+            // SAFETY: `locate` found the access within this page of RAM.
+            return Ok(unsafe { W::load(ptr::with_exposed_provenance(host)) });
+        }
+        let mut bytes = [0; 16];
+        match parts {
+            Parts::One(part) => self.load_part(part, &mut bytes)?,
+            Parts::Two(first, second) => {
+                let (low, high) = bytes.split_at_mut(first.length);
+                self.load_part(first, low)?;
+                self.load_part(second, high)?;
+            }
+        }
+        Ok(W::narrow(u128::from_le_bytes(bytes)))
+    }
+
+    fn load_part(&mut self, part: Part, bytes: &mut [u8]) -> Result<(), AccessError> {
+        let Some(Located { host, .. }) = part.located else {
+            for (offset, size) in pieces(part.length) {
+                let address = part.physical + offset as u64;
+                let access = Access { space: Space::Memory, address, size: size as u8 };
+                let data = self.device_read(access)?.to_le_bytes();
+                bytes[offset..][..size].copy_from_slice(&data[..size]);
+            }
+            return Ok(());
+        };
+        if let Some(pointer) = NonNull::new(ptr::with_exposed_provenance_mut(host)) {
+            // SAFETY: `locate` found the part within this page of RAM.
+            unsafe { access::copy_out(pointer, &mut bytes[..part.length]) };
+        }
+        Ok(())
+    }
+
+    /// Writes where `locate` has found that it may.
+    pub(super) fn store<W: Width>(&mut self, parts: Parts, value: W) {
+        if let Parts::One(part) = parts
+            && let Some(Located { host, writable: true }) = part.located
+        {
+            // SAFETY: `locate` found the access within this writable page of RAM.
+            unsafe { W::store(ptr::with_exposed_provenance_mut(host), value) };
+            return self.note_code(part.physical, part.length as u32);
+        }
+        let bytes = value.widen().to_le_bytes();
+        match parts {
+            Parts::One(part) => self.store_part(part, &bytes),
+            Parts::Two(first, second) => {
+                self.store_part(first, &bytes);
+                self.store_part(second, &bytes[first.length..]);
+            }
+        }
+    }
+
+    fn store_part(&mut self, part: Part, bytes: &[u8]) {
+        match part.located {
+            None => {
+                for (offset, size) in pieces(part.length) {
+                    let address = part.physical + offset as u64;
+                    let access = Access { space: Space::Memory, address, size: size as u8 };
+                    let mut data = [0; 8];
+                    data[..size].copy_from_slice(&bytes[offset..][..size]);
+                    self.device_write(access, u64::from_le_bytes(data));
+                }
+            }
+            Some(Located { writable: false, .. }) => {}
+            Some(Located { host, writable: true }) => {
+                if let Some(pointer) = NonNull::new(ptr::with_exposed_provenance_mut(host)) {
+                    // SAFETY: `locate` found the part within this writable page of RAM.
+                    unsafe { access::copy_in(pointer, &bytes[..part.length]) };
+                }
+                self.note_code(part.physical, part.length as u32);
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Guest-virtual to guest-physical to host: the memory-management unit of one vCPU.
+//!
+//! Here are translation, the TLBs, and memory accesses of any width and alignment with the faults
+//! they raise. Segmentation is not: a linear address comes in, already wrapped to 32 bits where the
+//! code segment is a 32-bit one in IA-32e mode. Nor is the delivery of the faults.
+//!
+//! Invariant: a TLB entry never permits more than a fresh walk would, as far as the architecture
+//! demands it: whoever changes CR3 flushes, whoever changes CR0, CR4 or EFER calls
+//! [`Mmu::update_mode`], which does. All functions take the state as it is for the access.
+
+mod data;
+mod devices;
+mod explain;
+mod fault;
+mod locked;
+mod mode;
+mod regions;
+mod rights;
+mod structures;
+#[cfg(test)]
+mod tests;
+mod tlb;
+mod translate;
+mod walk;
+mod watch;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+pub use explain::{Denial, Outcome, Walk, WalkEntry, explain};
+pub use mode::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS, PagingMode};
+pub use rights::AccessKind;
+pub use walk::Level;
+
+pub(crate) use data::HostRun;
+pub(crate) use devices::DeviceAccesses;
+pub(crate) use fault::AccessError;
+pub(crate) use rights::Privilege;
+pub(crate) use tlb::{Tlb, TlbEntry};
+pub(crate) use translate::FetchPage;
+pub(crate) use watch::{CodeWatch, chunks};
+
+use crate::memory::GuestMemory;
+use crate::{Access, CpuState};
+use mode::Mode;
+use regions::Regions;
+use rights::View;
+use structures::StructureCache;
+use tlb::Filled;
+
+/// The memory-management unit of one vCPU.
+#[repr(C)]
+pub(crate) struct Mmu {
+    /// One TLB for each `View`, in its order.
+    pub(crate) tlbs: [Tlb; View::COUNT],
+    /// Byte offset in `tlbs` of the one that serves the current privilege level.
+    pub(crate) active: usize,
+    /// Device accesses of the current instruction.
+    pub(crate) devices: DeviceAccesses,
+    /// Pages with translated code.
+    pub(crate) code: CodeWatch,
+    /// The vCPU's loop has something to look at before the next instruction: device writes, answers
+    /// that were used, or code that was written.
+    pub(crate) attention: bool,
+    memory: Arc<dyn GuestMemory>,
+    filled: [Filled; View::COUNT],
+    structures: StructureCache,
+    regions: Regions,
+    /// What the control registers said when the TLBs were last found to agree with them.
+    mode: Option<Mode>,
+}
+
+impl Mmu {
+    /// With empty TLBs. [`update_mode`](Self::update_mode) must be called before the first access.
+    pub(crate) fn new(memory: Arc<dyn GuestMemory>) -> Box<Self> {
+        Box::new(Self {
+            tlbs: [Tlb::EMPTY; View::COUNT],
+            active: View::Supervisor as usize * size_of::<Tlb>(),
+            devices: DeviceAccesses::default(),
+            code: CodeWatch::new(),
+            attention: false,
+            memory,
+            filled: Default::default(),
+            structures: StructureCache::new(),
+            regions: Regions::new(),
+            mode: None,
+        })
+    }
+
+    /// Chooses the active TLB. To be called after any change of CPL, EFLAGS.AC, CR0, CR4 or EFER;
+    /// a change of control bits that translations depend on empties the TLBs.
+    #[inline]
+    pub(crate) fn update_mode(&mut self, state: &CpuState) {
+        let mode = Mode::of(state);
+        if self.mode != Some(mode) {
+            self.flush_all();
+            self.mode = Some(mode);
+        }
+        self.active = View::of(state, Privilege::Current) as usize * size_of::<Tlb>();
+    }
+
+    /// Empties the TLBs and the paging-structure cache, global pages included.
+    pub(crate) fn flush_all(&mut self) {
+        self.flush(false);
+    }
+
+    /// Empties the TLBs but for global pages, and the paging-structure cache: MOV to CR3.
+    pub(crate) fn flush_non_global(&mut self) {
+        self.flush(true);
+    }
+
+    fn flush(&mut self, keep_global: bool) {
+        for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
+            filled.flush(tlb, keep_global);
+        }
+        self.structures.flush();
+    }
+
+    /// Forgets the page of any size that contains `linear`, global or not: INVLPG.
+    pub(crate) fn flush_page(&mut self, linear: u64) {
+        for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
+            filled.flush_page(tlb, linear);
+        }
+        self.structures.flush();
+    }
+
+    /// Records writes to these chunks of 64 bytes of the physical page `page` from now on, beside
+    /// those already watched. `false` if there is no room for another page: then nothing is watched
+    /// anew, and the caller has to forget some code.
+    #[must_use]
+    pub(crate) fn watch(&mut self, page: u64, mask: u64) -> bool {
+        let unwatched = self.code.mask(page) == 0;
+        if !self.code.add(page, mask) {
+            return false;
+        }
+        // A page that was watched before has no write tags.
+        if unwatched && let Some(located) = self.regions.locate(&*self.memory, page) {
+            for (filled, tlb) in self.filled.iter().zip(&mut self.tlbs) {
+                filled.forbid_writes(tlb, located.host);
+            }
+        }
+        true
+    }
+
+    /// Records a write to RAM if it touched translated code.
+    #[inline]
+    fn note_code(&mut self, physical: u64, length: u32) {
+        if self.code.note(physical, length) {
+            self.attention = true;
+        }
+    }
+
+    /// Reads from a device that is mapped at a physical address.
+    fn device_read(&mut self, access: Access) -> Result<u64, AccessError> {
+        let data = self.devices.read(access).map_err(AccessError::Device)?;
+        self.attention = true;
+        Ok(data)
+    }
+
+    /// Queues a write to a device that is mapped at a physical address.
+    fn device_write(&mut self, access: Access, data: u64) {
+        self.devices.write(access, data);
+        self.attention = true;
+    }
+}
