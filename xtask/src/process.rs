@@ -1,7 +1,8 @@
 //! Runs a program to its end under a hard time limit, and says what became of it.
 //!
 //! Nothing that xtask starts here can hang it: standard input is empty, both outputs are drained
-//! while the program runs, and at the limit it is killed.
+//! while the program runs, and at the limit it is killed. The user's settings for monovisor don't
+//! reach it: a test or a measurement is what its command line says.
 
 use std::fmt;
 use std::io::Read;
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use wait4::Wait4;
+
+/// How the environment variables begin that monovisor takes settings from.
+const SETTINGS_PREFIX: &[u8] = b"MONOVISOR_";
 
 /// A program with its arguments; prints as a line for a POSIX shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +59,13 @@ impl Invocation {
     /// Runs it until it ends or `limit` is over.
     pub fn run(&self, limit: Duration) -> Result<Finished> {
         let started = Instant::now();
-        let mut child = Command::new(&self.words[0])
+        let mut command = Command::new(&self.words[0]);
+        for (variable, _) in std::env::vars_os() {
+            if variable.as_encoded_bytes().starts_with(SETTINGS_PREFIX) {
+                command.env_remove(variable);
+            }
+        }
+        let mut child = command
             .args(&self.words[1..])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -140,6 +150,28 @@ mod tests {
         assert_eq!((end.status, end.killed), (None, true));
         assert_eq!(end.stdout, "before\n");
         assert!(end.wall < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn the_users_settings_stay_outside() {
+        // Only another process can be given an environment of its own.
+        let test = std::env::current_exe().expect("this test's own program");
+        let inner = "process::tests::no_settings_are_seen";
+        let status = Command::new(test)
+            .args([inner, "--exact", "--ignored"])
+            .env("MONOVISOR_TIMEOUT", "1s")
+            .stdout(Stdio::null())
+            .status()
+            .expect("this test's own program runs");
+        assert!(status.success());
+    }
+
+    #[test]
+    #[ignore = "the_users_settings_stay_outside runs it with a setting"]
+    fn no_settings_are_seen() {
+        assert!(std::env::var_os("MONOVISOR_TIMEOUT").is_some());
+        let end = shell("env").run(Duration::from_secs(10)).expect("sh");
+        assert!(!end.stdout.contains("MONOVISOR_"), "{}", end.stdout);
     }
 
     #[test]

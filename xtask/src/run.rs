@@ -1,5 +1,6 @@
 //! `cargo xtask run`: one guest on a freshly built monovisor, at the terminal.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
@@ -48,13 +49,9 @@ impl Run {
             .with(["run"])
             .with(flags)
             .with([images.join(&guest.name).to_string_lossy()]);
-        let status = Command::new(&invocation.words[0])
-            .args(&invocation.words[1..])
-            .status()
-            .with_context(|| format!("starting `{invocation}`"))?;
-        // A status of `None` is a death by signal, which no exit status can say: report failure.
-        let code = status.code().and_then(|code| u8::try_from(code).ok());
-        Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+        // monovisor takes this process's place: its exit status, signals and terminal are the shell's.
+        let error = Command::new(&invocation.words[0]).args(&invocation.words[1..]).exec();
+        Err(error).with_context(|| format!("starting `{invocation}`"))
     }
 
     fn flags_for(&self, guest: &Guest) -> Result<Vec<String>> {

@@ -14,7 +14,7 @@ const ROW: f64 = 26.0;
 const BAR: f64 = 16.0;
 /// Above the first row and below the last.
 const HEAD: f64 = 64.0;
-const FOOT: f64 = 50.0;
+const FOOT: f64 = 66.0;
 
 /// The chart as SVG text.
 pub fn draw(report: &Report) -> String {
@@ -65,8 +65,10 @@ pub fn draw(report: &Report) -> String {
         let _ = writeln!(svg, "<path d='M{low:.1} {middle:.1}H{high:.1}' stroke='black'/>");
         if let Some(target) = target {
             let x = scale.x(*target);
-            let _ =
-                writeln!(svg, "<path d='M{x:.1} {top:.1}v{BAR}' stroke='#36c' stroke-width='2'/>");
+            let _ = writeln!(
+                svg,
+                "<path d='M{x:.1} {top:.1}v{BAR}' stroke='#f0a020' stroke-width='2'/>"
+            );
         }
         let label = format!("{:.2}×", ratio.median);
         text(&mut svg, LEFT + WIDTH + 12.0, top + 12.0, "start", 12, &label);
@@ -74,8 +76,9 @@ pub fn draw(report: &Report) -> String {
     let mean =
         report.geometric_mean.map_or(String::new(), |mean| format!("Geometric mean {mean:.2}×. "));
     let notes = [
-        format!("{mean}Black: range of {} alternating pairs. Blue: target.", report.pairs),
-        format!("{}; {}; {processor}; {kernel}", versions[0], versions[1]),
+        format!("{mean}Black: range of {} alternating pairs. Yellow: target.", report.pairs),
+        format!("{}; {}", versions[0], versions[1]),
+        format!("{processor}; {kernel}"),
     ];
     for (index, note) in notes.iter().enumerate() {
         text(&mut svg, 12.0, bottom + 20.0 + 16.0 * index as f64, "start", 11, note);
@@ -133,7 +136,7 @@ mod tests {
         assert!(svg.contains(">fast</text>") && svg.contains(">slow</text>"), "{svg}");
         assert!(!svg.contains("broken"), "{svg}");
         assert_eq!(svg.matches("height='16'").count(), 2, "{svg}");
-        assert_eq!(svg.matches("stroke='#36c'").count(), 1, "{svg}");
+        assert_eq!(svg.matches("stroke='#f0a020'").count(), 1, "{svg}");
         assert!(svg.contains("a &lt;processor&gt;"), "{svg}");
     }
 
