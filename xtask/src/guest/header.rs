@@ -184,24 +184,39 @@ impl Reader {
             return Ok(Outcome::Exit(exit));
         };
         let fault = |line: usize, what: String| Err(Malformed { line, what });
-        let ends_itself = outcome == "exit";
-        if let (Some((line, _)), false) = (self.exit, ends_itself) {
-            return fault(line, format!("`exit` has no meaning where the outcome is `{outcome}`"));
-        }
-        match outcome.as_str() {
-            "exit" => Ok(Outcome::Exit(exit)),
-            "triple-fault" => Ok(Outcome::TripleFault),
+        let ended = match outcome.as_str() {
+            "exit" => return Ok(Outcome::Exit(exit)),
+            "triple-fault" => Outcome::TripleFault,
             "timeout" => match flag_value(&self.flags, "--timeout").and_then(parse_duration) {
-                Some(limit) => Ok(Outcome::Timeout(limit)),
-                None => fault(
-                    *line,
-                    "`timeout` needs a line such as `//@ flags: --timeout 500ms`".to_owned(),
-                ),
+                Some(limit) => Outcome::Timeout(limit),
+                None => {
+                    let what = "`timeout` needs a line such as `//@ flags: --timeout 500ms`";
+                    return fault(*line, what.to_owned());
+                }
             },
-            _ => fault(
-                *line,
-                format!("unknown outcome `{outcome}`: it is exit, triple-fault or timeout"),
-            ),
+            _ => {
+                let what =
+                    format!("unknown outcome `{outcome}`: it is exit, triple-fault or timeout");
+                return fault(*line, what);
+            }
+        };
+        // It may be said, but not contradicted.
+        match self.exit {
+            Some((line, status)) if status != ended.status() => {
+                fault(line, format!("the exit status of `{outcome}` is {}", ended.status()))
+            }
+            _ => Ok(ended),
+        }
+    }
+}
+
+impl Outcome {
+    /// monovisor's exit status for it.
+    pub fn status(self) -> i32 {
+        match self {
+            Self::Exit(status) => status,
+            Self::TripleFault => 134,
+            Self::Timeout(_) => 124,
         }
     }
 }
@@ -297,6 +312,8 @@ mod tests {
         assert_eq!(faults(&["//@ outcome: timeout"])[0].0, 1);
         assert_eq!(faults(&["//@ outcome: hang"])[0].0, 1);
         assert_eq!(faults(&["//@ outcome: triple-fault", "//@ exit: 33"])[0].0, 2);
+        let said = parse("//@ outcome: triple-fault\n//@ exit: 134\n").expect("no fault");
+        assert_eq!(said.outcome.status(), 134);
     }
 
     #[test]

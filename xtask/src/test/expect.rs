@@ -5,27 +5,17 @@
 use crate::guest::header::{Header, Outcome};
 use crate::process::Finished;
 
-/// monovisor's exit status for a guest that triple-faults.
-const TRIPLE_FAULT: i32 = 134;
-/// monovisor's exit status at the time limit.
-const TIME_LIMIT: i32 = 124;
-
 /// How much of a long text a report shows.
 const TAIL_LINES: usize = 25;
 
 /// What is wrong with a run on monovisor.
 pub fn on_monovisor(header: &Header, finished: &Finished) -> Vec<String> {
-    let expected = match header.outcome {
-        Outcome::Exit(status) => status,
-        Outcome::TripleFault => TRIPLE_FAULT,
-        Outcome::Timeout(_) => TIME_LIMIT,
-    };
     let mut complaints = Vec::new();
     if finished.killed {
         complaints
             .push("did not end and was killed: its own time limit did not stop it".to_owned());
     } else {
-        complaints.extend(status(expected, finished.status));
+        complaints.extend(status(header.outcome.status(), finished.status));
     }
     complaints.extend(output(header, &finished.stdout));
     for text in &header.stderr_contains {
