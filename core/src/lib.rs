@@ -6,8 +6,10 @@ extern crate alloc;
 
 pub mod apic;
 mod clock;
+pub mod cpuid;
 mod engine;
 mod error;
+mod execute;
 mod exit;
 pub mod memory;
 pub mod paging;

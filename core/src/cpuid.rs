@@ -1,0 +1,264 @@
+//! CPUID: what this processor is and what it offers, as data.
+//!
+//! A feature is one row of [`OFFERED`]; a leaf that holds something else is one row of [`LEAVES`].
+//! Only what depends on a register is code. Invariant: what is not offered here raises #UD, or #GP
+//! for a register bit, and what is offered works whole.
+//!
+//! The vendor is `GenuineIntel`, because the manual that this processor follows is Intel's (SYSRET,
+//! SYSENTER in long mode, canonical checks, x2APIC), and because kernels believe the frequencies in
+//! leaf 0x15 and IA32_TSC_DEADLINE of that vendor alone: a start without calibration saves tens of
+//! milliseconds. The signature is an Atom's that executes in order, as an interpreter does: nothing
+//! is speculated, so kernels need none of the mitigations that cost so much.
+
+use crate::state::{CpuState, Cr4Flags};
+
+#[cfg(test)]
+mod tests;
+
+/// Bits of a physical address.
+pub const PHYSICAL_ADDRESS_BITS: u32 = 46;
+/// Bits of a linear address.
+pub const LINEAR_ADDRESS_BITS: u32 = 48;
+/// Frequency of the time-stamp counter and of the APIC timer before its divider.
+pub const TSC_HZ: u32 = 1_000_000_000;
+/// Size of the XSAVE area: the legacy region and the header.
+pub const XSAVE_AREA_BYTES: u32 = 512 + 64;
+
+/// Family 6, model 0x1c, stepping 10.
+pub const SIGNATURE: u32 = 0x0001_06ca;
+/// Size of the cache line that CLFLUSH flushes.
+const CACHE_LINE_BYTES: u32 = 64;
+
+const HIGHEST_BASIC: u32 = 0x16;
+const HYPERVISOR: u32 = 0x4000_0000;
+const HIGHEST_HYPERVISOR: u32 = 0x4000_0010;
+const EXTENDED: u32 = 0x8000_0000;
+const HIGHEST_EXTENDED: u32 = 0x8000_0008;
+
+const VENDOR: &[u8; 12] = b"GenuineIntel";
+const HYPERVISOR_VENDOR: &[u8; 12] = b"monovisor\0\0\0";
+const BRAND: &[u8; 48] = b"monovisor x86-64 interpreter\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+/// The registers that CPUID writes, in the order of its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the manuals name them")]
+pub enum Output {
+    Eax,
+    Ebx,
+    Ecx,
+    Edx,
+}
+use Output::{Ebx, Ecx, Edx};
+
+/// A bit that says that the processor can do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// The manual's name.
+    pub name: &'static str,
+    /// The leaf, with subleaf 0.
+    pub leaf: u32,
+    /// The register.
+    pub output: Output,
+    /// The bit.
+    pub bit: u8,
+}
+
+/// Makes a constant of each feature, and the list of them.
+macro_rules! features {
+    ($($name:ident: $leaf:literal $output:ident $bit:literal;)*) => {
+        /// Features by name.
+        #[expect(missing_docs, reason = "the manuals name them")]
+        pub mod feature {
+            use super::{Feature, Output};
+            $(pub const $name: Feature = Feature {
+                name: stringify!($name), leaf: $leaf, output: Output::$output, bit: $bit,
+            };)*
+        }
+        /// What this processor offers, whatever its registers hold.
+        pub const OFFERED: &[Feature] = &[$(feature::$name),*];
+    };
+}
+
+features! {
+    FPU: 1 Edx 0;
+    PSE: 1 Edx 3;
+    TSC: 1 Edx 4;
+    MSR: 1 Edx 5;
+    PAE: 1 Edx 6;
+    CX8: 1 Edx 8;
+    SEP: 1 Edx 11;
+    MTRR: 1 Edx 12;
+    PGE: 1 Edx 13;
+    CMOV: 1 Edx 15;
+    PAT: 1 Edx 16;
+    CLFLUSH: 1 Edx 19;
+    FXSR: 1 Edx 24;
+    SSE: 1 Edx 25;
+    SSE2: 1 Edx 26;
+    CX16: 1 Ecx 13;
+    X2APIC: 1 Ecx 21;
+    POPCNT: 1 Ecx 23;
+    TSC_DEADLINE: 1 Ecx 24;
+    XSAVE: 1 Ecx 26;
+    RDRAND: 1 Ecx 30;
+    HYPERVISOR: 1 Ecx 31;
+    // The APIC timer runs in every sleep state.
+    ARAT: 6 Eax 2;
+    FSGSBASE: 7 Ebx 0;
+    TSC_ADJUST: 7 Ebx 1;
+    SMEP: 7 Ebx 7;
+    ERMS: 7 Ebx 9;
+    RDSEED: 7 Ebx 18;
+    SMAP: 7 Ebx 20;
+    FSRM: 7 Edx 4;
+    ARCH_CAPABILITIES: 7 Edx 29;
+    LAHF_SAHF: 0x8000_0001 Ecx 0;
+    SYSCALL: 0x8000_0001 Edx 11;
+    NX: 0x8000_0001 Edx 20;
+    PAGE_1GB: 0x8000_0001 Edx 26;
+    RDTSCP: 0x8000_0001 Edx 27;
+    LONG_MODE: 0x8000_0001 Edx 29;
+    INVARIANT_TSC: 0x8000_0007 Edx 8;
+}
+
+/// Results of CPUID that are no features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// EAX when CPUID is executed.
+    pub leaf: u32,
+    /// ECX when CPUID is executed, for the leaves that look at it.
+    pub subleaf: Option<u32>,
+    /// EAX, EBX, ECX and EDX after it.
+    pub registers: [u32; 4],
+}
+
+const fn leaf(leaf: u32, registers: [u32; 4]) -> Leaf {
+    Leaf { leaf, subleaf: None, registers }
+}
+
+const fn subleaf(leaf: u32, subleaf: u32, registers: [u32; 4]) -> Leaf {
+    Leaf { leaf, subleaf: Some(subleaf), registers }
+}
+
+/// The leaves, without features and without what depends on registers. Those absent are zero.
+pub const LEAVES: &[Leaf] = &[
+    leaf(0, [HIGHEST_BASIC, word(VENDOR, 0), word(VENDOR, 8), word(VENDOR, 4)]),
+    // EBX: size of a cache line in 8 bytes; one logical processor in the package.
+    leaf(1, [SIGNATURE, (CACHE_LINE_BYTES / 8) << 8 | 1 << 16, 0, 0]),
+    // One descriptor that says: see leaf 4.
+    leaf(2, [0x00ff_0001, 0, 0, 0]),
+    subleaf(4, 0, cache(CacheKind::Data, 1, 8, 64)),
+    subleaf(4, 1, cache(CacheKind::Instruction, 1, 8, 64)),
+    subleaf(4, 2, cache(CacheKind::Unified, 2, 16, 1024)),
+    // Topology: each vCPU is a package of its own, so no bits of its ID name a core or a thread.
+    subleaf(0xb, 0, [0, 1, 1 << 8, 0]),
+    subleaf(0xb, 1, [0, 1, 2 << 8, 0]),
+    // x87 and SSE state; the area has the same size whatever XCR0 enables.
+    subleaf(0xd, 0, [0b11, XSAVE_AREA_BYTES, XSAVE_AREA_BYTES, 0]),
+    // The TSC's ratio to the crystal, which also clocks the APIC timer, and the crystal's Hz.
+    leaf(0x15, [1, 1, TSC_HZ, 0]),
+    // Base, highest and bus frequency in MHz.
+    leaf(0x16, [TSC_HZ / 1_000_000, TSC_HZ / 1_000_000, TSC_HZ / 1_000_000, 0]),
+    leaf(
+        HYPERVISOR,
+        [
+            HIGHEST_HYPERVISOR,
+            word(HYPERVISOR_VENDOR, 0),
+            word(HYPERVISOR_VENDOR, 4),
+            word(HYPERVISOR_VENDOR, 8),
+        ],
+    ),
+    // A convention among hypervisors: frequencies of the TSC and of the APIC timer in kHz.
+    leaf(HIGHEST_HYPERVISOR, [TSC_HZ / 1000, TSC_HZ / 1000, 0, 0]),
+    leaf(EXTENDED, [HIGHEST_EXTENDED, 0, 0, 0]),
+    leaf(0x8000_0002, words(BRAND, 0)),
+    leaf(0x8000_0003, words(BRAND, 16)),
+    leaf(0x8000_0004, words(BRAND, 32)),
+    // L2 cache: 1 MiB, 16 ways (code 8), 64-byte lines.
+    leaf(0x8000_0006, [0, 0, 1024 << 16 | 8 << 12 | CACHE_LINE_BYTES, 0]),
+    leaf(0x8000_0008, [LINEAR_ADDRESS_BITS << 8 | PHYSICAL_ADDRESS_BITS, 0, 0, 0]),
+];
+
+/// Bits of CR4 that software may set; the others are reserved. Each needs a feature, except those
+/// that every 64-bit processor has.
+pub const CR4_WRITABLE: Cr4Flags = {
+    let mut writable = Cr4Flags::empty();
+    let mut row = 0;
+    while row < CR4_FEATURES.len() {
+        writable = writable.union(CR4_FEATURES[row].0);
+        row += 1;
+    }
+    // RDPMC is for user mode if PCE says so, even where there are no counters.
+    writable.union(Cr4Flags::PERFORMANCE_MONITOR_COUNTER)
+};
+
+/// Which feature each bit of CR4 comes with.
+const CR4_FEATURES: &[(Cr4Flags, Feature)] = &[
+    (Cr4Flags::TIMESTAMP_DISABLE, feature::TSC),
+    (Cr4Flags::PAGE_SIZE_EXTENSION, feature::PSE),
+    (Cr4Flags::PHYSICAL_ADDRESS_EXTENSION, feature::PAE),
+    (Cr4Flags::PAGE_GLOBAL, feature::PGE),
+    (Cr4Flags::OSFXSR, feature::FXSR),
+    (Cr4Flags::OSXMMEXCPT_ENABLE, feature::SSE),
+    (Cr4Flags::FSGSBASE, feature::FSGSBASE),
+    (Cr4Flags::OSXSAVE, feature::XSAVE),
+    (Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, feature::SMEP),
+    (Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, feature::SMAP),
+];
+
+/// What CPUID returns in EAX, EBX, ECX and EDX for EAX = `leaf` and ECX = `subleaf`.
+pub fn cpuid(state: &CpuState, apic_id: u32, leaf: u32, subleaf: u32) -> [u32; 4] {
+    // SDM, CPUID: a leaf above the highest gives the data of the highest basic one.
+    let leaf = match leaf {
+        0..=HIGHEST_BASIC | HYPERVISOR..=HIGHEST_HYPERVISOR | EXTENDED..=HIGHEST_EXTENDED => leaf,
+        _ => HIGHEST_BASIC,
+    };
+    let mut registers = LEAVES
+        .iter()
+        .find(|row| row.leaf == leaf && row.subleaf.is_none_or(|row| row == subleaf))
+        .map_or([0; 4], |row| row.registers);
+    if subleaf == 0 || leaf != 7 {
+        for feature in OFFERED.iter().filter(|feature| feature.leaf == leaf) {
+            registers[feature.output as usize] |= 1 << feature.bit;
+        }
+    }
+    match leaf {
+        1 => {
+            registers[Ebx as usize] |= apic_id << 24;
+            registers[Ecx as usize] |=
+                u32::from(state.control.cr4.contains(Cr4Flags::OSXSAVE)) << 27;
+            registers[Edx as usize] |= ((state.msr.apic_base >> 11 & 1) as u32) << 9;
+        }
+        0xb => {
+            // The subleaf comes back in levels that do not exist, too.
+            registers[Ecx as usize] |= subleaf & 0xff;
+            registers[Edx as usize] = apic_id;
+        }
+        // SYSCALL is not there outside 64-bit mode, and Intel's CPUID says so.
+        0x8000_0001 if !state.mode_64bit() => registers[Edx as usize] &= !(1 << 11),
+        _ => {}
+    }
+    registers
+}
+
+#[derive(Clone, Copy)]
+enum CacheKind {
+    Data = 1,
+    Instruction,
+    Unified,
+}
+
+/// A subleaf of leaf 4: a self-initialising cache that belongs to one vCPU.
+const fn cache(kind: CacheKind, level: u32, ways: u32, sets: u32) -> [u32; 4] {
+    [kind as u32 | level << 5 | 1 << 8, (ways - 1) << 22 | (CACHE_LINE_BYTES - 1), sets - 1, 0]
+}
+
+/// Four characters from `at` on.
+const fn word<const N: usize>(text: &[u8; N], at: usize) -> u32 {
+    u32::from_le_bytes([text[at], text[at + 1], text[at + 2], text[at + 3]])
+}
+
+/// Sixteen characters from `at` on.
+const fn words<const N: usize>(text: &[u8; N], at: usize) -> [u32; 4] {
+    [word(text, at), word(text, at + 4), word(text, at + 8), word(text, at + 12)]
+}

@@ -1,0 +1,154 @@
+//! Writes to control registers: what they may not hold, and what a change asks of the engine
+//! (SDM, "Control Registers", MOV—Move to/from Control Registers, XSETBV).
+//!
+//! Who may write them, and how the operand is encoded, is the instructions' business. What the
+//! registers then mean is `paging`'s and others': they read them when they need them, the PAE
+//! page-directory pointers included.
+//!
+//! Invariant: an `Err` leaves the state as it was.
+
+use crate::apic::LocalApic;
+use crate::cpuid::{CR4_WRITABLE, PHYSICAL_ADDRESS_BITS};
+use crate::state::{
+    CpuState, Cr0Flags, Cr4Flags, EferFlags, Exception, SegmentRegister, XCr0Flags,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Which translations have to be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    None,
+    /// All but those of global pages.
+    NonGlobal,
+    All,
+}
+
+/// What a write asks of the engine, besides a look at what access rights depend on
+/// (`Mmu::update_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct ControlEffect {
+    pub flush: Flush,
+    /// Protection, paging or IA-32e mode went on or off: instructions mean something else now.
+    pub mode_changed: bool,
+}
+
+impl ControlEffect {
+    const NONE: Self = Self { flush: Flush::None, mode_changed: false };
+}
+
+/// Bits of CR0 that change what translations allow.
+const CR0_TRANSLATION: Cr0Flags =
+    Cr0Flags::PAGING.union(Cr0Flags::WRITE_PROTECT).union(Cr0Flags::PROTECTED_MODE_ENABLE);
+/// Bits of CR0 that change the mode.
+const CR0_MODE: Cr0Flags = Cr0Flags::PAGING.union(Cr0Flags::PROTECTED_MODE_ENABLE);
+/// Bits of CR4 that change what translations are or allow.
+const CR4_TRANSLATION: Cr4Flags = Cr4Flags::PAGE_SIZE_EXTENSION
+    .union(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION)
+    .union(Cr4Flags::PAGE_GLOBAL)
+    .union(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION)
+    .union(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION);
+/// What XSAVE can manage.
+const XCR0_WRITABLE: XCr0Flags = XCr0Flags::X87.union(XCr0Flags::SSE);
+
+/// MOV to CR0. Reserved bits of the low half are ignored, those of the high half fault.
+pub(crate) fn write_cr0(state: &mut CpuState, value: u64) -> Result<ControlEffect, Exception> {
+    let new = Cr0Flags::from_bits_truncate(value) | Cr0Flags::EXTENSION_TYPE;
+    let old = state.control.cr0;
+    let (paging, protected) =
+        (new.contains(Cr0Flags::PAGING), new.contains(Cr0Flags::PROTECTED_MODE_ENABLE));
+    let write_through_uncached =
+        new.contains(Cr0Flags::NOT_WRITE_THROUGH) && !new.contains(Cr0Flags::CACHE_DISABLE);
+    if value >> 32 != 0 || paging && !protected || write_through_uncached {
+        return Err(Exception::GP0);
+    }
+    let changed = old ^ new;
+    if changed.contains(Cr0Flags::PAGING) {
+        if paging {
+            activate_long_mode(state)?;
+        } else if state.mode_64bit() {
+            return Err(Exception::GP0);
+        } else {
+            state.control.efer.remove(EferFlags::LONG_MODE_ACTIVE);
+        }
+    }
+    state.control.cr0 = new;
+    Ok(ControlEffect {
+        flush: if changed.intersects(CR0_TRANSLATION) { Flush::All } else { Flush::None },
+        mode_changed: changed.intersects(CR0_MODE),
+    })
+}
+
+/// Paging goes on: with EFER.LME that activates IA-32e mode (SDM, "IA-32e Mode Operation":
+/// consistency checks).
+fn activate_long_mode(state: &mut CpuState) -> Result<(), Exception> {
+    if !state.control.efer.contains(EferFlags::LONG_MODE_ENABLE) {
+        return Ok(());
+    }
+    let task = state.segments[SegmentRegister::Tr].access;
+    // Types 1 and 3: a 16-bit TSS, available or busy.
+    let task_16bit = matches!(task.kind(), 1 | 3);
+    let code_64bit = state.segments[SegmentRegister::Cs].access.long();
+    let pae = state.control.cr4.contains(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
+    if !pae || code_64bit || task_16bit {
+        return Err(Exception::GP0);
+    }
+    state.control.efer.insert(EferFlags::LONG_MODE_ACTIVE);
+    Ok(())
+}
+
+/// MOV to CR3.
+pub(crate) fn write_cr3(state: &mut CpuState, value: u64) -> Result<ControlEffect, Exception> {
+    if value >> PHYSICAL_ADDRESS_BITS != 0 {
+        return Err(Exception::GP0);
+    }
+    state.control.cr3 = value;
+    Ok(ControlEffect { flush: Flush::NonGlobal, ..ControlEffect::NONE })
+}
+
+/// MOV to CR4. Bits of features that CPUID does not offer are reserved.
+pub(crate) fn write_cr4(state: &mut CpuState, value: u64) -> Result<ControlEffect, Exception> {
+    let new = Cr4Flags::from_bits(value).ok_or(Exception::GP0)?;
+    let pae = new.contains(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
+    if !CR4_WRITABLE.contains(new) || state.long_mode() && !pae {
+        return Err(Exception::GP0);
+    }
+    let changed = state.control.cr4 ^ new;
+    state.control.cr4 = new;
+    let flush = if changed.intersects(CR4_TRANSLATION) { Flush::All } else { Flush::None };
+    Ok(ControlEffect { flush, ..ControlEffect::NONE })
+}
+
+/// MOV to CR8: the task-priority class, which can let a pending interrupt through.
+pub(crate) fn write_cr8(apic: &mut LocalApic, value: u64) -> Result<(), Exception> {
+    let class = u8::try_from(value).ok().filter(|&class| class < 16).ok_or(Exception::GP0)?;
+    apic.set_task_priority_class(class);
+    Ok(())
+}
+
+/// XSETBV: writes the extended control register `index`, of which there is XCR0 alone.
+pub(crate) fn write_xcr(state: &mut CpuState, index: u32, value: u64) -> Result<(), Exception> {
+    let new = XCr0Flags::from_bits(value).ok_or(Exception::GP0)?;
+    if index != 0 || !XCR0_WRITABLE.contains(new) || !new.contains(XCr0Flags::X87) {
+        return Err(Exception::GP0);
+    }
+    state.control.xcr0 = new;
+    Ok(())
+}
+
+/// CLTS.
+pub(crate) fn clear_task_switched(state: &mut CpuState) {
+    state.control.cr0.remove(Cr0Flags::TASK_SWITCHED);
+}
+
+/// LMSW: writes PE, MP, EM and TS of CR0, but does not clear PE.
+pub(crate) fn load_machine_status_word(
+    state: &mut CpuState,
+    word: u16,
+) -> Result<ControlEffect, Exception> {
+    let old = state.control.cr0.bits();
+    let sticky = old & Cr0Flags::PROTECTED_MODE_ENABLE.bits();
+    write_cr0(state, old & !0xf | u64::from(word) & 0xf | sticky)
+}

@@ -1,0 +1,4 @@
+//! What instructions do.
+
+pub(crate) mod control_register;
+pub(crate) mod msr;
