@@ -10,15 +10,12 @@
 //! milliseconds. The signature is an Atom's that executes in order, as an interpreter does: nothing
 //! is speculated, so kernels need none of the mitigations that cost so much.
 
+use crate::paging::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS};
 use crate::state::{CpuState, Cr4Flags};
 
 #[cfg(test)]
 mod tests;
 
-/// Bits of a physical address.
-pub const PHYSICAL_ADDRESS_BITS: u32 = 46;
-/// Bits of a linear address.
-pub const LINEAR_ADDRESS_BITS: u32 = 48;
 /// Frequency of the time-stamp counter and of the APIC timer before its divider.
 pub const TSC_HZ: u32 = 1_000_000_000;
 /// Size of the XSAVE area: the legacy region and the header.

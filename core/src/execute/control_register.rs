@@ -8,7 +8,8 @@
 //! Invariant: an `Err` leaves the state as it was.
 
 use crate::apic::LocalApic;
-use crate::cpuid::{CR4_WRITABLE, PHYSICAL_ADDRESS_BITS};
+use crate::cpuid::CR4_WRITABLE;
+use crate::paging::PHYSICAL_ADDRESS_BITS;
 use crate::state::{
     CpuState, Cr0Flags, Cr4Flags, EferFlags, Exception, SegmentRegister, XCr0Flags,
 };

@@ -7,7 +7,7 @@
 //! Invariant: an `Err` leaves the state and the APIC as they were.
 
 use crate::apic::{Effect, LocalApic};
-use crate::cpuid::PHYSICAL_ADDRESS_BITS;
+use crate::paging::PHYSICAL_ADDRESS_BITS;
 use crate::state::{CpuState, EferFlags, Exception, SegmentRegister};
 
 #[cfg(test)]
