@@ -25,9 +25,26 @@ impl Mmu {
         state: &CpuState,
         linear: u64,
         locked: bool,
+        update: impl FnMut(W) -> W,
+    ) -> Result<W, AccessError> {
+        self.modify_as(state, linear, locked, Privilege::Current, update)
+    }
+
+    /// As [`modify`](Self::modify) with another privilege: descriptor tables are written as the
+    /// system.
+    ///
+    /// # Errors
+    /// See [`AccessError`]; nothing is written then.
+    #[inline]
+    pub(crate) fn modify_as<W: Width>(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        locked: bool,
+        privilege: Privilege,
         mut update: impl FnMut(W) -> W,
     ) -> Result<W, AccessError> {
-        let view = View::of(state, Privilege::Current);
+        let view = View::of(state, privilege);
         if let Some(host) = self.tlbs[view as usize].lookup(linear, W::BYTES, AccessKind::Write) {
             // SAFETY: a write tag is there for writable RAM alone, and the access is within its page.
             return Ok(unsafe { modify_ram(host, locked, update) });

@@ -1,0 +1,180 @@
+//! One delivery through the interrupt descriptor table, or the interrupt vector table of
+//! real-address mode (SDM, INT n). What happens when it fails is decided in `exception`.
+
+use heapless::Vec;
+
+use super::access::{fault, read_system, table_address};
+use super::code;
+use super::descriptor::{kind, rpl};
+use super::gate::Gate;
+use super::stack::Stack;
+use super::tss;
+use crate::paging::Mmu;
+use crate::state::{
+    Activity, CpuState, Exception, RFlags, Register, Segment, SegmentRegister, Vector,
+};
+
+/// What is to be delivered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event {
+    /// Index in the table.
+    pub vector: u8,
+    /// Pushed last, if there is one.
+    pub error_code: Option<u32>,
+    /// Whether faults of the delivery have EXT set: not those of INT n, INT3 and INTO.
+    pub external: bool,
+    /// Whether the gate's DPL must let the current privilege level through.
+    pub checks_dpl: bool,
+    /// Whether the pushed flags have RF set, so that the restarted instruction does not hit an
+    /// instruction breakpoint again.
+    pub resumes: bool,
+    /// The pushed instruction pointer.
+    pub return_rip: u64,
+}
+
+/// Delivers.
+pub(super) fn deliver(state: &mut CpuState, mmu: &mut Mmu, event: &Event) -> Result<(), Exception> {
+    if state.protected() {
+        through_gate(state, mmu, event)?;
+    } else {
+        through_vector_table(state, mmu, event)?;
+    }
+    state.activity = Activity::Active;
+    state.shadow.sti = false;
+    state.shadow.mov_ss = false;
+    Ok(())
+}
+
+fn through_vector_table(
+    state: &mut CpuState,
+    mmu: &mut Mmu,
+    event: &Event,
+) -> Result<(), Exception> {
+    let offset = u16::from(event.vector) * 4;
+    if offset + 3 > state.idtr.limit {
+        return Err(Exception::GP0);
+    }
+    let linear = table_address(state, state.idtr.base, u64::from(offset));
+    let entry: u32 = read_system(state, mmu, linear, false)?;
+    let cs = code::in_real_mode(state, (entry >> 16) as u16);
+    let rip = u64::from(entry & 0xffff);
+    let frame = [
+        state.rflags.bits(),
+        u64::from(state.segments[SegmentRegister::Cs].selector),
+        event.return_rip,
+    ];
+    let mut stack = Stack::current(state, Exception::SS0);
+    stack.probe(state, mmu, frame.len(), 16)?;
+    if !code::holds(state, &cs, rip) {
+        return Err(Exception::GP0);
+    }
+    stack.push(state, mmu, &frame, 16)?;
+    state.gpr[Register::Rsp] = stack.pointer;
+    let cleared =
+        RFlags::INTERRUPT_FLAG | RFlags::TRAP_FLAG | RFlags::ALIGNMENT_CHECK | RFlags::RESUME_FLAG;
+    state.rflags = code::without(state.rflags, cleared);
+    code::enter(state, mmu, cs, rip);
+    Ok(())
+}
+
+fn through_gate(state: &mut CpuState, mmu: &mut Mmu, event: &Event) -> Result<(), Exception> {
+    let gate = read_gate(state, mmu, event)?;
+    let cs = code::behind_gate(state, mmu, gate.selector, event.external)?;
+    let cpl = rpl(cs.selector);
+    let inner = cpl < state.cpl();
+    let mut stack = handler_stack(state, mmu, &gate, cpl, event.external)?;
+    let frame = frame(state, &gate, inner, event);
+    stack.probe(state, mmu, frame.len(), gate.bits)?;
+    if !code::holds(state, &cs, gate.offset) {
+        return Err(fault(Vector::GeneralProtection, 0, event.external));
+    }
+    stack.push(state, mmu, &frame, gate.bits)?;
+
+    state.gpr[Register::Rsp] = stack.pointer;
+    if inner {
+        state.segments[SegmentRegister::Ss] = stack.segment;
+    }
+    let mut cleared =
+        RFlags::TRAP_FLAG | RFlags::NESTED_TASK | RFlags::RESUME_FLAG | RFlags::VIRTUAL_8086_MODE;
+    cleared.set(RFlags::INTERRUPT_FLAG, gate.is_interrupt_gate());
+    state.rflags = code::without(state.rflags, cleared);
+    code::enter(state, mmu, cs, gate.offset);
+    Ok(())
+}
+
+/// Reads and checks the gate (SDM, INT n, "protected mode" and "IA-32e mode").
+fn read_gate(state: &CpuState, mmu: &mut Mmu, event: &Event) -> Result<Gate, Exception> {
+    const IDT: u32 = 2;
+    let code = u32::from(event.vector) * 8 | IDT | u32::from(event.external);
+    let denied = Exception::with_code(Vector::GeneralProtection, code);
+
+    let long = state.long_mode();
+    let size: u32 = if long { 16 } else { 8 };
+    let offset = u32::from(event.vector) * size;
+    if offset + size - 1 > u32::from(state.idtr.limit) {
+        return Err(denied);
+    }
+    let linear = table_address(state, state.idtr.base, u64::from(offset));
+    let raw = read_system(state, mmu, linear, event.external)?;
+    let gate = if long {
+        let upper: u64 = read_system(state, mmu, linear.wrapping_add(8), event.external)?;
+        Gate::long(raw, upper & 0xffff_ffff)
+    } else {
+        Gate::legacy(raw)
+    };
+    let possible = match gate.kind() {
+        Some(kind::INTERRUPT_GATE | kind::TRAP_GATE) => true,
+        Some(kind::INTERRUPT_GATE_16 | kind::TRAP_GATE_16 | kind::TASK_GATE) => !long,
+        _ => false,
+    };
+    if !possible || event.checks_dpl && gate.access.dpl() < state.cpl() {
+        return Err(denied);
+    }
+    if !gate.access.present() {
+        return Err(Exception::with_code(Vector::SegmentNotPresent, code));
+    }
+    if gate.kind() == Some(kind::TASK_GATE) {
+        // Hardware task switches do not exist here.
+        return Err(denied);
+    }
+    Ok(gate)
+}
+
+/// The stack that a handler at privilege level `cpl` gets.
+fn handler_stack(
+    state: &CpuState,
+    mmu: &mut Mmu,
+    gate: &Gate,
+    cpl: u8,
+    external: bool,
+) -> Result<Stack, Exception> {
+    let inner = cpl < state.cpl();
+    if gate.bits != 64 {
+        return if inner {
+            tss::inner_stack(state, mmu, cpl, external)
+        } else {
+            Ok(Stack::current(state, fault(Vector::StackFault, 0, external)))
+        };
+    }
+    let mut stack = match (gate.interrupt_stack(), inner) {
+        (0, true) => tss::inner_stack_64bit(state, mmu, cpl, external)?,
+        (0, false) => Stack::current_flat(state, fault(Vector::StackFault, 0, external)),
+        (index, _) => tss::interrupt_stack(state, mmu, index, cpl, external)?,
+    };
+    stack.pointer &= !0xf;
+    Ok(stack)
+}
+
+/// What is pushed, first to last. A 64-bit gate always saves the stack pointer.
+fn frame(state: &CpuState, gate: &Gate, inner: bool, event: &Event) -> Vec<u64, 6> {
+    let selector = |segment: &Segment| u64::from(segment.selector);
+    let mut rflags = state.rflags;
+    if event.resumes {
+        rflags |= RFlags::RESUME_FLAG;
+    }
+    let stack = [selector(&state.segments[SegmentRegister::Ss]), state.gpr[Register::Rsp]];
+    let place = [rflags.bits(), selector(&state.segments[SegmentRegister::Cs]), event.return_rip];
+    let saved = if gate.bits == 64 || inner { stack.as_slice() } else { &[] };
+    let error_code = event.error_code.map(u64::from);
+    saved.iter().copied().chain(place).chain(error_code).collect()
+}
