@@ -9,6 +9,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 mod guest;
 mod machine;
 mod process;
@@ -39,6 +40,7 @@ enum Command {
     Bench(bench::Bench),
     Ci(ci::Ci),
     Tidy(tidy::Tidy),
+    Fuzz(fuzz::Fuzz),
 }
 
 fn main() -> ExitCode {
@@ -60,5 +62,6 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Bench(bench) => bench.execute(&workspace),
         Command::Ci(ci) => ci.execute(&workspace),
         Command::Tidy(tidy) => tidy.execute(&workspace),
+        Command::Fuzz(fuzz) => fuzz.execute(&workspace),
     }
 }
