@@ -35,7 +35,8 @@ pub struct Meter {
 /// What monovisor's `--json` says that is needed here.
 #[derive(Deserialize)]
 struct RunReport {
-    instructions: u64,
+    /// Absent where the engine does not count them.
+    instructions: Option<u64>,
 }
 
 impl Meter {
@@ -79,7 +80,7 @@ impl Meter {
                 let finished = run(&invocations[side], header)?;
                 seconds[side].push(finished.wall.as_secs_f64());
                 if side == 0 {
-                    instructions = Some(self.instructions()?);
+                    instructions = self.instructions()?;
                 }
             }
             self.step(name, &format!("{:.2} s, {:.2} s", last(&seconds[0]), last(&seconds[1])));
@@ -134,7 +135,7 @@ impl Meter {
             .collect()
     }
 
-    fn instructions(&self) -> Result<u64> {
+    fn instructions(&self) -> Result<Option<u64>> {
         let path = &self.json;
         let text =
             std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;

@@ -26,6 +26,9 @@ use report::{Contenders, GuestResult, Report};
 const LEAST_RATIO: f64 = 0.25;
 const MEAN_TARGET: f64 = 1.2;
 
+/// The least share of the tail-calling dispatcher's speed that the `loop` dispatcher should have.
+const LEAST_LOOP_SHARE: f64 = 1.0 / 3.0;
+
 /// The guest whose whole run is mostly start-up.
 const HELLO: &str = "hello";
 
@@ -102,6 +105,13 @@ impl Bench {
         let mean_target = (!self.dispatchers && self.filter.is_none()).then_some(MEAN_TARGET);
         let report = Report::new(described, self.runs, results, mean_target, startup);
         print!("{}", if self.markdown { report.markdown() } else { report.plain() });
+        if let (true, Some(mean)) = (self.dispatchers, report.geometric_mean) {
+            let share = 1.0 / mean;
+            println!(
+                "\nThe `loop` dispatcher has {share:.2} of the tail-calling one's speed; at least \
+                 {LEAST_LOOP_SHARE:.2} is wanted."
+            );
+        }
         self.write(&report, &folder)?;
         Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
