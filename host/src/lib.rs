@@ -1,5 +1,6 @@
 //! The host.
 
+pub mod boot;
 pub mod config;
 pub mod memory;
 pub mod outcome;
