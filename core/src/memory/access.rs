@@ -171,17 +171,25 @@ impl Width for u128 {
     }
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     unsafe fn compare_exchange(pointer: *mut u8, current: Self, new: Self) -> Result<Self, Self> {
-        // SAFETY: aligned, and the caller vouches for the bytes. The only x86-64 processors without
-        // the instruction are the first of 2003 to 2005.
-        let found = unsafe {
-            core::arch::x86_64::cmpxchg16b(
-                pointer.cast(),
-                current,
-                new,
-                Ordering::SeqCst,
-                Ordering::SeqCst,
-            )
-        };
+        let (low, high): (u64, u64);
+        // SAFETY: aligned, and the caller vouches for the bytes. RBX, which the compiler keeps for
+        // itself, is exchanged in and out around the one instruction; the other operands name their
+        // registers so that none of them is RBX. The only x86-64 processors without the instruction
+        // are the first of 2003 to 2005.
+        unsafe {
+            core::arch::asm!(
+                "xchg rsi, rbx",
+                "lock cmpxchg16b [rdi]",
+                "mov rbx, rsi",
+                inout("rsi") new as u64 => _,
+                in("rdi") pointer,
+                in("rcx") (new >> 64) as u64,
+                inout("rax") current as u64 => low,
+                inout("rdx") (current >> 64) as u64 => high,
+                options(nostack),
+            );
+        }
+        let found = u128::from(low) | u128::from(high) << 64;
         if found == current { Ok(found) } else { Err(found) }
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]

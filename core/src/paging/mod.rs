@@ -118,8 +118,9 @@ impl Mmu {
 
     /// Forgets the page of any size that contains `linear`, global or not: INVLPG.
     pub(crate) fn flush_page(&mut self, linear: u64) {
+        let large_bits = self.mode.map_or(21, |mode| mode.page_bits(Level::PageDirectory));
         for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
-            filled.flush_page(tlb, linear);
+            filled.flush_page(tlb, linear, large_bits);
         }
         self.structures.flush();
     }

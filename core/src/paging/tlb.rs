@@ -143,8 +143,9 @@ impl Filled {
         self.global = if keep_global { self.global } else { Indices::default() };
     }
 
-    /// Removes the page that contains `linear`, with each piece of it if it is a large one.
-    pub(super) fn flush_page(&mut self, tlb: &mut Tlb, linear: u64) {
+    /// Removes the page that contains `linear`, with each piece of it if it is a large one; large
+    /// pages have `large_bits` address bits.
+    pub(super) fn flush_page(&mut self, tlb: &mut Tlb, linear: u64, large_bits: u32) {
         let mut remove = |index: usize, bits: u32| {
             let same = |page: u64| page >> bits == linear >> bits;
             if tlb.0[index].page().is_some_and(same) {
@@ -154,8 +155,7 @@ impl Filled {
             }
         };
         remove(Tlb::index(linear), 12);
-        // 22 bits: a 2 MiB neighbour goes with it, which is always allowed.
-        self.large.for_each(|index| remove(index, 22));
+        self.large.for_each(|index| remove(index, large_bits));
         self.huge.for_each(|index| remove(index, 30));
     }
 
