@@ -1,1 +1,207 @@
-//! Tests of the parent module.
+//! What the leaves say must agree with itself, with the state and with the manual.
+
+use super::*;
+use crate::state::{Access, CpuState, EferFlags, Register, SegmentRegister};
+
+fn ask(leaf: u32, subleaf: u32) -> [u32; 4] {
+    cpuid(&CpuState::reset(0), 0, leaf, subleaf)
+}
+
+fn text(registers: &[u32]) -> alloc::string::String {
+    let bytes = registers.iter().flat_map(|register| register.to_le_bytes());
+    bytes.take_while(|&byte| byte != 0).map(char::from).collect()
+}
+
+fn long_mode() -> CpuState {
+    let mut state = CpuState::reset(0);
+    state.control.efer = EferFlags::LONG_MODE_ENABLE | EferFlags::LONG_MODE_ACTIVE;
+    state.segments[SegmentRegister::Cs].access = Access(0xa09b);
+    state
+}
+
+#[test]
+fn names() {
+    let [highest, ebx, ecx, edx] = ask(0, 0);
+    assert_eq!((highest, text(&[ebx, edx, ecx]).as_str()), (0x16, "GenuineIntel"));
+    let [highest, ebx, ecx, edx] = ask(0x4000_0000, 0);
+    assert_eq!((highest, text(&[ebx, ecx, edx]).as_str()), (0x4000_0010, "monovisor"));
+    assert_eq!(ask(0x8000_0000, 0), [0x8000_0008, 0, 0, 0]);
+    let brand = [ask(0x8000_0002, 0), ask(0x8000_0003, 0), ask(0x8000_0004, 0)].concat();
+    assert_eq!(text(&brand), "monovisor x86-64 interpreter");
+}
+
+#[test]
+fn no_row_is_out_of_reach() {
+    let highest = [HIGHEST_BASIC, HIGHEST_HYPERVISOR, HIGHEST_EXTENDED];
+    let reachable =
+        |leaf: u32| highest.iter().any(|&highest| leaf >> 28 == highest >> 28 && leaf <= highest);
+    for row in LEAVES {
+        assert!(reachable(row.leaf), "{:#x}", row.leaf);
+        let same = LEAVES.iter().filter(|other| {
+            other.leaf == row.leaf && (other.subleaf.is_none() || other.subleaf == row.subleaf)
+        });
+        assert_eq!(same.count(), 1, "{:#x}", row.leaf);
+    }
+    for feature in OFFERED {
+        assert!(reachable(feature.leaf), "{}", feature.name);
+        let same = OFFERED.iter().filter(|other| {
+            (other.leaf, other.output, other.bit) == (feature.leaf, feature.output, feature.bit)
+        });
+        assert_eq!(same.count(), 1, "{}", feature.name);
+    }
+}
+
+/// SDM, CPUID: leaves that are not there give the highest basic one.
+#[test]
+fn leaves_beyond_the_highest() {
+    for leaf in [0x17, 0x1000, 0x3fff_ffff, 0x4000_0011, 0x8000_0009, 0xc000_0000, u32::MAX] {
+        assert_eq!(ask(leaf, 0), ask(HIGHEST_BASIC, 0), "{leaf:#x}");
+    }
+    for leaf in [3, 5, 9, 0xa, 0xc, 0xe, 0x14, 0x4000_0001] {
+        assert_eq!(ask(leaf, 0), [0; 4], "{leaf:#x}");
+    }
+}
+
+/// SDM, "Detecting …": a feature stands on others.
+#[test]
+fn no_feature_lacks_its_prerequisites() {
+    use feature::*;
+    let rows: &[(Feature, &[Feature])] = &[
+        (SSE, &[FXSR]),
+        (SSE2, &[SSE, CLFLUSH]),
+        (FXSR, &[FPU]),
+        (XSAVE, &[FXSR]),
+        (CX16, &[CX8]),
+        (CMOV, &[FPU]),
+        (PAT, &[MTRR, MSR]),
+        (MTRR, &[MSR]),
+        (SEP, &[MSR]),
+        (X2APIC, &[MSR]),
+        (TSC_DEADLINE, &[TSC, MSR]),
+        (TSC_ADJUST, &[TSC, MSR]),
+        (INVARIANT_TSC, &[TSC]),
+        (RDTSCP, &[TSC, MSR]),
+        (LONG_MODE, &[PAE, MSR, CMOV, PGE, SSE2, FXSR, CX8, TSC]),
+        (NX, &[PAE, MSR]),
+        (SYSCALL, &[LONG_MODE]),
+        (PAGE_1GB, &[LONG_MODE]),
+        (FSGSBASE, &[LONG_MODE]),
+        (FSRM, &[ERMS]),
+        (ARCH_CAPABILITIES, &[MSR]),
+    ];
+    for (feature, needs) in rows {
+        assert!(OFFERED.contains(feature), "{}", feature.name);
+        for need in *needs {
+            assert!(OFFERED.contains(need), "{} needs {}", feature.name, need.name);
+        }
+    }
+}
+
+/// What must not be offered, because it is not there: (leaf, output, bit, name).
+#[test]
+fn nothing_else_is_offered() {
+    let rows = [
+        (1, Edx, 7, "MCE"),
+        (1, Edx, 14, "MCA"),
+        (1, Edx, 23, "MMX"),
+        (1, Ecx, 0, "SSE3"),
+        (1, Ecx, 3, "MONITOR"),
+        (1, Ecx, 5, "VMX"),
+        (1, Ecx, 9, "SSSE3"),
+        (1, Ecx, 17, "PCID"),
+        (1, Ecx, 19, "SSE4.1"),
+        (1, Ecx, 20, "SSE4.2"),
+        (1, Ecx, 22, "MOVBE"),
+        (1, Ecx, 28, "AVX"),
+        (7, Ebx, 3, "BMI1"),
+        (7, Ebx, 5, "AVX2"),
+        (7, Ebx, 8, "BMI2"),
+        (7, Ecx, 2, "UMIP"),
+        (7, Ecx, 16, "LA57"),
+        (7, Edx, 26, "SPEC_CTRL"),
+        (0x8000_0001, Ecx, 5, "LZCNT"),
+    ];
+    for (leaf, output, bit, name) in rows {
+        assert_eq!(ask(leaf, 0)[output as usize] >> bit & 1, 0, "{name}");
+    }
+}
+
+#[test]
+fn registers_show_in_leaf_1() {
+    let mut state = CpuState::reset(0);
+    assert_eq!(u64::from(SIGNATURE) & 0xf00, state.gpr[Register::Rdx], "the family, as at reset");
+    let bits = |state: &CpuState| {
+        let [_, ebx, ecx, edx] = cpuid(state, 5, 1, 0);
+        (ebx >> 24, ecx >> 27 & 1, edx >> 9 & 1)
+    };
+    assert_eq!(bits(&state), (5, 0, 1));
+    state.control.cr4 = Cr4Flags::OSXSAVE;
+    state.msr.apic_base &= !(1 << 11);
+    assert_eq!(bits(&state), (5, 1, 0));
+}
+
+#[test]
+fn cache_lines_agree() {
+    let bytes = 64;
+    assert_eq!((ask(1, 0)[1] >> 8 & 0xff) * 8, bytes);
+    assert_eq!(ask(0x8000_0006, 0)[2] & 0xff, bytes);
+    // (subleaf, type, level, KiB)
+    for (subleaf, kind, level, kib) in [(0, 1, 1, 32), (1, 2, 1, 32), (2, 3, 2, 1024)] {
+        let [eax, ebx, ecx, _] = ask(4, subleaf);
+        assert_eq!((eax & 0x1f, eax >> 5 & 7), (kind, level));
+        assert_eq!((ebx & 0xfff) + 1, bytes);
+        let (partitions, ways) = ((ebx >> 12 & 0x3ff) + 1, (ebx >> 22) + 1);
+        assert_eq!(bytes * partitions * ways * (ecx + 1), kib * 1024);
+    }
+    assert_eq!(ask(4, 3), [0; 4], "no more caches");
+}
+
+#[test]
+fn topology() {
+    let state = CpuState::reset(0);
+    for (subleaf, kind) in [(0, 1), (1, 2), (2, 0), (7, 0)] {
+        let [shift, _, ecx, id] = cpuid(&state, 300, 0xb, subleaf);
+        assert_eq!((shift, ecx, id), (0, kind << 8 | subleaf, 300));
+    }
+}
+
+/// SDM, "XSAVE-Supported Features and State-Component Bitmaps".
+#[test]
+fn xsave_area() {
+    assert_eq!(ask(0xd, 0), [0b11, 576, 576, 0]);
+    for subleaf in [1, 2, 3, 63] {
+        assert_eq!(ask(0xd, subleaf), [0; 4], "no compaction and no further components");
+    }
+}
+
+#[test]
+fn frequencies_agree() {
+    let [denominator, numerator, crystal_hz, _] = ask(0x15, 0);
+    let tsc_hz = u64::from(crystal_hz) * u64::from(numerator) / u64::from(denominator);
+    assert_eq!(tsc_hz, 1_000_000_000);
+    assert_eq!(ask(0x16, 0), [1000, 1000, 1000, 0]);
+    assert_eq!(ask(0x4000_0010, 0), [1_000_000, 1_000_000, 0, 0]);
+}
+
+#[test]
+fn subleaves() {
+    assert_ne!(ask(7, 0), [0; 4]);
+    assert_eq!(ask(7, 0)[0], 0, "the highest subleaf");
+    assert_eq!(ask(7, 1), [0; 4]);
+    assert_eq!(ask(1, 9), ask(1, 0), "leaf 1 does not look at ECX");
+}
+
+#[test]
+fn syscall_is_offered_in_64_bit_mode() {
+    let bit = |state: &CpuState| cpuid(state, 0, 0x8000_0001, 0)[3] >> 11 & 1;
+    assert_eq!((bit(&CpuState::reset(0)), bit(&long_mode())), (0, 1));
+}
+
+#[test]
+fn addresses_and_control_bits() {
+    assert_eq!(ask(0x8000_0008, 0), [48 << 8 | 46, 0, 0, 0]);
+    for (flag, feature) in CR4_FEATURES {
+        assert!(OFFERED.contains(feature), "{flag:?}");
+        assert!(CR4_WRITABLE.contains(*flag));
+    }
+}

@@ -280,7 +280,7 @@ fn write_apic_base(m: &mut Machine, _: u32, value: u64) -> Result<MsrEffect, Exc
 fn write_efer(m: &mut Machine, _: u32, value: u64) -> Result<MsrEffect, Exception> {
     let old = m.state.control.efer;
     let active = EferFlags::LONG_MODE_ACTIVE;
-    let new = EferFlags::from_bits_truncate(value) - active | old & active;
+    let new = (EferFlags::from_bits_truncate(value) - active) | (old & active);
     // SDM, "IA32_EFER MSR": IA-32e mode goes on and off with paging, not under it.
     if m.state.paging() && (old ^ new).contains(EferFlags::LONG_MODE_ENABLE) {
         return Err(Exception::GP0);
