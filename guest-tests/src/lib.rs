@@ -22,6 +22,7 @@ mod heap;
 pub mod interrupt;
 mod memory_routines;
 pub mod paging;
+pub mod probe;
 pub mod segment;
 pub mod snippet;
 pub mod user;

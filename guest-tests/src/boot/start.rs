@@ -170,14 +170,11 @@ extern "C" fn start64() -> ! {
         "mov fs, eax",
         "mov gs, eax",
         "fninit",
-        "mov dword ptr [rsp - 4], {mxcsr}",
-        "ldmxcsr [rsp - 4]",
         "mov esi, ebx",
         "xor ebp, ebp",
         "call {rust_start}",
         "ud2",
         data = const segment::KERNEL_DATA,
-        mxcsr = const 0x1f80,
         rust_start = sym rust_start,
     )
 }

@@ -1,0 +1,32 @@
+//! Bit 63 of a paging-structure entry while EFER.NXE is clear: a reserved bit, so every access faults
+//! with P and RSVD, and no error code has I/D (SDM, Page-Fault Exceptions).
+//@ qemu: differs: QEMU 7.2 reports RSVD without P; SDM, Page-Fault Exceptions: P is 0 only if "there is no translation ... because the P flag was 0"
+
+#![no_std]
+#![no_main]
+
+use guest_tests::check_eq;
+use guest_tests::cpu::{rdmsr, wrmsr};
+use guest_tests::paging::{self, Level, TEST_AREA, USER};
+use guest_tests::probe::{self, Access::*};
+
+guest_tests::entry!(main);
+
+const EFER: u32 = 0xc000_0080;
+const NXE: u64 = 1 << 11;
+const NX: u64 = 1 << 63;
+
+fn main() {
+    paging::map_new(TEST_AREA, USER);
+    let entry = paging::get(TEST_AREA, Level::Page4K);
+    // SAFETY: no page of the runtime uses the bit.
+    unsafe { wrmsr(EFER, rdmsr(EFER) & !NXE) };
+    check_eq!(probe::kernel(Fetch, 0x1234_5678_9000), Some(0b00000), "a fetch without NXE");
+
+    paging::set(TEST_AREA, Level::Page4K, entry | NX);
+    paging::flush_all();
+    check_eq!(probe::kernel(Read, TEST_AREA), Some(0b01001));
+    check_eq!(probe::kernel(Write, TEST_AREA), Some(0b01011));
+    check_eq!(probe::kernel(Fetch, TEST_AREA), Some(0b01001));
+    check_eq!(probe::user(Read, TEST_AREA), Some(0b01101));
+}
