@@ -30,14 +30,16 @@ fn check_source(source: &Source) -> Vec<Violation> {
 
 /// Whether the line opens an unsafe block or implementation: there the writer vouches for something.
 fn obliges(source: &Source, line: usize) -> bool {
-    let code = &source.code[line];
-    let Some(at) = find_word(code, "unsafe") else {
-        return false;
-    };
-    let after = code[at + "unsafe".len()..].trim_start();
-    // A function, trait or extern block passes the duty on to others. An attribute needs no words,
-    // and may have them.
-    after.is_empty() || after.starts_with('{') || after.starts_with("impl")
+    let mut rest = source.code[line].as_str();
+    while let Some(at) = find_word(rest, "unsafe") {
+        rest = rest[at + "unsafe".len()..].trim_start();
+        // A function, trait or extern block passes the duty on to others. An attribute needs no
+        // words, and may have them.
+        if rest.is_empty() || rest.starts_with('{') || rest.starts_with("impl") {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether a SAFETY comment stands on the line or directly above its statement.
@@ -60,7 +62,7 @@ fn is_covered(source: &Source, line: usize) -> bool {
         let only_comment = code.is_empty() && !comment.is_empty();
         let blank = code.is_empty() && comment.is_empty();
         if blank || ends_other && !only_attribute && !only_comment {
-            return marked(above) && only_comment;
+            return false;
         }
     }
 }
@@ -95,6 +97,8 @@ mod tests {
         assert_eq!(lines("let x = unsafe { f() };"), ["a.rs:1"]);
         assert_eq!(lines("unsafe impl Send for X {}"), ["a.rs:1"]);
         assert_eq!(lines("// SAFETY: one.\nunsafe { f() };\nunsafe { f() };"), ["a.rs:3"]);
+        assert_eq!(lines("unsafe fn f() { unsafe { g() } }"), ["a.rs:1"]);
+        assert_eq!(lines("f(); // SAFETY: not its.\nunsafe { f() };"), ["a.rs:1", "a.rs:2"]);
         assert_eq!(lines("// SAFETY: far.\n\nunsafe { f() };"), ["a.rs:3"]);
         assert_eq!(lines("// Not it.\nunsafe { f() };"), ["a.rs:2"]);
     }
