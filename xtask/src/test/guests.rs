@@ -112,6 +112,8 @@ impl Case {
         if complaints.is_empty() {
             return Ok(());
         }
+        // A guest's own assertion speaks there.
+        complaints.push(expect::tail("standard output ended with", &finished.stdout));
         complaints.push(expect::tail("standard error ended with", &finished.stderr));
         complaints.push(format!(
             "took {:.3} s; again with:\n  {invocation}",
