@@ -4,3 +4,4 @@ pub mod boot;
 pub mod config;
 pub mod memory;
 pub mod outcome;
+pub mod report;

@@ -1,0 +1,42 @@
+//! What a run leaves behind for others: a sentence for people ([`human`]), a file for programs
+//! ([`json`]). The long report on a guest that died is `diagnose`'s.
+//!
+//! Invariant: nothing here writes to standard output, which belongs to the guest.
+
+pub mod human;
+pub mod json;
+
+use std::path::Path;
+use std::time::Duration;
+
+use monovisor_core::Access;
+
+use crate::outcome::Outcome;
+
+/// A finished run.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a> {
+    /// How it ended.
+    pub outcome: &'a Outcome,
+    /// The image, as it was named on the command line.
+    pub image: &'a Path,
+    /// The engine's name: `interpreter` or `kvm`.
+    pub engine: &'a str,
+    /// Instructions retired by all vCPUs, where the engine counts them.
+    pub instructions: Option<u64>,
+    /// Time from the first instruction to the last.
+    pub wall_time: Duration,
+    /// Device accesses that no device claimed.
+    pub unclaimed: &'a [Unclaimed],
+}
+
+/// Accesses of one kind to one place that no device claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// Where, and how wide.
+    pub access: Access,
+    /// Whether the guest wrote.
+    pub write: bool,
+    /// How often.
+    pub count: u64,
+}
