@@ -1,0 +1,61 @@
+//! What a person reads when a guest died: why in one line, the exceptions that led there, the code,
+//! the callers, the registers, the paging entries of the address at fault, accesses that nothing
+//! answered, and the command that repeats the run.
+//!
+//! This is a view of a guest that has stopped: nothing here runs, changes or waits for one. How a
+//! run ended is `outcome`'s, its record for programs `report`'s.
+//!
+//! Invariant: guest memory, registers and the image are all hostile input. A report takes bounded
+//! time and space for any of them, never panics, and holds only printable text.
+
+mod backtrace;
+mod disassemble;
+mod fault;
+mod guest;
+mod registers;
+mod repeat;
+mod report;
+#[cfg(test)]
+mod sample;
+mod symbolize;
+mod text;
+
+use std::path::Path;
+use std::time::Duration;
+
+use monovisor_core::CpuState;
+use monovisor_core::Delivery;
+
+use crate::memory::GuestRam;
+use crate::outcome::Outcome;
+use crate::report::Unclaimed;
+
+pub use repeat::command;
+pub use report::report;
+
+/// A run that ended otherwise than its guest meant it to, with all that explains it.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure<'a> {
+    /// How it ended.
+    pub outcome: &'a Outcome,
+    /// The vCPU that ended it.
+    pub state: &'a CpuState,
+    /// The guest's RAM.
+    pub ram: &'a GuestRam,
+    /// The vCPU's last deliveries of exceptions, oldest first; empty where the engine keeps none.
+    pub deliveries: &'a [Delivery],
+    /// Device accesses that no device claimed.
+    pub unclaimed: &'a [Unclaimed],
+    /// The image, for its symbols.
+    pub image: &'a Path,
+    /// The time limit, if there was one.
+    pub timeout: Option<Duration>,
+    /// The limit of instructions, if there was one.
+    pub max_instructions: Option<u64>,
+    /// Instructions retired, where the engine counts them.
+    pub instructions: Option<u64>,
+    /// Time from the first instruction to the last.
+    pub wall_time: Duration,
+    /// The command that repeats the run: [`command`].
+    pub command: &'a str,
+}
