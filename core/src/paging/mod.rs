@@ -99,6 +99,22 @@ impl Mmu {
         self.active = View::of(state, Privilege::Current) as usize * size_of::<Tlb>();
     }
 
+    /// The entries of the active TLB, in the order of their indices.
+    #[inline]
+    pub(crate) fn active_entries(&mut self) -> *mut TlbEntry {
+        let view = self.active / size_of::<Tlb>();
+        self.tlbs[view % View::COUNT].0.as_mut_ptr()
+    }
+
+    /// Which of three sets of access rights is current: user mode's, supervisor mode's, or those of
+    /// supervisor mode with EFLAGS.AC and SMAP. Whatever is kept by linear address for longer than
+    /// an instruction must be kept apart for them.
+    #[inline]
+    pub(crate) fn active_index(&self) -> usize {
+        let view = self.active / size_of::<Tlb>();
+        if view == View::UserAligned as usize { View::User as usize } else { view }
+    }
+
     /// Empties the TLBs and the paging-structure cache, global pages included.
     pub(crate) fn flush_all(&mut self) {
         self.flush(false);
