@@ -7,7 +7,7 @@
 use std::ptr::NonNull;
 
 use monovisor_core::memory::PAGE_SIZE;
-use monovisor_core::{GuestMemory, HostPage};
+use monovisor_core::{GuestMemory, HostPage, HostRegion};
 use vm_memory::{
     Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, ReadVolatile,
 };
@@ -157,13 +157,24 @@ impl GuestRam {
 unsafe impl GuestMemory for GuestRam {
     #[inline]
     fn page(&self, address: u64) -> Option<HostPage> {
+        let region = self.region(address)?;
+        // SAFETY: the offset is less than the length of the region's mapping.
+        let pointer = unsafe { region.pointer.add((address - region.start) as usize) };
+        Some(HostPage { pointer, writable: true })
+    }
+
+    fn region(&self, address: u64) -> Option<HostRegion> {
+        let whole_pages = |length: u64| length & !(PAGE_SIZE - 1);
         let span = self
             .spans
             .iter()
-            .find(|span| address.wrapping_sub(span.start) < span.length & !(PAGE_SIZE - 1))?;
-        // SAFETY: the offset is less than the length of the span's mapping.
-        let pointer = unsafe { span.host.add((address - span.start) as usize) };
-        Some(HostPage { pointer, writable: true })
+            .find(|span| address.wrapping_sub(span.start) < whole_pages(span.length))?;
+        Some(HostRegion {
+            start: span.start,
+            size_bytes: whole_pages(span.length),
+            pointer: span.host,
+            writable: true,
+        })
     }
 }
 
