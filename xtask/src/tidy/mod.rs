@@ -11,6 +11,7 @@ mod manifests;
 mod mirrors;
 mod no_std;
 mod safety;
+mod seams;
 mod source;
 
 use std::fmt;
@@ -25,7 +26,7 @@ use source::Source;
 
 /// Checks the house rules that a compiler can't
 ///
-/// File length and headers, SAFETY comments, no std in core, the floors of core's modules, a test
+/// File length and headers, SAFETY comments, no std in core, the floors of core's modules, who may not know whom, a test
 /// file for each instruction group, valid guest headers, no leftovers, the fixed top level, and
 /// inherited lints. Prints one line per violation: file:line: what is wrong, and what to do.
 #[derive(Args)]
@@ -60,6 +61,7 @@ const RULES: &[Rule] = &[
     safety::check,
     no_std::check,
     floors::check,
+    seams::check,
     mirrors::check,
     guests::check,
     manifests::check,
