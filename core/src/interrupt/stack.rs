@@ -70,7 +70,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Pushes `items`, the first one first. Nothing is written unless all can be.
+    /// Pushes `items`, the first one first. The caller has probed for as many.
     pub fn push(
         &mut self,
         state: &CpuState,
@@ -78,7 +78,6 @@ impl Stack {
         items: &[u64],
         item_bits: u32,
     ) -> Result<(), Exception> {
-        self.probe(state, mmu, items.len(), item_bits)?;
         for &item in items {
             match item_bits {
                 16 => self.push_one(state, mmu, item as u16)?,
@@ -108,7 +107,7 @@ impl Stack {
         self.pointer = replace_pointer(self.pointer, self.pointer.wrapping_add(bytes), self.bits);
     }
 
-    fn push_one<W: Width + Into<u64>>(
+    fn push_one<W: Width>(
         &mut self,
         state: &CpuState,
         mmu: &mut Mmu,

@@ -31,9 +31,8 @@ pub const RIP: u64 = 0x1234;
 /// Where handlers are.
 pub const HANDLER: u64 = 0x4321;
 /// First linear address that no page maps (IA-32e mode).
-pub const UNMAPPED: u64 = 0x40_0000;
+pub const UNMAPPED: u64 = 0x4_0000;
 const PAGE_TABLES: u64 = 0x1000;
-const RAM_BYTES: usize = 0x40_0000;
 
 /// 64-bit code, DPL 0.
 pub const CODE_64: u16 = 0x08;
@@ -140,10 +139,12 @@ impl Machine {
     pub fn long(cpl: u8) -> Self {
         let mut machine = Self::bare();
         machine.tables(9);
-        machine.poke(PAGE_TABLES, PAGE_TABLES + 0x1007);
-        machine.poke(PAGE_TABLES + 0x1000, PAGE_TABLES + 0x2007);
-        machine.poke(PAGE_TABLES + 0x2000, 0x87u64);
-        machine.poke(PAGE_TABLES + 0x2008, 0x20_0087u64);
+        for table in 0..3 {
+            machine.poke(PAGE_TABLES + table * 0x1000, PAGE_TABLES + (table + 1) * 0x1000 | 7);
+        }
+        for page in 0..UNMAPPED / 0x1000 {
+            machine.poke(PAGE_TABLES + 0x3000 + page * 8, page * 0x1000 | 7);
+        }
         let control = &mut machine.state.control;
         control.cr0 |= Cr0Flags::PROTECTED_MODE_ENABLE | Cr0Flags::PAGING | Cr0Flags::WRITE_PROTECT;
         control.cr4 |= Cr4Flags::PHYSICAL_ADDRESS_EXTENSION;
@@ -162,7 +163,7 @@ impl Machine {
     }
 
     fn bare() -> Self {
-        let ram = Arc::new(Ram::new(RAM_BYTES).expect("four megabytes"));
+        let ram = Arc::new(Ram::new(UNMAPPED as usize).expect("a few pages"));
         let mut state = CpuState::reset(0);
         state.rip = RIP;
         state.gpr[Register::Rsp] = STACK;
@@ -208,6 +209,11 @@ impl Machine {
             };
         }
         self.mmu.update_mode(&self.state);
+    }
+
+    /// Takes all pages from user mode (IA-32e mode).
+    pub fn hide_from_user(&mut self) {
+        self.poke(PAGE_TABLES, PAGE_TABLES + 0x1000 | 3);
     }
 
     /// Writes the test's own descriptor, of which `upper` is the second half.
