@@ -105,7 +105,7 @@ fn through_gate(state: &mut CpuState, mmu: &mut Mmu, event: &Event) -> Result<()
 /// Reads and checks the gate (SDM, INT n, "protected mode" and "IA-32e mode").
 fn read_gate(state: &CpuState, mmu: &mut Mmu, event: &Event) -> Result<Gate, Exception> {
     const IDT: u32 = 2;
-    let code = u32::from(event.vector) * 8 | IDT | u32::from(event.external);
+    let code = (u32::from(event.vector) * 8) | IDT | u32::from(event.external);
     let denied = Exception::with_code(Vector::GeneralProtection, code);
 
     let long = state.long_mode();

@@ -110,7 +110,7 @@ fn assert_sound(state: &CpuState) {
     let cs = state.segments[SegmentRegister::Cs];
     assert!(cs.access.code() && cs.access.present());
     assert_eq!(u8::try_from(cs.selector & 3), Ok(state.cpl()), "CS.RPL is the privilege level");
-    assert!(!state.long_mode() || !(cs.access.long() && cs.access.default_big()));
+    assert!(!(state.long_mode() && cs.access.long() && cs.access.default_big()));
     assert_eq!(state.rflags.bits() & 0x2_802a, 2, "fixed flags");
 }
 
