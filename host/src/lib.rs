@@ -1,7 +1,10 @@
 //! The host.
 
 pub mod boot;
+pub mod bus;
+pub mod clock;
 pub mod config;
+pub mod device;
 pub mod diagnose;
 pub mod memory;
 pub mod outcome;

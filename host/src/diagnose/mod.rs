@@ -26,9 +26,9 @@ use std::time::Duration;
 use monovisor_core::CpuState;
 use monovisor_core::Delivery;
 
+use crate::bus::Unclaimed;
 use crate::memory::GuestRam;
 use crate::outcome::Outcome;
-use crate::report::Unclaimed;
 
 pub use repeat::command;
 pub use report::report;

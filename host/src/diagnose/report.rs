@@ -15,8 +15,8 @@ use x86_64::structures::idt::PageFaultErrorCode;
 use super::guest::Guest;
 use super::symbolize::Symbolizer;
 use super::{Failure, fault, registers};
+use crate::bus::Unclaimed;
 use crate::outcome::Outcome;
-use crate::report::Unclaimed;
 use crate::report::human::{count, duration};
 
 /// How long the image's debug information may keep the report waiting.

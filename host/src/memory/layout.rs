@@ -11,6 +11,8 @@ pub const GAP_START: u64 = 0xc000_0000;
 pub const GAP_END: u64 = 0x1_0000_0000;
 /// The I/O APIC's registers.
 pub const IO_APIC: u64 = 0xfec0_0000;
+/// How many bytes the I/O APIC's registers take.
+pub const IO_APIC_BYTES: u64 = 0x100;
 /// The local APIC's registers after reset.
 pub const LOCAL_APIC: u64 = 0xfee0_0000;
 
@@ -47,14 +49,18 @@ pub const COM1_IRQ: u8 = 4;
 pub const DEBUG_EXIT: Range<u16> = 0xf4..0xf8;
 /// The debug console (Bochs, QEMU).
 pub const DEBUG_CONSOLE: u16 = 0xe9;
-/// Power off by QEMU's and Bochs's ACPI ports, by writing [`POWER_OFF_VALUE`].
-pub const POWER_OFF: [u16; 2] = [0x604, 0xb004];
-/// SLP_EN with the sleep type of S5 as QEMU has it.
-pub const POWER_OFF_VALUE: u16 = 0x2000;
+/// ACPI's power management as in QEMU's PIIX4: 0x604 turns the power off, 0x608 is the timer.
+pub const ACPI_PM: Range<u16> = 0x600..0x60c;
+/// The same where Bochs and old QEMUs have it: 0xb004 turns the power off.
+pub const ACPI_PM_BOCHS: Range<u16> = 0xb000..0xb00c;
 /// Power off by writing [`POWER_OFF_WORD`] byte by byte (Bochs).
 pub const POWER_OFF_STRING: u16 = 0x8900;
 /// What must be written to [`POWER_OFF_STRING`].
 pub const POWER_OFF_WORD: &[u8] = b"Shutdown";
+/// Codes of the power-on self-test; written for a short delay.
+pub const POST: u16 = 0x80;
+/// System control port A: address line 20, fast reset.
+pub const SYSTEM_CONTROL: u16 = 0x92;
 /// The reset control register.
 pub const RESET_CONTROL: u16 = 0xcf9;
 /// The keyboard controller's data and command ports.

@@ -30,7 +30,8 @@ use monovisor_core::Space;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use super::{Summary, Unclaimed};
+use super::Summary;
+use crate::bus::Unclaimed;
 
 /// The file's content.
 #[derive(Clone, Debug, Serialize)]

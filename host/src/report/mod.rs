@@ -9,8 +9,7 @@ pub mod json;
 use std::path::Path;
 use std::time::Duration;
 
-use monovisor_core::Access;
-
+use crate::bus::Unclaimed;
 use crate::outcome::Outcome;
 
 /// A finished run.
@@ -28,15 +27,4 @@ pub struct Summary<'a> {
     pub wall_time: Duration,
     /// Device accesses that no device claimed.
     pub unclaimed: &'a [Unclaimed],
-}
-
-/// Accesses of one kind to one place that no device claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unclaimed {
-    /// Where, and how wide.
-    pub access: Access,
-    /// Whether the guest wrote.
-    pub write: bool,
-    /// How often.
-    pub count: u64,
 }

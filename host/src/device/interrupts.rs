@@ -1,0 +1,92 @@
+//! Where the devices' interrupt lines end: the pair of PICs and the I/O APIC, which see every line
+//! side by side as on a PC. Delivery to a processor is the run loop's business.
+
+use monovisor_core::apic::{IoApic, Message};
+
+use super::Pic;
+
+/// An ISA interrupt line, 0 to 15. The registry hands them out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line(pub u8);
+
+/// ISA interrupt 0, the timer's, is wired to pin 2 of the I/O APIC, since pin 0 is the PIC's
+/// (MultiProcessor Specification, "I/O Interrupt Assignment Entries"; QEMU does the same).
+const TIMER_PIN: usize = 2;
+
+/// The I/O APIC's ID, which no local APIC of a machine with fewer than 15 vCPUs has.
+const IO_APIC_ID: u8 = 15;
+
+/// The interrupt controllers.
+pub struct Interrupts {
+    /// The two cascaded 8259A.
+    pub pic: Pic,
+    io_apic: IoApic,
+    messages: Vec<Message>,
+    changed: bool,
+}
+
+impl Default for Interrupts {
+    fn default() -> Self {
+        Self {
+            pic: Pic::default(),
+            io_apic: IoApic::new(IO_APIC_ID),
+            messages: Vec::new(),
+            changed: false,
+        }
+    }
+}
+
+impl Interrupts {
+    /// A device drives `line` to `level`.
+    pub fn set_line(&mut self, line: Line, level: bool) {
+        self.pic.set_line(line.0, level);
+        let pin = if line.0 == 0 { TIMER_PIN } else { line.0.into() };
+        let message = self.io_apic.set_line(pin, level);
+        self.send(message);
+    }
+
+    /// A rising edge of `line` that ends at `level`, wherever the line was before.
+    pub fn pulse_line(&mut self, line: Line, level: bool) {
+        self.set_line(line, false);
+        self.set_line(line, true);
+        self.set_line(line, level);
+    }
+
+    /// Reads a register of the I/O APIC.
+    pub fn read_io_apic(&self, offset: u16) -> u32 {
+        self.io_apic.read(offset.into())
+    }
+
+    /// Writes a register of the I/O APIC.
+    pub fn write_io_apic(&mut self, offset: u16, value: u32) {
+        let message = self.io_apic.write(offset.into(), value);
+        self.send(message);
+    }
+
+    /// A local APIC has ended the handling of the level-triggered `vector`.
+    pub fn end_of_interrupt(&mut self, vector: u8) {
+        let message = self.io_apic.end_of_interrupt(vector);
+        self.send(message);
+    }
+
+    /// Notes that the PIC's output may have changed.
+    pub fn pic_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether something may have to be delivered since this was last asked.
+    #[inline]
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Takes the messages that wait for a local APIC.
+    pub fn take_messages(&mut self) -> std::vec::Drain<'_, Message> {
+        self.messages.drain(..)
+    }
+
+    fn send(&mut self, message: impl IntoIterator<Item = Message>) {
+        self.messages.extend(message);
+        self.changed = true;
+    }
+}
