@@ -59,7 +59,7 @@ impl LocalApic {
         };
         let members = (1 << member_bits) - 1;
         let same_cluster = (own ^ address) >> member_bits & cluster == 0
-            || self.mode == Mode::XApic && cluster != 0 && address >> 4 == 0xf;
+            || self.mode == Mode::XApic && address >> 4 == 0xf;
         same_cluster && own & address & members != 0
     }
 
