@@ -45,7 +45,7 @@ fn only_writable_bits_are_written() {
         (LDR, u32::MAX, 0xff00_0000),
         (DFR, 0, 0x0fff_ffff),
         (ISR, u32::MAX, 0),
-        (LVT_TIMER, u32::MAX & !TSC_DEADLINE, 0x0003_00ff),
+        (LVT_TIMER, !TSC_DEADLINE, 0x0003_00ff),
         (LVT_LINT0, u32::MAX, 0x0001_a7ff),
         (LVT_LINT1, u32::MAX, 0x0001_a7ff),
         (LVT_ERROR, u32::MAX, 0x0001_00ff),
@@ -78,7 +78,7 @@ fn no_offset_and_no_msr_panics() {
             let _ = x2apic.read_msr(msr, 7);
         }
     }
-    assert_eq!(LocalApic::new(0).read(u32::MAX & !0xf, 0), 0);
+    assert_eq!(LocalApic::new(0).read(!0xf, 0), 0);
 }
 
 #[test]
