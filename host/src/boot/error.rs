@@ -10,7 +10,7 @@ use crate::outcome;
 
 /// A file that can't be used, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {reason}", path.display())]
+#[error("{}: {reason}", printable(path))]
 pub struct BootError {
     /// The image or module.
     pub path: PathBuf,
@@ -34,6 +34,12 @@ impl BootError {
             _ => outcome::UNUSABLE_IMAGE,
         }
     }
+}
+
+/// The path as it is read on a terminal: on one line, and commanding nothing.
+fn printable(path: &Path) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    path.to_string_lossy().chars().map(escape).collect()
 }
 
 /// What is wrong with an image.

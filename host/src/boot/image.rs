@@ -148,7 +148,8 @@ impl Image {
         }
     }
 
-    fn check(&self, what: Owner, offset: u64, length: u64) -> Result<(), Reason> {
+    /// Whether the `length` bytes at `offset`, which are `what`, are in the file.
+    pub(super) fn check(&self, what: Owner, offset: u64, length: u64) -> Result<(), Reason> {
         let end = offset.saturating_add(length);
         if end > self.length {
             return Err(Reason::Truncated { what, end, length: self.length });

@@ -122,7 +122,8 @@ impl Header {
         }
         let length = u32_at(head, offset + 8).unwrap_or_default() as usize;
         let end = offset.saturating_add(length);
-        let tags = head.get(offset + HEADER_BYTES..end).ok_or(bad("it is longer than its file"))?;
+        let tags =
+            head.get(offset + HEADER_BYTES..end).ok_or(bad("it does not end in its file"))?;
         let mut header = Self { offset: offset as u64, ..Self::default() };
         let mut at = 0;
         while let (Some(kind), Some(flags), Some(size)) =
@@ -259,7 +260,9 @@ impl RelocatableTag {
         let length = linked.end - linked.start;
         let allowed = |start: u64| {
             start >= self.lowest
-                && start.checked_add(length - 1).is_some_and(|last| last <= self.highest)
+                && start
+                    .checked_add(length.saturating_sub(1))
+                    .is_some_and(|last| last <= self.highest)
         };
         if allowed(linked.start) && placement.is_free(linked.start, length) {
             return Ok(0);

@@ -148,7 +148,10 @@ impl ElfFile {
             elf::PT_LOAD if segment.memory_bytes > 0 || file_bytes > 0 => {
                 self.segments.push(segment);
             }
-            elf::PT_NOTE => self.notes.push(segment),
+            elf::PT_NOTE => {
+                image.check(Owner::Segment(index), offset, file_bytes)?;
+                self.notes.push(segment);
+            }
             elf::PT_DYNAMIC => self.dynamic = Some((offset, file_bytes)),
             elf::PT_INTERP => {
                 let name = image.read(Owner::Segment(index), offset, file_bytes.min(256))?;
