@@ -1,8 +1,6 @@
 //! One delivery through the interrupt descriptor table, or the interrupt vector table of
 //! real-address mode (SDM, INT n). What happens when it fails is decided in `exception`.
 
-use heapless::Vec;
-
 use super::access::{fault, read_system, table_address};
 use super::code;
 use super::descriptor::{kind, rpl};
@@ -10,9 +8,7 @@ use super::gate::Gate;
 use super::stack::Stack;
 use super::tss;
 use crate::paging::Mmu;
-use crate::state::{
-    Activity, CpuState, Exception, RFlags, Register, Segment, SegmentRegister, Vector,
-};
+use crate::state::{Activity, CpuState, Exception, RFlags, Register, SegmentRegister, Vector};
 
 /// What is to be delivered.
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +79,15 @@ fn through_gate(state: &mut CpuState, mmu: &mut Mmu, event: &Event) -> Result<()
     let cpl = rpl(cs.selector);
     let inner = cpl < state.cpl();
     let mut stack = handler_stack(state, mmu, &gate, cpl, event.external)?;
-    let frame = frame(state, &gate, inner, event);
+    // A 64-bit gate always saves the stack pointer.
+    let start = if inner || gate.bits == 64 { 0 } else { 2 };
+    let end = if event.error_code.is_some() { 6 } else { 5 };
+    let frame = &frame(state, event)[start..end];
     stack.probe(state, mmu, frame.len(), gate.bits)?;
     if !code::holds(state, &cs, gate.offset) {
         return Err(fault(Vector::GeneralProtection, 0, event.external));
     }
-    stack.push(state, mmu, &frame, gate.bits)?;
+    stack.push(state, mmu, frame, gate.bits)?;
 
     state.gpr[Register::Rsp] = stack.pointer;
     if inner {
@@ -165,16 +164,19 @@ fn handler_stack(
     Ok(stack)
 }
 
-/// What is pushed, first to last. A 64-bit gate always saves the stack pointer.
-fn frame(state: &CpuState, gate: &Gate, inner: bool, event: &Event) -> Vec<u64, 6> {
-    let selector = |segment: &Segment| u64::from(segment.selector);
+/// All that can be pushed, first to last: SS, RSP, RFLAGS, CS, RIP, error code.
+fn frame(state: &CpuState, event: &Event) -> [u64; 6] {
+    let selector = |register| u64::from(state.segments[register].selector);
     let mut rflags = state.rflags;
     if event.resumes {
         rflags |= RFlags::RESUME_FLAG;
     }
-    let stack = [selector(&state.segments[SegmentRegister::Ss]), state.gpr[Register::Rsp]];
-    let place = [rflags.bits(), selector(&state.segments[SegmentRegister::Cs]), event.return_rip];
-    let saved = if gate.bits == 64 || inner { stack.as_slice() } else { &[] };
-    let error_code = event.error_code.map(u64::from);
-    saved.iter().copied().chain(place).chain(error_code).collect()
+    [
+        selector(SegmentRegister::Ss),
+        state.gpr[Register::Rsp],
+        rflags.bits(),
+        selector(SegmentRegister::Cs),
+        event.return_rip,
+        u64::from(event.error_code.unwrap_or(0)),
+    ]
 }

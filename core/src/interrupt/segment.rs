@@ -99,14 +99,17 @@ pub(super) fn is_writable_data(access: Access) -> bool {
 }
 
 /// Takes data segments away that a less privileged level may not use (SDM, IRET, "return to outer
-/// privilege level"). Registers that hold no segment keep their base.
+/// privilege level"). A NULL selector loses its RPL; the base beside it stays.
 pub(super) fn invalidate_inner(state: &mut CpuState, cpl: u8) {
     use SegmentRegister::{Ds, Es, Fs, Gs};
     for register in [Es, Fs, Gs, Ds] {
-        let access = state.segments[register].access;
+        let segment = &mut state.segments[register];
+        let access = segment.access;
         let conforming = access.code() && access.conforming_or_expand_down();
-        if !access.unusable() && !conforming && access.dpl() < cpl {
-            state.segments[register] = null_segment(0, 0);
+        if access.unusable() {
+            segment.selector = 0;
+        } else if !conforming && access.dpl() < cpl {
+            *segment = null_segment(0, 0);
         }
     }
 }

@@ -62,6 +62,15 @@ impl Stack {
     ) -> Result<(), Exception> {
         let size = item_bits / 8;
         let mut probed = *self;
+        if self.bits == 64 {
+            // The usual case in one go; if it fails, the items tell at which address.
+            let length = size * count as u32;
+            let lowest = self.pointer.wrapping_sub(u64::from(length));
+            let all = access::probe_write(state, mmu, lowest, length, self.privilege, self.fault);
+            if all.is_ok() {
+                return Ok(());
+            }
+        }
         for _ in 0..count {
             probed.advance(u64::from(size).wrapping_neg());
             let linear = probed.linear(size)?;

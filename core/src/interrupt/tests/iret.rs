@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::interrupt::{SoftwareInterrupt, external, iret, software};
-use crate::state::{Exception, RFlags, Register, SegmentRegister, Vector};
+use crate::state::{Access, Exception, RFlags, Register, Segment, SegmentRegister, Vector};
 
 use SegmentRegister::{Ds, Es, Fs, Ss};
 
@@ -41,7 +41,7 @@ fn ends_the_blocking_of_nmis() {
 #[test]
 fn outer_level_loses_inner_data_segments() {
     let mut machine = Machine::long(0);
-    machine.state.segments[Es].access = crate::state::Access(0xc0f3);
+    machine.state.segments[Es].access = Access(0xc0f3);
     machine.set_frame(&[RIP, USER_CODE_64.into(), 2, 0x30_0000, USER_DATA.into()]);
     let Machine { state, mmu, .. } = &mut machine;
     iret(state, mmu, 64).unwrap();
@@ -49,6 +49,18 @@ fn outer_level_loses_inner_data_segments() {
     assert!(state.segments[Ds].access.unusable());
     assert_eq!(state.segments[Ds].selector, 0);
     assert!(!state.segments[Es].access.unusable());
+}
+
+#[test]
+fn outer_level_loses_the_level_of_null_selectors_but_not_their_base() {
+    let mut machine = Machine::long(0);
+    let null =
+        Segment { base: 0x7fff_0000_0000, access: Access(Access::UNUSABLE), ..Segment::default() };
+    machine.state.segments[Fs] = Segment { selector: 3, ..null };
+    machine.set_frame(&[RIP, USER_CODE_64.into(), 2, STACK, USER_DATA.into()]);
+    let Machine { state, mmu, .. } = &mut machine;
+    iret(state, mmu, 64).unwrap();
+    assert_eq!(state.segments[Fs], null);
 }
 
 #[test]
