@@ -42,9 +42,9 @@ pub(crate) use watch::{CodeWatch, chunks};
 
 use crate::memory::GuestMemory;
 use crate::{Access, CpuState};
-use mode::Mode;
+use mode::{Mode, ModeKey};
 use regions::Regions;
-use rights::View;
+use rights::{Permissions, View};
 use structures::StructureCache;
 use tlb::Filled;
 
@@ -66,13 +66,15 @@ pub(crate) struct Mmu {
     filled: [Filled; View::COUNT],
     structures: StructureCache,
     regions: Regions,
-    /// What the control registers said when the TLBs were last found to agree with them.
-    mode: Option<Mode>,
+    /// What the control registers said at the last `update_mode`; the TLBs agree with it.
+    mode: Mode,
+    permissions: Permissions,
 }
 
 impl Mmu {
-    /// With empty TLBs. [`update_mode`](Self::update_mode) must be called before the first access.
+    /// With empty TLBs, in the mode that a processor is reset to.
     pub(crate) fn new(memory: Arc<dyn GuestMemory>) -> Box<Self> {
+        let mode = Mode::of(&CpuState::reset(0));
         Box::new(Self {
             tlbs: [Tlb::EMPTY; View::COUNT],
             active: View::Supervisor as usize * size_of::<Tlb>(),
@@ -80,10 +82,11 @@ impl Mmu {
             code: CodeWatch::new(),
             attention: false,
             memory,
-            filled: Default::default(),
+            filled: [Filled::NOTHING; View::COUNT],
             structures: StructureCache::new(),
             regions: Regions::new(),
-            mode: None,
+            permissions: Permissions::of(&mode),
+            mode,
         })
     }
 
@@ -91,12 +94,17 @@ impl Mmu {
     /// a change of control bits that translations depend on empties the TLBs.
     #[inline]
     pub(crate) fn update_mode(&mut self, state: &CpuState) {
-        let mode = Mode::of(state);
-        if self.mode != Some(mode) {
-            self.flush_all();
-            self.mode = Some(mode);
+        if self.mode.key != ModeKey::of(state) {
+            self.change_mode(state);
         }
         self.active = View::of(state, Privilege::Current) as usize * size_of::<Tlb>();
+    }
+
+    #[cold]
+    fn change_mode(&mut self, state: &CpuState) {
+        self.flush_all();
+        self.mode = Mode::of(state);
+        self.permissions = Permissions::of(&self.mode);
     }
 
     /// The entries of the active TLB, in the order of their indices.
@@ -134,9 +142,8 @@ impl Mmu {
 
     /// Forgets the page of any size that contains `linear`, global or not: INVLPG.
     pub(crate) fn flush_page(&mut self, linear: u64) {
-        let large_bits = self.mode.map_or(21, |mode| mode.page_bits(Level::PageDirectory));
         for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
-            filled.flush_page(tlb, linear, large_bits);
+            filled.flush_page(tlb, linear);
         }
         self.structures.flush();
     }

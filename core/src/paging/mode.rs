@@ -54,8 +54,10 @@ impl PagingMode {
 }
 
 /// The paging mode with all that modifies it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Mode {
+    /// The control bits that all else follows from.
+    pub(super) key: ModeKey,
     pub(super) paging: PagingMode,
     /// IA-32e mode: linear addresses are 64 bits wide and must be canonical.
     pub(super) long: bool,
@@ -67,26 +69,56 @@ pub(crate) struct Mode {
     pub(super) smep: bool,
     /// CR4.SMAP.
     pub(super) smap: bool,
-    /// CR4.PGE.
-    pub(super) global: bool,
+    /// GLOBAL with CR4.PGE, nothing without.
+    pub(super) global: PageTableFlags,
+    /// The bits that are reserved in each entry that maps or names something.
+    pub(super) always_reserved: u64,
     /// CR4.PSE; meant for 32-bit paging alone, the other modes always have large pages.
-    page_size_extension: bool,
+    pub(super) page_size_extension: bool,
+}
+
+/// The bits of CR0, CR4 and EFER that translations depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ModeKey(u64);
+
+impl ModeKey {
+    #[inline(always)]
+    pub(super) fn of(state: &CpuState) -> Self {
+        const CR0: Cr0Flags = Cr0Flags::PAGING.union(Cr0Flags::WRITE_PROTECT);
+        const EFER: EferFlags = EferFlags::LONG_MODE_ACTIVE.union(EferFlags::NO_EXECUTE_ENABLE);
+        const CR4: Cr4Flags = Cr4Flags::PAGE_SIZE_EXTENSION
+            .union(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION)
+            .union(Cr4Flags::PAGE_GLOBAL)
+            .union(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION)
+            .union(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION);
+        const { assert!(CR0.bits() & EFER.bits() == 0 && CR4.bits() >> 32 == 0) };
+        let control = &state.control;
+        let low = control.cr0.bits() & CR0.bits() | control.efer.bits() & EFER.bits();
+        Self(low | (control.cr4.bits() & CR4.bits()) << 32)
+    }
 }
 
 impl Mode {
-    #[inline(always)]
     pub(super) fn of(state: &CpuState) -> Self {
         let control = &state.control;
         let paging = PagingMode::of(state);
+        let has_global = control.cr4.contains(Cr4Flags::PAGE_GLOBAL);
+        let no_execute = control.efer.contains(EferFlags::NO_EXECUTE_ENABLE)
+            && control.cr4.contains(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
         Self {
+            key: ModeKey::of(state),
             paging,
             long: state.long_mode(),
-            no_execute: control.efer.contains(EferFlags::NO_EXECUTE_ENABLE)
-                && control.cr4.contains(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION),
+            no_execute,
             write_protect: control.cr0.contains(Cr0Flags::WRITE_PROTECT),
             smep: control.cr4.contains(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
             smap: control.cr4.contains(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
-            global: control.cr4.contains(Cr4Flags::PAGE_GLOBAL),
+            global: if has_global { PageTableFlags::GLOBAL } else { PageTableFlags::empty() },
+            always_reserved: match paging {
+                PagingMode::Level4 => bits(51, PHYSICAL_ADDRESS_BITS),
+                PagingMode::Pae => bits(62, PHYSICAL_ADDRESS_BITS),
+                PagingMode::Bits32 | PagingMode::Off => 0,
+            } | if no_execute { 0 } else { PageTableFlags::NO_EXECUTE.bits() },
             page_size_extension: control.cr4.contains(Cr4Flags::PAGE_SIZE_EXTENSION),
         }
     }
@@ -165,18 +197,7 @@ impl Mode {
             (_, Level::PageDirectory) if large => bits(20, 13),
             _ => 0,
         };
-        entry & (mask | self.always_reserved())
-    }
-
-    /// The bits that are reserved in each entry that maps or names something.
-    #[inline(always)]
-    pub(super) fn always_reserved(&self) -> u64 {
-        let no_execute = if self.no_execute { 0 } else { PageTableFlags::NO_EXECUTE.bits() };
-        match self.paging {
-            PagingMode::Level4 => bits(51, PHYSICAL_ADDRESS_BITS) | no_execute,
-            PagingMode::Pae => bits(62, PHYSICAL_ADDRESS_BITS) | no_execute,
-            PagingMode::Bits32 | PagingMode::Off => 0,
-        }
+        entry & (mask | self.always_reserved)
     }
 
     /// Size of the page that an entry of `level` maps, as a power of two.

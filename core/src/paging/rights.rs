@@ -6,7 +6,7 @@ use x86_64::structures::paging::PageTableFlags;
 
 use super::mode::Mode;
 use crate::CpuState;
-use crate::state::{Cr0Flags, Exception, RFlags};
+use crate::state::{Cr0Flags, Cr4Flags, Exception, RFlags};
 
 /// With whose rights an access is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,53 @@ pub enum AccessKind {
     Write,
     /// An instruction fetch.
     Execute,
+}
+
+/// A set of access kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kinds(u8);
+
+impl Kinds {
+    #[inline(always)]
+    pub(super) fn contains(self, kind: AccessKind) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn without(self, kind: AccessKind) -> Self {
+        Self(self.0 & !(1 << kind as u8))
+    }
+}
+
+/// What each view permits for each combination of the flags that matter, in one mode: worked out
+/// once, looked up at each TLB miss.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Permissions([[Kinds; 8]; View::COUNT]);
+
+impl Permissions {
+    pub(super) fn of(mode: &Mode) -> Self {
+        const VIEWS: [View; View::COUNT] =
+            [View::User, View::Supervisor, View::SupervisorAc, View::UserAligned];
+        const KINDS: [AccessKind; 3] = [AccessKind::Read, AccessKind::Write, AccessKind::Execute];
+        Self(VIEWS.map(|view| {
+            core::array::from_fn(|index| {
+                let index = index as u64;
+                let flags = PageTableFlags::from_bits_retain((index & 3) << 1 | (index >> 2) << 63);
+                let permitted = |&kind: &AccessKind| view.permits(mode, flags, kind);
+                let bit = |kind| 1 << kind as u8;
+                Kinds(KINDS.into_iter().filter(permitted).fold(0, |kinds, kind| kinds | bit(kind)))
+            })
+        }))
+    }
+
+    /// How a page with these combined flags may be accessed.
+    #[inline(always)]
+    pub(super) fn get(&self, view: View, flags: PageTableFlags) -> Kinds {
+        const { assert!(PageTableFlags::WRITABLE.bits() == 2) };
+        const { assert!(PageTableFlags::USER_ACCESSIBLE.bits() == 4) };
+        let flags = flags.bits();
+        self.0[view as usize][(flags >> 1 & 3 | flags >> 63 << 2) as usize]
+    }
 }
 
 /// A class of accesses that have the same rights everywhere; each has a TLB of its own.
@@ -59,7 +106,7 @@ impl View {
         if cpl == 3 {
             let checked = ac && state.control.cr0.contains(Cr0Flags::ALIGNMENT_MASK);
             if checked { Self::UserAligned } else { Self::User }
-        } else if ac && Mode::of(state).smap {
+        } else if ac && state.control.cr4.contains(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION) {
             Self::SupervisorAc
         } else {
             Self::Supervisor
@@ -78,8 +125,7 @@ impl View {
     }
 
     /// Whether a page with these combined flags may be accessed.
-    #[inline(always)]
-    pub(super) fn permits(self, mode: &Mode, flags: PageTableFlags, kind: AccessKind) -> bool {
+    fn permits(self, mode: &Mode, flags: PageTableFlags, kind: AccessKind) -> bool {
         let user_page = flags.contains(PageTableFlags::USER_ACCESSIBLE);
         let writable = flags.contains(PageTableFlags::WRITABLE);
         let executable = !flags.contains(PageTableFlags::NO_EXECUTE);

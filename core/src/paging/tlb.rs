@@ -5,6 +5,7 @@
 //! in `Filled::any` of its TLB; so an emptying TLB touches only what was filled.
 
 use super::AccessKind;
+use super::rights::Kinds;
 
 /// A tag that no page address equals.
 const NO_TAG: u64 = 1;
@@ -27,12 +28,12 @@ impl TlbEntry {
         Self { read: NO_TAG, write: NO_TAG, execute: NO_TAG, addend: 0 };
 
     #[inline(always)]
-    pub(super) fn new(page: u64, host: usize, [read, write, execute]: [bool; 3]) -> Self {
-        let tag = |permitted| if permitted { page } else { NO_TAG };
+    pub(super) fn new(page: u64, host: usize, permitted: Kinds) -> Self {
+        let tag = |kind| if permitted.contains(kind) { page } else { NO_TAG };
         Self {
-            read: tag(read),
-            write: tag(write),
-            execute: tag(execute),
+            read: tag(AccessKind::Read),
+            write: tag(AccessKind::Write),
+            execute: tag(AccessKind::Execute),
             addend: (host as u64).wrapping_sub(page),
         }
     }
@@ -78,94 +79,94 @@ impl Tlb {
     }
 }
 
-/// A set of TLB indices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Indices([u64; ENTRIES / 64]);
+/// Which entries of one TLB are filled, and what an invalidation must know of them.
+#[derive(Debug)]
+pub(super) struct Filled {
+    /// A bit for each entry that is filled.
+    any: [u64; ENTRIES / 64],
+    /// What each filled entry is part of.
+    pages: [Extent; ENTRIES],
+    /// Whether a piece of a large page was filled since the TLB was last empty.
+    large: bool,
+}
 
-impl Indices {
+/// Size of the page that a translation comes from, and whether it is a global one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// The page's size as a power of two.
+    pub(super) bits: u8,
+    pub(super) global: bool,
+}
+
+impl Filled {
+    pub(super) const NOTHING: Self = Self {
+        any: [0; ENTRIES / 64],
+        pages: [Extent { bits: 12, global: false }; ENTRIES],
+        large: false,
+    };
+
+    /// Puts `entry` into `tlb`.
     #[inline(always)]
-    fn set(&mut self, index: usize, value: bool) {
-        let word = &mut self.0[index / 64 % (ENTRIES / 64)];
-        *word = *word & !(1 << (index % 64)) | u64::from(value) << (index % 64);
+    pub(super) fn insert(&mut self, tlb: &mut Tlb, linear: u64, entry: TlbEntry, page: Extent) {
+        let index = Tlb::index(linear);
+        tlb.0[index] = entry;
+        self.any[index / 64] |= 1 << (index % 64);
+        self.pages[index] = page;
+        self.large |= page.bits > 12;
     }
 
-    fn without(self, other: Self) -> Self {
-        Self(core::array::from_fn(|word| self.0[word] & !other.0[word]))
+    /// Empties `tlb`, or all of it but global pages.
+    pub(super) fn flush(&mut self, tlb: &mut Tlb, keep_global: bool) {
+        for (word, any) in self.any.iter_mut().enumerate() {
+            for index in indices(word, *any) {
+                if !(keep_global && self.pages[index].global) {
+                    tlb.0[index] = TlbEntry::INVALID;
+                    *any &= !(1 << (index % 64));
+                }
+            }
+        }
+        self.large &= keep_global;
     }
 
-    fn for_each(self, mut visit: impl FnMut(usize)) {
-        for (word, mut bits) in self.0.into_iter().enumerate() {
-            while bits != 0 {
-                visit(word * 64 + bits.trailing_zeros() as usize);
-                bits &= bits - 1;
+    /// Removes the page that contains `linear`, with each piece of it if it is a large one.
+    pub(super) fn flush_page(&mut self, tlb: &mut Tlb, linear: u64) {
+        let index = Tlb::index(linear);
+        if tlb.0[index].page().is_some_and(|page| page >> 12 == linear >> 12) {
+            tlb.0[index] = TlbEntry::INVALID;
+            self.any[index / 64] &= !(1 << (index % 64));
+        }
+        if !self.large {
+            return;
+        }
+        for (word, any) in self.any.iter_mut().enumerate() {
+            for index in indices(word, *any) {
+                let bits = self.pages[index].bits;
+                if tlb.0[index].page().is_some_and(|page| page >> bits == linear >> bits) {
+                    tlb.0[index] = TlbEntry::INVALID;
+                    *any &= !(1 << (index % 64));
+                }
+            }
+        }
+    }
+
+    /// Removes the write tags of the page at `host`.
+    pub(super) fn forbid_writes(&self, tlb: &mut Tlb, host: usize) {
+        for (word, &any) in self.any.iter().enumerate() {
+            for index in indices(word, any) {
+                let entry = &mut tlb.0[index];
+                if entry.write.wrapping_add(entry.addend) as usize == host {
+                    entry.write = NO_TAG;
+                }
             }
         }
     }
 }
 
-/// Which entries of one TLB are filled, and what an invalidation must know of them.
-#[derive(Debug, Default)]
-pub(super) struct Filled {
-    any: Indices,
-    /// Global pages.
-    global: Indices,
-    /// Pieces of 2 MiB or 4 MiB pages.
-    large: Indices,
-    /// Pieces of 1 GiB pages.
-    huge: Indices,
-}
-
-impl Filled {
-    /// Puts `entry` into `tlb`.
-    #[inline(always)]
-    pub(super) fn insert(
-        &mut self,
-        tlb: &mut Tlb,
-        linear: u64,
-        entry: TlbEntry,
-        page_bits: u32,
-        global: bool,
-    ) {
-        let index = Tlb::index(linear);
-        tlb.0[index] = entry;
-        self.any.set(index, true);
-        self.global.set(index, global);
-        self.large.set(index, (21..30).contains(&page_bits));
-        self.huge.set(index, page_bits == 30);
-    }
-
-    /// Empties `tlb`, or all of it but global pages.
-    pub(super) fn flush(&mut self, tlb: &mut Tlb, keep_global: bool) {
-        let gone = if keep_global { self.any.without(self.global) } else { self.any };
-        gone.for_each(|index| tlb.0[index] = TlbEntry::INVALID);
-        self.any = self.any.without(gone);
-        // The other sets are meaningful where `any` is set alone, and are written with it.
-        self.global = if keep_global { self.global } else { Indices::default() };
-    }
-
-    /// Removes the page that contains `linear`, with each piece of it if it is a large one; large
-    /// pages have `large_bits` address bits.
-    pub(super) fn flush_page(&mut self, tlb: &mut Tlb, linear: u64, large_bits: u32) {
-        let mut remove = |index: usize, bits: u32| {
-            let same = |page: u64| page >> bits == linear >> bits;
-            if tlb.0[index].page().is_some_and(same) {
-                tlb.0[index] = TlbEntry::INVALID;
-                self.any.set(index, false);
-                self.global.set(index, false);
-            }
-        };
-        remove(Tlb::index(linear), 12);
-        self.large.for_each(|index| remove(index, large_bits));
-        self.huge.for_each(|index| remove(index, 30));
-    }
-
-    /// Removes the write tags of the page at `host`.
-    pub(super) fn forbid_writes(&self, tlb: &mut Tlb, host: usize) {
-        self.any.for_each(|index| {
-            let entry = &mut tlb.0[index];
-            if entry.write.wrapping_add(entry.addend) as usize == host {
-                entry.write = NO_TAG;
-            }
-        });
-    }
+/// The indices of the bits that are set in word number `word`.
+fn indices(word: usize, mut bits: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = (bits != 0).then_some(bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(word * 64 + bit)
+    })
 }

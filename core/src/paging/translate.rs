@@ -5,15 +5,15 @@ use core::ptr::{self, NonNull};
 use x86_64::structures::idt::PageFaultErrorCode;
 use x86_64::structures::paging::PageTableFlags;
 
-use super::mode::{Mode, PagingMode};
-use super::regions::Located;
+use super::mode::{Mode, ModeKey, PAGE_ADDRESS, PagingMode};
+use super::regions::{Located, Regions};
 use super::rights::View;
 use super::structures::PageTable;
-use super::tlb::TlbEntry;
+use super::tlb::{Extent, TlbEntry};
 use super::walk::{Accumulated, Leaf, Level, Stop, walk};
 use super::{AccessError, AccessKind, Mmu, Privilege};
 use crate::CpuState;
-use crate::memory::Width;
+use crate::memory::{GuestMemory, Width};
 
 /// A page that instructions are fetched from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,10 +108,9 @@ impl Mmu {
         kind: AccessKind,
         view: View,
     ) -> Result<(), AccessError> {
-        let mode = Mode::of(state);
-        let linear = mode.linear(linear).ok_or(AccessError::NonCanonical)?;
-        if mode.paging != PagingMode::Off {
-            self.walk_checked(&mode, state.control.cr3, linear, kind, view, &mut Steps::new())?;
+        let linear = self.mode.linear(linear).ok_or(AccessError::NonCanonical)?;
+        if self.mode.paging != PagingMode::Off {
+            self.walk_checked(state.control.cr3, linear, kind, view, &mut Steps::new())?;
         }
         Ok(())
     }
@@ -126,34 +125,34 @@ impl Mmu {
         kind: AccessKind,
         view: View,
     ) -> Result<Page, AccessError> {
-        let mode = Mode::of(state);
+        debug_assert_eq!(self.mode.key, ModeKey::of(state), "update_mode was not called");
         let view = view.translated();
-        let linear = mode.linear(linear).ok_or(AccessError::NonCanonical)?;
-        let leaf = match mode.paging {
-            PagingMode::Off => Leaf::unpaged(linear),
-            PagingMode::Bits32 => {
-                self.walk_marking(&mode, state.control.cr3, linear, kind, view)?
-            }
-            PagingMode::Pae | PagingMode::Level4 => match self.short_walk(&mode, linear) {
-                Some(leaf) if settled(&leaf, kind) && view.permits(&mode, leaf.flags, kind) => leaf,
-                _ => self.walk_marking(&mode, state.control.cr3, linear, kind, view)?,
-            },
+        let linear = self.mode.linear(linear).ok_or(AccessError::NonCanonical)?;
+        let leaf = match self.short_walk(linear) {
+            Some(leaf) if settled(&leaf, kind) && self.permits(view, &leaf, kind) => leaf,
+            _ if self.mode.paging == PagingMode::Off => Leaf::unpaged(linear),
+            _ => self.walk_marking(state.control.cr3, linear, kind, view)?,
         };
-        Ok(self.install(&mode, linear, kind, view, &leaf))
+        Ok(self.install(linear, kind, view, &leaf))
+    }
+
+    #[inline(always)]
+    fn permits(&self, view: View, leaf: &Leaf, kind: AccessKind) -> bool {
+        self.permissions.get(view, leaf.flags).contains(kind)
     }
 
     /// The translation of a 4 KiB page from its page-table entry alone, where the paging-structure
     /// cache knows the table and the entry is a good one.
     #[inline(always)]
-    fn short_walk(&self, mode: &Mode, linear: u64) -> Option<Leaf> {
+    fn short_walk(&self, linear: u64) -> Option<Leaf> {
         let table = self.structures.get(linear)?;
-        let address = table.host + mode.offset(Level::PageTable, linear) as usize;
+        let address = table.host + (linear >> 12 & 0x1ff) as usize * 8;
         // SAFETY: a page of RAM that the host named, and an offset within it.
         let entry = unsafe { u64::load(ptr::with_exposed_provenance(address)) };
-        let good =
-            entry & PageTableFlags::PRESENT.bits() != 0 && entry & mode.always_reserved() == 0;
+        let good = entry & (PageTableFlags::PRESENT.bits() | self.mode.always_reserved)
+            == PageTableFlags::PRESENT.bits();
         good.then(|| Leaf {
-            physical: mode.physical_page(Level::PageTable, entry, linear),
+            physical: entry & PAGE_ADDRESS,
             page_bits: 12,
             flags: table.above.with(entry).flags(entry),
         })
@@ -163,34 +162,40 @@ impl Mmu {
     #[inline(always)]
     fn walk_checked(
         &mut self,
-        mode: &Mode,
         cr3: u64,
         linear: u64,
         kind: AccessKind,
         view: View,
         steps: &mut Steps,
     ) -> Result<Leaf, AccessError> {
-        let bytes = mode.entry_bytes();
-        let found = walk(mode, cr3, linear, |level, address| {
-            let entry = self.read_entry(address, bytes);
+        let Self { mode, regions, memory, .. } = self;
+        let mut read = |level, address| {
+            let entry = read_entry(regions, &**memory, address, mode.entry_bytes());
             steps.push(level, address, entry);
             entry
-        });
+        };
+        let found = match mode.paging {
+            // Names the mode once, so that the walk need not ask for it at each level.
+            PagingMode::Level4 => {
+                walk(&Mode { paging: PagingMode::Level4, ..*mode }, cr3, linear, &mut read)
+            }
+            _ => walk(mode, cr3, linear, &mut read),
+        };
         let cause = match found {
-            Ok(leaf) if view.permits(mode, leaf.flags, kind) => return Ok(leaf),
+            Ok(leaf) if self.permits(view, &leaf, kind) => return Ok(leaf),
             Ok(_) => PageFaultErrorCode::PROTECTION_VIOLATION,
             Err(Stop::NotPresent(_)) => PageFaultErrorCode::empty(),
             Err(Stop::Reserved(..)) => {
                 PageFaultErrorCode::PROTECTION_VIOLATION | PageFaultErrorCode::MALFORMED_TABLE
             }
         };
-        Err(view.page_fault(mode, linear, kind, cause).into())
+        Err(view.page_fault(&self.mode, linear, kind, cause).into())
     }
 
     /// A whole walk that sets the accessed and dirty flags of a permitted access.
+    #[inline(never)]
     fn walk_marking(
         &mut self,
-        mode: &Mode,
         cr3: u64,
         linear: u64,
         kind: AccessKind,
@@ -198,27 +203,25 @@ impl Mmu {
     ) -> Result<Leaf, AccessError> {
         loop {
             let mut steps = Steps::new();
-            let leaf = self.walk_checked(mode, cr3, linear, kind, view, &mut steps)?;
-            // When an entry has changed meanwhile, another processor has got on: the walk is stale.
-            if settled(&leaf, kind) || self.mark(mode, steps.get(), kind) {
-                if leaf.page_bits == 12 && mode.entry_bytes() == 8 {
-                    self.remember_table(mode, linear, steps.get());
-                }
-                let dirty = kind == AccessKind::Write;
-                let mut leaf = leaf;
-                leaf.flags.set(
-                    PageTableFlags::DIRTY,
-                    dirty || leaf.flags.contains(PageTableFlags::DIRTY),
-                );
-                return Ok(leaf);
+            let mut leaf = self.walk_checked(cr3, linear, kind, view, &mut steps)?;
+            if !settled(&leaf, kind) && !self.mark(steps.get(), kind) {
+                continue; // Another processor has changed an entry: the walk is stale.
             }
+            if kind == AccessKind::Write {
+                leaf.flags.insert(PageTableFlags::DIRTY);
+            }
+            if leaf.page_bits == 12 && self.mode.entry_bytes() == 8 {
+                self.remember_table(linear, steps.get());
+            }
+            return Ok(leaf);
         }
     }
 
     /// Sets the accessed flag in all entries of a walk, and the dirty flag in the last one for a
     /// write; `false` if an entry is not what it was.
     #[cold]
-    fn mark(&mut self, mode: &Mode, steps: &[Step], kind: AccessKind) -> bool {
+    fn mark(&mut self, steps: &[Step], kind: AccessKind) -> bool {
+        let mode = self.mode;
         for (index, step) in steps.iter().enumerate() {
             if !mode.has_rights(step.level) {
                 continue;
@@ -253,59 +256,52 @@ impl Mmu {
     }
 
     /// Puts the page table of a walk into the paging-structure cache.
-    fn remember_table(&mut self, mode: &Mode, linear: u64, steps: &[Step]) {
+    fn remember_table(&mut self, linear: u64, steps: &[Step]) {
         let Some((last, upper)) = steps.split_last() else { return };
         let Some(located) = self.regions.locate(&*self.memory, last.address & !0xfff) else {
             return;
         };
         let above = upper
             .iter()
-            .filter(|step| mode.has_rights(step.level))
+            .filter(|step| self.mode.has_rights(step.level))
             .fold(Accumulated::NOTHING, |above, step| {
                 above.with(step.entry | PageTableFlags::ACCESSED.bits())
             });
         self.structures.insert(linear, PageTable { host: located.host, above });
     }
 
-    /// An entry of a paging structure; all ones where there is no RAM.
-    #[inline(always)]
-    fn read_entry(&mut self, address: u64, bytes: usize) -> u64 {
-        let Some(located) = self.regions.locate(&*self.memory, address & !0xfff) else {
-            return if bytes == 4 { u64::from(u32::MAX) } else { u64::MAX };
-        };
-        let pointer = ptr::with_exposed_provenance(located.host + (address & 0xfff) as usize);
-        // SAFETY: within a page of RAM; entries are aligned to their size.
-        unsafe { if bytes == 4 { u32::load(pointer).extend() } else { u64::load(pointer) } }
-    }
-
     /// Finds the host page of a translation and installs what the TLB may serve of it.
     #[inline(always)]
-    fn install(
-        &mut self,
-        mode: &Mode,
-        linear: u64,
-        kind: AccessKind,
-        view: View,
-        leaf: &Leaf,
-    ) -> Page {
+    fn install(&mut self, linear: u64, kind: AccessKind, view: View, leaf: &Leaf) -> Page {
         let physical = leaf.physical;
         let located = self.regions.locate(&*self.memory, physical);
         let Some(Located { host, writable }) = located else {
             return Page { physical, located, installed: false };
         };
-        let permits = |kind| view.permits(mode, leaf.flags, kind);
-        let write = permits(AccessKind::Write)
-            && writable
-            && leaf.flags.contains(PageTableFlags::DIRTY)
-            && self.code.mask(physical) == 0;
-        let permitted = [permits(AccessKind::Read), write, permits(AccessKind::Execute)];
-        let page = linear & !0xfff;
-        let entry = TlbEntry::new(page, host, permitted);
-        let global = mode.global && leaf.flags.contains(PageTableFlags::GLOBAL);
+        let mut served = self.permissions.get(view, leaf.flags);
+        let write =
+            writable && leaf.flags.contains(PageTableFlags::DIRTY) && self.code.mask(physical) == 0;
+        if !write {
+            served = served.without(AccessKind::Write);
+        }
+        let entry = TlbEntry::new(linear & !0xfff, host, served);
+        let page =
+            Extent { bits: leaf.page_bits as u8, global: leaf.flags.intersects(self.mode.global) };
         let slot = view as usize;
-        self.filled[slot].insert(&mut self.tlbs[slot], linear, entry, leaf.page_bits, global);
-        Page { physical, located, installed: entry.tag(kind) == page }
+        self.filled[slot].insert(&mut self.tlbs[slot], linear, entry, page);
+        Page { physical, located, installed: served.contains(kind) }
     }
+}
+
+/// An entry of a paging structure; all ones where there is no RAM.
+#[inline(always)]
+fn read_entry(regions: &mut Regions, memory: &dyn GuestMemory, address: u64, bytes: usize) -> u64 {
+    let Some(located) = regions.locate(memory, address & !0xfff) else {
+        return if bytes == 4 { u64::from(u32::MAX) } else { u64::MAX };
+    };
+    let pointer = ptr::with_exposed_provenance(located.host + (address & 0xfff) as usize);
+    // SAFETY: within a page of RAM; entries are aligned to their size.
+    unsafe { if bytes == 4 { u32::load(pointer).extend() } else { u64::load(pointer) } }
 }
 
 /// Whether an access needs no more flags set.

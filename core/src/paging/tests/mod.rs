@@ -2,6 +2,7 @@
 
 mod accessed_dirty;
 mod code;
+mod cost;
 mod crossing;
 mod devices;
 mod explain;
