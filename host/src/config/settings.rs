@@ -108,6 +108,28 @@ pub struct Settings {
     pub flat: Option<Flat>,
 }
 
+/// All sources as the command line names them.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Sources {
+    #[command(flatten)]
+    flags: Settings,
+    /// Read settings from this file instead of monovisor.toml in the current folder
+    #[arg(long, value_name = "FILE", env = "MONOVISOR_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Sources {
+    /// The configuration that the flags, the environment, the file and `invocation` make together.
+    ///
+    /// # Errors
+    /// A source that can't be read or is wrong, or a value that is out of range.
+    pub fn resolve(self, invocation: Invocation) -> Result<VmConfig, ConfigError> {
+        check_environment()?;
+        let file = Settings::from_file(self.config.as_deref())?;
+        self.flags.or(file).resolve(invocation)
+    }
+}
+
 /// What flags alone can say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
@@ -196,16 +218,18 @@ impl Settings {
 }
 
 /// Refuses environment variables that have our prefix and are none of ours.
-///
-/// # Errors
-/// The first such variable.
-pub fn check_environment() -> Result<(), ConfigError> {
-    let command = Settings::augment_args(clap::Command::new(""));
-    let known =
-        |name: &OsStr| command.get_arguments().any(|argument| argument.get_env() == Some(name));
+fn check_environment() -> Result<(), ConfigError> {
     let ours = |name: &OsStr| name.as_encoded_bytes().starts_with(ENVIRONMENT_PREFIX.as_bytes());
-    match std::env::vars_os().find(|(name, _)| ours(name) && !known(name)) {
-        Some((name, _)) => Err(ConfigError::UnknownVariable(name.to_string_lossy().into_owned())),
+    let mut names = std::env::vars_os().map(|(name, _)| name).filter(|name| ours(name)).peekable();
+    if names.peek().is_none() {
+        return Ok(());
+    }
+    let command = Sources::augment_args(clap::Command::new(""));
+    let known = |name: &OsString| {
+        command.get_arguments().any(|argument| argument.get_env() == Some(name.as_os_str()))
+    };
+    match names.find(|name| !known(name)) {
+        Some(name) => Err(ConfigError::UnknownVariable(name.to_string_lossy().into_owned())),
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 
 mod builder;
 mod hostile;
+mod program;
 mod properties;
 mod protocols;
 mod tables;

@@ -1,0 +1,92 @@
+//! The program's command line: which subcommands there are, and how it fails. Each subcommand has a
+//! file of its own.
+//!
+//! Invariant: standard output belongs to the guest; what the program says itself is on standard
+//! error and begins with its name.
+
+pub mod inspect;
+
+use std::error::Error;
+use std::fmt;
+
+use clap::{Parser, Subcommand};
+
+use crate::boot::BootError;
+use crate::config::settings::ConfigError;
+use crate::outcome;
+
+/// Exit code of a command line that is wrong; clap's own for those it finds.
+const USAGE: u8 = 2;
+
+/// Boots, tests and measures small x86-64 guests on any machine.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Inspect(Box<inspect::Arguments>),
+}
+
+impl Cli {
+    /// Does what the command line asks and returns the exit code.
+    ///
+    /// # Errors
+    /// What kept it from being done.
+    pub fn execute(self) -> Result<u8, Failure> {
+        match self.command {
+            Command::Inspect(arguments) => inspect::execute(*arguments),
+        }
+    }
+}
+
+/// A sentence and an exit code.
+#[derive(Debug)]
+pub struct Failure {
+    sentence: String,
+    exit_code: u8,
+}
+
+impl Failure {
+    /// A failure of our own, as `error` and its sources tell it.
+    fn own(error: &dyn Error) -> Self {
+        Self { sentence: with_sources(error), exit_code: outcome::FAILURE }
+    }
+
+    /// The exit code of the program.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.sentence)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self { sentence: error.to_string(), exit_code: USAGE }
+    }
+}
+
+impl From<BootError> for Failure {
+    fn from(error: BootError) -> Self {
+        Self { exit_code: error.exit_code(), sentence: error.to_string() }
+    }
+}
+
+fn with_sources(error: &dyn Error) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        sentence.push_str(": ");
+        sentence.push_str(&error.to_string());
+        source = error.source();
+    }
+    sentence
+}
