@@ -15,6 +15,8 @@ mod interrupt;
 pub mod memory;
 pub mod paging;
 pub mod state;
+mod translate;
+mod vcpu;
 
 pub use clock::{Clock, InstructionClock};
 pub use engine::{Engine, Kick};
@@ -23,3 +25,4 @@ pub use exit::{Access, Exit, Space};
 pub use interrupt::{Cause, Delivery, FaultLog};
 pub use memory::{GuestMemory, HostPage, HostRegion, Ram};
 pub use state::CpuState;
+pub use vcpu::Vcpu;

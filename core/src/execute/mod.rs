@@ -1,4 +1,255 @@
-//! What instructions do.
+//! Execution: ops, how they are dispatched, and what each instruction does.
+//!
+//! One file per instruction group. A group has a table of rows, one per mnemonic, that name how the
+//! instruction is emitted as ops, and the handlers or functions that those ops run. Adding an
+//! instruction is one row and one function.
+//!
+//! This floor knows nothing of blocks: a handler that needs a successor, or has written to code,
+//! leaves with a reason ([`Leave`]), and `vcpu` asks `translate`.
 
+pub(crate) mod address;
 pub(crate) mod control_register;
+pub(crate) mod dispatch;
+pub(crate) mod emit;
+pub(crate) mod flags;
+pub(crate) mod jump_cache;
 pub(crate) mod msr;
+pub(crate) mod op;
+pub(crate) mod operand;
+pub(crate) mod table;
+
+mod arithmetic;
+mod call_out;
+pub(crate) mod control_transfer;
+mod data_transfer;
+mod logical;
+mod segment;
+mod shift_rotate;
+mod system;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use self::address::SegmentWindow;
+use self::dispatch::Frame;
+use self::flags::Kind;
+use self::jump_cache::{JumpCache, JumpEntry};
+use self::op::{Detail, Op};
+use crate::apic::{Effect, LocalApic};
+use crate::memory::{GuestMemory, Width};
+use crate::paging::{AccessError, Mmu, TlbEntry};
+use crate::state::{CpuState, Exception, RFlags, SegmentRegister};
+use crate::{Clock, Kick};
+
+/// A vCPU as the interpreter runs it.
+#[repr(C)]
+pub(crate) struct Cpu {
+    /// Architectural state. While handlers run, RIP and the status flags in it are stale: `frame`
+    /// and `kind` tell them. First, because ops name general registers by offset.
+    pub state: CpuState,
+    /// The active TLB's entries, while handlers run.
+    pub tlb: *mut TlbEntry,
+    /// The active jump cache, while handlers run.
+    pub jumps: *const JumpEntry,
+    /// What was tested by the op before a SETcc or CMOVcc.
+    pub condition: bool,
+    /// How to read the status flags at the start of a block.
+    pub kind: Kind,
+    /// Where the handlers left, or are to start.
+    pub frame: Frame,
+    /// Why they left.
+    pub leave: Leave,
+    /// The segments as the current mode sees them.
+    pub segment_windows: [SegmentWindow; 8],
+    /// Instructions of this run that are not yet granted to a slice.
+    pub remaining: i64,
+    /// Instructions granted to slices since `retired` was last brought up to date.
+    pub granted: i64,
+    /// Instructions retired before those.
+    pub retired: u64,
+    pub mmu: Box<Mmu>,
+    /// One jump cache for each set of access rights.
+    pub jump_caches: [JumpCache; 3],
+    pub apic: LocalApic,
+    pub apic_id: u32,
+    pub clock: Arc<dyn Clock>,
+    pub kick: Kick,
+    /// What the local APIC asked for when an instruction wrote one of its registers.
+    pub apic_effect: Option<Effect>,
+    /// The local APIC's timer may expire earlier than the host knows.
+    pub timer_changed: bool,
+    /// The instruction has cleared TF by itself: no trap follows it.
+    pub trap_suppressed: bool,
+    /// Random numbers for RDRAND and RDSEED: the state of a SplitMix64 generator.
+    pub random: u64,
+}
+
+// SAFETY: the raw pointers lead into boxes that the same value owns.
+unsafe impl Send for Cpu {}
+
+/// Why a handler left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leave {
+    /// The slice is used up; the frame's op starts a block.
+    Slice,
+    /// The successor of a taken branch (of a jump, a call) is wanted; the op is the stub.
+    LinkTaken,
+    /// The target of a direct CALL is wanted; the op is the stub.
+    LinkCall,
+    /// The successor of a branch that was not taken is wanted; the op is the stub.
+    LinkNotTaken,
+    /// An indirect or page-crossing jump; the block that it ends is complete.
+    Jump { target: u64 },
+    /// The frame's op starts the next instruction, and the MMU wants attention first.
+    Attention,
+    /// A call-out has ended its block; the state is complete.
+    Retired,
+    /// The instruction of the frame's op raised an exception.
+    Exception(Exception),
+    /// The instruction of the frame's op needs data from a device.
+    Device(crate::Access),
+    /// A string instruction has made progress and is to be executed again: events come first.
+    Again,
+}
+
+impl Leave {
+    /// An access through `segment` failed.
+    pub fn access(error: AccessError, segment: SegmentRegister) -> Self {
+        match error {
+            AccessError::NonCanonical if segment == SegmentRegister::Ss => {
+                Self::Exception(Exception::SS0)
+            }
+            AccessError::NonCanonical => Self::Exception(Exception::GP0),
+            AccessError::Exception(exception) => Self::Exception(exception),
+            AccessError::Device(access) => Self::Device(access),
+        }
+    }
+}
+
+impl From<Exception> for Leave {
+    fn from(exception: Exception) -> Self {
+        Self::Exception(exception)
+    }
+}
+
+impl Cpu {
+    /// A vCPU after reset.
+    pub fn new(memory: Arc<dyn GuestMemory>, clock: Arc<dyn Clock>, apic_id: u32) -> Box<Self> {
+        Box::new(Self {
+            state: CpuState::reset(apic_id),
+            tlb: core::ptr::null_mut(),
+            jumps: core::ptr::null(),
+            condition: false,
+            kind: Kind::KNOWN,
+            frame: Frame { op: core::ptr::null(), res: 0, src: 0, budget: 0 },
+            leave: Leave::Retired,
+            segment_windows: [SegmentWindow::default(); 8],
+            remaining: 0,
+            granted: 0,
+            retired: 0,
+            mmu: Mmu::new(memory),
+            jump_caches: core::array::from_fn(|_| JumpCache::new()),
+            apic: LocalApic::new(apic_id),
+            apic_id,
+            clock,
+            kick: Kick::default(),
+            apic_effect: None,
+            timer_changed: false,
+            trap_suppressed: false,
+            random: 0x9e37_79b9_7f4a_7c15 ^ u64::from(apic_id),
+        })
+    }
+
+    /// The register at byte `offset`, zero-extended from its width.
+    #[inline(always)]
+    pub fn get<W: Width>(&self, offset: u8) -> u64 {
+        let base = core::ptr::from_ref(&self.state).cast::<u8>();
+        // SAFETY: the state is larger than any offset of eight bits and eight bytes more.
+        unsafe { base.add(usize::from(offset)).cast::<W>().read_unaligned() }.extend()
+    }
+
+    /// Writes the low part of `value` to the register at byte `offset`. A 32-bit write clears the
+    /// upper half, shorter ones leave the rest as it is.
+    #[inline(always)]
+    pub fn set<W: Width>(&mut self, offset: u8, value: u64) {
+        debug_assert!(offset < 128 || offset == crate::state::Gpr::SCRATCH_OFFSET);
+        let base = core::ptr::from_mut(&mut self.state).cast::<u8>();
+        // SAFETY: as in `get`; the emitter names only general registers and the scratch word.
+        unsafe {
+            let register = base.add(usize::from(offset));
+            if W::BYTES == 4 {
+                register.cast::<u64>().write_unaligned(value as u32 as u64);
+            } else {
+                register.cast::<W>().write_unaligned(W::truncate(value));
+            }
+        }
+    }
+
+    /// The status flags that the frame holds, in RFLAGS's places. Only where they are materialised.
+    pub fn status(&self) -> u64 {
+        self.frame.src & flags::STATUS
+    }
+
+    /// Replaces the status flags, where they are materialised.
+    pub fn set_status(&mut self, flags: u64) {
+        self.frame.src = flags & flags::STATUS;
+    }
+
+    /// Brings the status flags in `state` up to date from materialised ones.
+    pub fn commit_status(&mut self) {
+        let others = self.state.rflags.bits() & !flags::STATUS;
+        self.state.rflags = RFlags::from_bits_retain(others | self.status());
+    }
+
+    /// Brings the materialised flags up to date from `state`.
+    pub fn adopt_status(&mut self) {
+        self.frame.src = self.state.rflags.bits() & flags::STATUS;
+        self.frame.res = 0;
+        self.kind = Kind::KNOWN;
+    }
+
+    /// Remembers where an indirect jump to `rip` leads in the active mode.
+    pub fn remember_jump(&mut self, rip: u64, op: *const Op) {
+        self.jump_caches[self.mmu.active_index()].remember(rip, op);
+    }
+
+    /// Forgets all jumps: a mapping has changed, or blocks were freed.
+    pub fn forget_jumps(&mut self) {
+        self.jump_caches.iter_mut().for_each(JumpCache::clear);
+    }
+
+    /// The clock, as the host or the count of instructions tells it.
+    pub fn now_ns(&self) -> u64 {
+        self.clock.now_ns(self.retired.wrapping_add_signed(self.granted - self.frame.budget))
+    }
+
+    /// Points the fast paths at the TLB, jump cache and segments of the current mode. With `single`
+    /// no jump is followed.
+    pub fn enter_mode(&mut self, single: bool) {
+        self.mmu.update_mode(&self.state);
+        self.tlb = self.mmu.active_entries();
+        self.jumps = match single {
+            true => JumpCache::NOWHERE.as_ptr(),
+            false => self.jump_caches[self.mmu.active_index()].as_ptr(),
+        };
+        let long = self.state.mode_64bit();
+        for register in SegmentRegister::ALL {
+            self.segment_windows[register as usize] = self.segment_window(register, long);
+        }
+    }
+}
+
+/// The segment register with this number; numbers come from the emitter.
+pub(crate) fn segment_register(number: u8) -> SegmentRegister {
+    SegmentRegister::ALL[usize::from(number & 7)]
+}
+
+/// An instruction that does not exist.
+pub(crate) fn undefined(_: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    Err(Exception::UD.into())
+}
+
+/// An instruction of more than 15 bytes (SDM, "Instruction Format").
+pub(crate) fn too_long(_: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    Err(Exception::GP0.into())
+}

@@ -62,6 +62,8 @@ pub(crate) struct Mmu {
     /// The vCPU's loop has something to look at before the next instruction: device writes, answers
     /// that were used, or code that was written.
     pub(crate) attention: bool,
+    /// How often translations have been forgotten.
+    pub(crate) flushes: u64,
     memory: Arc<dyn GuestMemory>,
     filled: [Filled; View::COUNT],
     structures: StructureCache,
@@ -81,6 +83,7 @@ impl Mmu {
             devices: DeviceAccesses::default(),
             code: CodeWatch::new(),
             attention: false,
+            flushes: 0,
             memory,
             filled: [Filled::NOTHING; View::COUNT],
             structures: StructureCache::new(),
@@ -134,6 +137,7 @@ impl Mmu {
     }
 
     fn flush(&mut self, keep_global: bool) {
+        self.flushes += 1;
         for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
             filled.flush(tlb, keep_global);
         }
@@ -142,6 +146,7 @@ impl Mmu {
 
     /// Forgets the page of any size that contains `linear`, global or not: INVLPG.
     pub(crate) fn flush_page(&mut self, linear: u64) {
+        self.flushes += 1;
         for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
             filled.flush_page(tlb, linear);
         }

@@ -1,7 +1,8 @@
-//! The sixteen general registers, and a seventeenth word that is always zero.
+//! The sixteen general registers, and two words that only the interpreter's operations name.
 //!
-//! Invariant: `zero` is 0. An address without base or index names it, so that the sum of an
-//! address has no branch.
+//! Invariant: `zero` is 0, and `scratch` is 0 between instructions. An address without base or
+//! index names `zero`, so that the sum of an address has no branch; an instruction of two
+//! operations passes a value from one to the other in `scratch`.
 
 use core::ops::{Index, IndexMut};
 
@@ -64,11 +65,19 @@ impl Register {
 pub struct Gpr {
     registers: [u64; 16],
     zero: u64,
+    scratch: u64,
 }
 
 impl Gpr {
     /// The byte offset of the always-zero word.
     pub(crate) const ZERO_OFFSET: u8 = 128;
+    /// The byte offset of the scratch word.
+    pub(crate) const SCRATCH_OFFSET: u8 = 136;
+
+    /// Restores the invariant of the two hidden words.
+    pub(crate) fn clear_hidden(&mut self) {
+        (self.zero, self.scratch) = (0, 0);
+    }
 
     /// The registers in the order of their numbers.
     pub fn as_array(&self) -> &[u64; 16] {

@@ -133,6 +133,11 @@ impl CpuState {
         }
     }
 
+    /// `rip` as the current code segment wraps it.
+    pub(crate) fn wrap_rip(&self, rip: u64) -> u64 {
+        if self.mode_64bit() { rip } else { rip & 0xffff_ffff }
+    }
+
     /// The width of stack addresses: 16, 32 or 64 (SDM, "Address-Size Attributes for Stack").
     pub fn stack_bitness(&self) -> u32 {
         let ss = &self.segments[SegmentRegister::Ss];

@@ -1,0 +1,328 @@
+//! Memory operands: how an op computes its linear address, the TLB look-up in front of every
+//! access, and what happens when that misses.
+//!
+//! The fast path is two loads and one compare, which covers presence, permission, privilege and
+//! page crossing at once. Everything else (an empty TLB entry, a device, a page that holds
+//! translated code, an access across pages) is served by [`miss`]: it fills the entry and executes
+//! the op again, or lets the op work on a bounce buffer and moves the bytes itself. So no handler
+//! has a second, slow body.
+//!
+//! Invariant: an op accesses memory at most once, and changes nothing before that access succeeds.
+
+use core::ptr;
+
+use super::dispatch::{Frame, next};
+use super::op::{FarAddress, Flow, Op};
+use super::{Cpu, Leave};
+use crate::memory::Width;
+use crate::paging::{AccessKind, Privilege, TlbEntry};
+use crate::state::SegmentRegister;
+
+/// A form of memory operand.
+pub(crate) trait Address {
+    /// Slots of an op with this form: its own, and one more for what does not fit.
+    const SLOTS: usize;
+    /// Whether the second slot is a [`FarAddress`].
+    const FAR: bool = false;
+
+    /// The linear address.
+    ///
+    /// # Safety
+    /// `op` is an op of this form.
+    unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64;
+}
+
+/// base + displacement; an absent base is the zero word.
+pub(crate) struct Base;
+/// base + (index << shift) + displacement.
+pub(crate) struct Indexed;
+/// Any other: with a segment base, a 64-bit displacement, or addresses of 16 or 32 bits.
+pub(crate) struct Far;
+
+impl Address for Base {
+    const SLOTS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64 {
+        // SAFETY: `op` is valid, as the caller promises.
+        let op = unsafe { &*op };
+        cpu.get::<u64>(op.b).wrapping_add(op.imm as u64)
+    }
+}
+
+impl Address for Indexed {
+    const SLOTS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64 {
+        // SAFETY: `op` is valid, as the caller promises.
+        let op = unsafe { &*op };
+        let index = cpu.get::<u64>(op.c) << (op.d & 3);
+        cpu.get::<u64>(op.b).wrapping_add(index).wrapping_add(op.imm as u64)
+    }
+}
+
+/// No TLB entry has this page, and it is not canonical: an address outside its segment becomes it.
+const OUTSIDE_SEGMENT: u64 = 1 << 63;
+
+impl Address for Far {
+    const SLOTS: usize = 2;
+    const FAR: bool = true;
+
+    #[inline(always)]
+    unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64 {
+        // SAFETY: the slot behind an op of this form is a `FarAddress`.
+        let (op, far) = unsafe { (&*op, &*op.add(1).cast::<FarAddress>()) };
+        let index = cpu.get::<u64>(op.c) << (op.d & 3);
+        let offset = cpu.get::<u64>(op.b).wrapping_add(index).wrapping_add(far.displacement);
+        let segment = &cpu.segment_windows[usize::from(far.segment & 7)];
+        let offset = offset & u64::MAX >> (64 - u32::from(far.bits & 127));
+        let end = if WRITE { segment.write_end } else { segment.read_end };
+        if end != u64::MAX && offset + W::BYTES as u64 > end {
+            return OUTSIDE_SEGMENT;
+        }
+        segment.base.wrapping_add(offset) & segment.linear_mask
+    }
+}
+
+/// What the current mode lets an access do with a segment, worked out when dispatch starts.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct SegmentWindow {
+    pub base: u64,
+    /// All ones in 64-bit mode, 32 bits elsewhere.
+    pub linear_mask: u64,
+    /// One past the last readable offset; `u64::MAX` where there is no limit.
+    pub read_end: u64,
+    /// One past the last writable offset.
+    pub write_end: u64,
+}
+
+/// Reads only.
+pub(crate) const READ: u8 = 1;
+/// Writes only.
+pub(crate) const WRITE: u8 = 2;
+/// Reads, then writes: the read needs write permission.
+pub(crate) const MODIFY: u8 = 3;
+
+impl Cpu {
+    #[inline(always)]
+    fn entry(&self, linear: u64) -> &TlbEntry {
+        // SAFETY: `tlb` points at the 256 entries of the active TLB since dispatch started.
+        unsafe { &*self.tlb.add((linear >> 12) as usize & 255) }
+    }
+
+    /// Where the host has the `W` at `linear`, if the TLB lets it be read.
+    #[inline(always)]
+    pub(crate) fn read_hit<W: Width>(&self, linear: u64) -> Option<*const u8> {
+        let entry = self.entry(linear);
+        let page = linear.wrapping_add(W::BYTES as u64 - 1) & !0xfff;
+        (page == entry.read)
+            .then(|| ptr::with_exposed_provenance(linear.wrapping_add(entry.addend) as usize))
+    }
+
+    /// Where the host has the `W` at `linear`, if the TLB lets it be written.
+    #[inline(always)]
+    pub(crate) fn write_hit<W: Width>(&self, linear: u64) -> Option<*mut u8> {
+        let entry = self.entry(linear);
+        let page = linear.wrapping_add(W::BYTES as u64 - 1) & !0xfff;
+        (page == entry.write)
+            .then(|| ptr::with_exposed_provenance_mut(linear.wrapping_add(entry.addend) as usize))
+    }
+}
+
+/// Gives the host pointer of the op's memory operand, or leaves the handler through [`miss`].
+macro_rules! operand {
+    (read $width:ty, $address:ty, $extra:expr, $cpu:ident, $op:ident, $res:ident, $src:ident, $budget:ident) => {{
+        // SAFETY: the emitter pairs the handler with an op of this form.
+        let linear = unsafe { <$address>::linear::<$width, false>($cpu, $op) };
+        match $cpu.read_hit::<$width>(linear) {
+            Some(pointer) => pointer,
+            None => {
+                return $crate::execute::address::miss::<
+                    $width,
+                    $address,
+                    { $crate::execute::address::READ },
+                    { $extra },
+                >($cpu, $op, $res, $src, $budget, linear);
+            }
+        }
+    }};
+    ($access:ident $width:ty, $address:ty, $extra:expr, $cpu:ident, $op:ident, $res:ident, $src:ident, $budget:ident) => {{
+        // SAFETY: the emitter pairs the handler with an op of this form.
+        let linear = unsafe { <$address>::linear::<$width, true>($cpu, $op) };
+        match $cpu.write_hit::<$width>(linear) {
+            Some(pointer) => pointer,
+            None => {
+                return $crate::execute::address::miss::<
+                    $width,
+                    $address,
+                    { $crate::execute::address::$access },
+                    { $extra },
+                >($cpu, $op, $res, $src, $budget, linear);
+            }
+        }
+    }};
+}
+
+pub(crate) use operand;
+
+/// The TLB does not serve the operand of `op` at `linear`; the op has `EXTRA` slots beyond those of
+/// its address.
+#[cold]
+#[inline(never)]
+pub(crate) extern "C" fn miss<W: Width, A: Address, const ACCESS: u8, const EXTRA: usize>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+    linear: u64,
+) -> Flow {
+    cpu.frame = Frame { op, res, src, budget };
+    let operand =
+        Operand { linear, size: W::BYTES, access: ACCESS, slots: A::SLOTS + EXTRA, far: A::FAR };
+    match cpu.serve(operand) {
+        Ok(()) => {
+            let Frame { op, res, src, budget } = cpu.frame;
+            next!(cpu, op, res, src, budget)
+        }
+        Err(leave) => {
+            cpu.leave = leave;
+            ptr::null()
+        }
+    }
+}
+
+/// A memory operand that the TLB did not serve.
+struct Operand {
+    linear: u64,
+    size: usize,
+    access: u8,
+    slots: usize,
+    far: bool,
+}
+
+/// The most slots that an op with a memory operand takes.
+const MOST_SLOTS: usize = 4;
+
+impl Cpu {
+    /// Makes `self.frame` the place to go on: the same op, now served by the TLB, or the next one.
+    fn serve(&mut self, operand: Operand) -> Result<(), Leave> {
+        let Operand { mut linear, access, far, .. } = operand;
+        // SAFETY: the frame's op is the one that missed.
+        let op = unsafe { &*self.frame.op };
+        let mut segment = match op.b {
+            // RSP and RBP as base select the stack segment.
+            0x20 | 0x28 => SegmentRegister::Ss,
+            _ => SegmentRegister::Ds,
+        };
+        if far {
+            // SAFETY: the slot behind an op of this form is a `FarAddress`.
+            let far = unsafe { &*self.frame.op.add(1).cast::<FarAddress>() };
+            segment = super::segment_register(far.segment);
+            if linear == OUTSIDE_SEGMENT && far.bits != 64 {
+                let index = self.get::<u64>(op.c) << (op.d & 3);
+                let offset =
+                    self.get::<u64>(op.b).wrapping_add(index).wrapping_add(far.displacement);
+                let offset = offset & u64::MAX >> (64 - u32::from(far.bits));
+                let write = access & WRITE != 0;
+                linear = self.segment_linear(segment, offset, operand.size as u64, write)?;
+            }
+        }
+        let kind = if access & WRITE != 0 { AccessKind::Write } else { AccessKind::Read };
+        let fault = |error| Leave::access(error, segment);
+        let crosses = linear & 0xfff > 0x1000 - operand.size as u64;
+        if !crosses && self.mmu.fill(&self.state, linear, kind).map_err(fault)? {
+            // An expand-down segment's window is empty, so its ops always take the bounce buffer.
+            if linear == operand.linear {
+                return Ok(());
+            }
+        }
+        self.bounce(op, &operand, linear, segment)
+    }
+
+    /// Executes one op on a bounce buffer in place of its operand.
+    fn bounce(
+        &mut self,
+        op: *const Op,
+        operand: &Operand,
+        linear: u64,
+        segment: SegmentRegister,
+    ) -> Result<(), Leave> {
+        let fault = |error| Leave::access(error, segment);
+        let size = operand.size;
+        let mut buffer = [0_u8; 16];
+        if operand.access & WRITE != 0 {
+            self.mmu
+                .probe(&self.state, linear, size as u32, AccessKind::Write, Privilege::Current)
+                .map_err(fault)?;
+        }
+        if operand.access & READ != 0 {
+            let value = self.read_sized(linear, size).map_err(fault)?;
+            buffer = value.to_le_bytes();
+        }
+
+        // One TLB entry leads to the buffer, and a copy of the op leaves behind itself.
+        let stop = Op { handler: stop, a: 0, b: 0, c: 0, d: 0, imm: 0 };
+        let mut copy = [stop; MOST_SLOTS + 1];
+        debug_assert!(operand.slots <= MOST_SLOTS);
+        // SAFETY: the op has as many slots as its form says, all `Copy` and 16 bytes.
+        unsafe { ptr::copy_nonoverlapping(op, copy.as_mut_ptr(), operand.slots) };
+        let target = operand.linear;
+        let page = target.wrapping_add(size as u64 - 1) & !0xfff;
+        let addend = (buffer.as_mut_ptr().expose_provenance() as u64).wrapping_sub(target);
+        let bounce = TlbEntry { read: page, write: page, execute: 1, addend };
+        let entry = self.tlb.wrapping_add((target >> 12) as usize & 255);
+        let frame = self.frame;
+        self.frame.op = copy.as_ptr();
+        // SAFETY: the entry is one of the active TLB's, and nothing else looks at it until it is
+        // put back.
+        let kept = unsafe { ptr::replace(entry, bounce) };
+        self.dispatch();
+        // SAFETY: as above.
+        unsafe { *entry = kept };
+        self.frame.op = frame.op.wrapping_add(operand.slots);
+
+        if operand.access & WRITE != 0 {
+            self.write_sized(linear, size, u128::from_le_bytes(buffer)).map_err(fault)?;
+        }
+        // Only an instruction's last access is a write, so the next op starts another instruction.
+        if operand.access & WRITE != 0 && self.mmu.attention {
+            return Err(Leave::Attention);
+        }
+        Ok(())
+    }
+
+    fn read_sized(&mut self, linear: u64, size: usize) -> Result<u128, crate::paging::AccessError> {
+        let (mmu, state) = (&mut self.mmu, &self.state);
+        Ok(match size {
+            1 => mmu.read::<u8>(state, linear, Privilege::Current)?.into(),
+            2 => mmu.read::<u16>(state, linear, Privilege::Current)?.into(),
+            4 => mmu.read::<u32>(state, linear, Privilege::Current)?.into(),
+            8 => mmu.read::<u64>(state, linear, Privilege::Current)?.into(),
+            _ => mmu.read::<u128>(state, linear, Privilege::Current)?,
+        })
+    }
+
+    fn write_sized(
+        &mut self,
+        linear: u64,
+        size: usize,
+        value: u128,
+    ) -> Result<(), crate::paging::AccessError> {
+        let (mmu, state) = (&mut self.mmu, &self.state);
+        match size {
+            1 => mmu.write(state, linear, value as u8, Privilege::Current),
+            2 => mmu.write(state, linear, value as u16, Privilege::Current),
+            4 => mmu.write(state, linear, value as u32, Privilege::Current),
+            8 => mmu.write(state, linear, value as u64, Privilege::Current),
+            _ => mmu.write(state, linear, value, Privilege::Current),
+        }
+    }
+}
+
+/// Ends the execution of a single op on a bounce buffer.
+unsafe extern "C" fn stop(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget: i64) -> Flow {
+    cpu.frame = Frame { op, res, src, budget };
+    ptr::null()
+}

@@ -1,0 +1,81 @@
+//! Ops that call an ordinary function: every instruction that is not worth a handler of its own.
+//!
+//! The function reads and writes its operands through [`super::operand`], and returns what stops
+//! it. Before a function that touches status flags the emitter materialises them, so they are in
+//! `Cpu::status`.
+
+use super::dispatch::{Frame, next};
+use super::op::{Detail, Flow, Op};
+use super::{Cpu, Leave};
+use crate::state::RFlags;
+
+/// Calls the function and goes on with the next op.
+pub(crate) unsafe extern "C" fn call_out(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    cpu.frame = Frame { op, res, src, budget };
+    if call(cpu, op) {
+        let Frame { res, src, budget, .. } = cpu.frame;
+        next!(cpu, op.wrapping_add(Detail::SLOTS), res, src, budget)
+    }
+    core::ptr::null()
+}
+
+/// Whether the function has completed and nothing else wants attention.
+#[inline(never)]
+fn call(cpu: &mut Cpu, op: *const Op) -> bool {
+    // SAFETY: the slots behind a call-out op are its detail.
+    let detail = unsafe { &*op.add(1).cast::<Detail>() };
+    match (detail.function)(cpu, detail) {
+        Ok(()) if cpu.mmu.attention => {
+            cpu.frame.op = op.wrapping_add(Detail::SLOTS);
+            cpu.leave = Leave::Attention;
+            false
+        }
+        Ok(()) => true,
+        Err(leave) => {
+            cpu.leave = leave;
+            false
+        }
+    }
+}
+
+/// Calls a function that may change anything (mode, RIP, RFLAGS, mappings), with the whole state up
+/// to date, and ends the block. The flags have been materialised.
+pub(crate) unsafe extern "C" fn call_out_last(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    cpu.frame = Frame { op, res, src, budget };
+    call_last(cpu, op);
+    core::ptr::null()
+}
+
+#[inline(never)]
+fn call_last(cpu: &mut Cpu, op: *const Op) {
+    // SAFETY: the slots behind a call-out op are its detail.
+    let detail = unsafe { &*op.add(1).cast::<Detail>() };
+    cpu.commit_status();
+    cpu.state.rip = detail.next_rip;
+    let result = (detail.function)(cpu, detail);
+    cpu.leave = match result {
+        Ok(()) => Leave::Retired,
+        Err(leave) => {
+            cpu.state.rip = detail.rip();
+            leave
+        }
+    };
+    if matches!(cpu.leave, Leave::Retired) {
+        // The instruction itself counts as retired.
+        cpu.frame.budget -= i64::from(detail.index) + 1;
+        cpu.adopt_status();
+        cpu.state.rflags |= RFlags::from_bits_retain(2);
+    }
+}

@@ -1,0 +1,70 @@
+//! Where indirect and page-crossing jumps lead: a direct-mapped cache from RIP to the first op of a
+//! block, looked up by handlers.
+//!
+//! Invariant: an entry is true for the privilege level and the translations it was made under. There
+//! is one cache per TLB, and they are emptied together.
+
+use alloc::boxed::Box;
+
+use super::op::Op;
+
+const SIZE: usize = 1024;
+
+/// One remembered jump.
+#[derive(Clone, Copy)]
+pub(crate) struct JumpEntry {
+    pub rip: u64,
+    pub op: *const Op,
+}
+
+// SAFETY: the pointer is only followed by the vCPU whose cache it leads into.
+unsafe impl Sync for JumpEntry {}
+
+impl JumpEntry {
+    /// No block starts at this address: it is not canonical, and no narrower mode reaches it.
+    const EMPTY: Self = Self { rip: 1 << 63, op: core::ptr::null() };
+
+    /// Where the entry for `rip` is.
+    #[inline(always)]
+    pub fn slot(rip: u64) -> usize {
+        (rip ^ rip >> 10) as usize % SIZE
+    }
+}
+
+/// The jumps of one privilege level.
+pub(crate) struct JumpCache {
+    entries: Box<[JumpEntry]>,
+    used: bool,
+}
+
+impl JumpCache {
+    /// The entries of a cache that remembers nothing.
+    pub const NOWHERE: &'static [JumpEntry; SIZE] = &[JumpEntry::EMPTY; SIZE];
+
+    pub fn new() -> Self {
+        Self { entries: alloc::vec![JumpEntry::EMPTY; SIZE].into_boxed_slice(), used: false }
+    }
+
+    pub fn as_ptr(&self) -> *const JumpEntry {
+        self.entries.as_ptr()
+    }
+
+    pub fn remember(&mut self, rip: u64, op: *const Op) {
+        self.entries[JumpEntry::slot(rip)] = JumpEntry { rip, op };
+        self.used = true;
+    }
+
+    /// Forgets the jump to a block that is freed.
+    pub fn forget(&mut self, rip: u64, op: *const Op) {
+        let entry = &mut self.entries[JumpEntry::slot(rip)];
+        if entry.op == op {
+            *entry = JumpEntry::EMPTY;
+        }
+    }
+
+    pub fn clear(&mut self) {
+        if core::mem::take(&mut self.used) {
+            self.entries.fill(JumpEntry::EMPTY);
+        }
+    }
+}

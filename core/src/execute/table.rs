@@ -1,0 +1,41 @@
+//! The instruction table: which row emits a mnemonic. It is put together from the groups' own rows
+//! when the crate is compiled.
+
+use iced_x86::Mnemonic;
+
+use super::emit::EmitFn;
+
+/// One mnemonic and what emits it.
+pub(crate) type Row = (Mnemonic, EmitFn);
+
+/// The rows of every instruction group.
+const GROUPS: &[&[Row]] = &[
+    super::arithmetic::ROWS,
+    super::control_transfer::ROWS,
+    super::data_transfer::ROWS,
+    super::logical::ROWS,
+    super::shift_rotate::ROWS,
+];
+
+const SIZE: usize = 2048;
+
+static TABLE: [Option<EmitFn>; SIZE] = {
+    let mut table = [None; SIZE];
+    let mut group = 0;
+    while group < GROUPS.len() {
+        let mut row = 0;
+        while row < GROUPS[group].len() {
+            let (mnemonic, emit) = GROUPS[group][row];
+            assert!(table[mnemonic as usize].is_none(), "a mnemonic has two rows");
+            table[mnemonic as usize] = Some(emit);
+            row += 1;
+        }
+        group += 1;
+    }
+    table
+};
+
+/// What emits `mnemonic`; `None` raises #UD.
+pub(crate) fn emit_function(mnemonic: Mnemonic) -> Option<EmitFn> {
+    TABLE.get(mnemonic as usize).copied().flatten()
+}

@@ -1,0 +1,237 @@
+//! Guest bytes to ops: decodes a run of instructions, then has each emitted by its row.
+
+use alloc::boxed::Box;
+use core::ptr::NonNull;
+
+use iced_x86::{Decoder, DecoderError, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
+
+use super::block::Key;
+use super::cache::{Cache, Extent};
+use crate::CpuState;
+use crate::execute::control_transfer::fuse;
+use crate::execute::emit::Emit;
+use crate::execute::op::Op;
+use crate::execute::table::emit_function;
+use crate::execute::{self};
+use crate::memory::Width;
+use crate::paging::{AccessError, FetchPage, Mmu};
+
+/// Instructions that are decoded for one block.
+const INSTRUCTIONS: usize = 64;
+/// Bytes that are decoded for one block.
+const WINDOW: usize = 256;
+/// The longest instruction.
+const LONGEST: usize = 15;
+
+/// Makes blocks. Its storage is taken once.
+pub(crate) struct Lowering {
+    emit: Box<Emit>,
+    instructions: Box<[Instruction; INSTRUCTIONS]>,
+    window: [u8; WINDOW + LONGEST + 1],
+}
+
+/// How the instructions of a block end.
+enum End {
+    /// With a control transfer, or because the block is full.
+    Ordinary,
+    /// Before bytes that are no instruction.
+    Undefined,
+    /// Before an instruction of more than 15 bytes.
+    TooLong,
+}
+
+impl Lowering {
+    pub fn new() -> Self {
+        Self {
+            emit: Box::new(Emit::new()),
+            instructions: Box::new([Instruction::default(); INSTRUCTIONS]),
+            window: [0; WINDOW + LONGEST + 1],
+        }
+    }
+
+    /// Translates the block with this key and puts it into the cache. `page` is where its first
+    /// byte is.
+    ///
+    /// # Errors
+    /// What the fetch of a second page raises, if the first instruction needs one.
+    pub fn translate(
+        &mut self,
+        key: Key,
+        page: FetchPage,
+        state: &CpuState,
+        mmu: &mut Mmu,
+        cache: &mut Cache,
+    ) -> Result<*const Op, AccessError> {
+        let offset = (key.physical & 0xfff) as usize;
+        let in_page = WINDOW.min(0x1000 - offset);
+        self.read(0, page.bytes, offset, in_page);
+        let (mut count, mut end) = self.decode(&key, in_page);
+        let mut second_page = None;
+        if count == 0 && matches!(end, End::Ordinary) {
+            // The first instruction goes on in the next page.
+            let next = key.cs_base.wrapping_add(key.rip).wrapping_add(in_page as u64);
+            let next = if key.mode.bitness == 64 { next } else { next & 0xffff_ffff };
+            let second = mmu.fetch(state, next)?;
+            self.read(in_page, second.bytes, 0, LONGEST);
+            second_page = Some(second.physical & !0xfff);
+            (count, end) = self.decode(&Key { mode: single(key.mode), ..key }, in_page + LONGEST);
+        }
+        let bytes = self.emit_block(&key, count, end);
+        let extent = Extent { second_page, bytes };
+        Ok(self.insert(key, &extent, mmu, cache))
+    }
+
+    fn insert(&self, key: Key, extent: &Extent, mmu: &mut Mmu, cache: &mut Cache) -> *const Op {
+        let block = self.emit.finish();
+        if cache.has_room(block.0.len())
+            && let Some(op) = cache.insert(key, extent, block, mmu)
+        {
+            return op;
+        }
+        cache.flush(mmu);
+        cache.insert(key, extent, block, mmu).unwrap_or_else(|| {
+            unreachable!("an empty cache has room for a block, an empty table for two pages")
+        })
+    }
+
+    /// Copies guest bytes into the window; what is no RAM reads as all ones.
+    fn read(&mut self, at: usize, bytes: Option<NonNull<u8>>, offset: usize, length: usize) {
+        let window = &mut self.window[at..at + length];
+        let Some(page) = bytes else {
+            window.fill(0xff);
+            return;
+        };
+        let (words, rest) = window.as_chunks_mut::<8>();
+        let words_length = words.len() * 8;
+        for (index, word) in words.iter_mut().enumerate() {
+            // SAFETY: the page is mapped RAM, and `offset + length` lies within it.
+            *word = unsafe { u64::load(page.as_ptr().add(offset + index * 8)) }.to_le_bytes();
+        }
+        for (index, byte) in rest.iter_mut().enumerate() {
+            // SAFETY: as above.
+            *byte = unsafe { u8::load(page.as_ptr().add(offset + words_length + index)) };
+        }
+    }
+
+    /// Decodes up to a control transfer. With no instruction and an ordinary end, the first one is
+    /// cut off by the end of the window.
+    fn decode(&mut self, key: &Key, length: usize) -> (usize, End) {
+        let bitness = u32::from(key.mode.bitness);
+        let window = &self.window[..length];
+        let mut decoder = Decoder::with_ip(bitness, window, key.rip, DecoderOptions::NONE);
+        let most = if key.mode.step { 1 } else { INSTRUCTIONS };
+        for count in 0..most {
+            let position = decoder.position();
+            if position == length {
+                return (count, End::Ordinary);
+            }
+            let instruction = &mut self.instructions[count];
+            decoder.decode_out(instruction);
+            match decoder.last_error() {
+                DecoderError::None => {}
+                DecoderError::NoMoreBytes if length - position < LONGEST => {
+                    return (count, End::Ordinary);
+                }
+                DecoderError::NoMoreBytes => return (count, End::TooLong),
+                _ => return (count, End::Undefined),
+            }
+            if instruction.flow_control() != FlowControl::Next {
+                return (count + 1, End::Ordinary);
+            }
+        }
+        (most, End::Ordinary)
+    }
+
+    /// Emits the first `count` instructions, or as many as fit; the bytes that the block takes.
+    fn emit_block(&mut self, key: &Key, count: usize, end: End) -> u32 {
+        let emit = &mut *self.emit;
+        emit.begin(key.rip, key.cs_base, key.mode);
+        let instructions = &self.instructions[..count];
+        let mut index = 0;
+        while index < count && emit.has_room() && !emit.ended {
+            emit.instruction = instructions[index];
+            if let Some(second) = fusible(instructions, index) {
+                emit.instruction = *second;
+                if fuse(emit, &instructions[index]) {
+                    // Both have retired when the branch has.
+                    return bytes(key, second);
+                }
+                emit.instruction = instructions[index];
+            }
+            emit.flags_dead = flags_dead(instructions, index);
+            let row = emit_function(emit.instruction.mnemonic());
+            if row.and_then(|row| row(emit)).is_none() {
+                emit.call_out_last(execute::undefined);
+            }
+            emit.retire();
+            index += 1;
+        }
+        let Some(last) = index.checked_sub(1) else {
+            emit.instruction = Instruction::default();
+            emit.instruction.set_ip(key.rip);
+            emit.instruction.set_next_ip(key.rip.wrapping_add(1));
+            emit.instruction.set_len(1);
+            emit.call_out_last(match end {
+                End::TooLong => execute::too_long,
+                _ => execute::undefined,
+            });
+            return 1;
+        };
+        let last = &instructions[last];
+        if !emit.ended {
+            emit.fall_through();
+        }
+        bytes(key, last)
+    }
+}
+
+/// Bytes of a block that ends with `last`.
+fn bytes(key: &Key, last: &Instruction) -> u32 {
+    (last.next_ip().wrapping_sub(key.rip) as u32) & 0xffff
+}
+
+fn single(mode: crate::execute::emit::Mode) -> crate::execute::emit::Mode {
+    crate::execute::emit::Mode { step: true, ..mode }
+}
+
+/// The Jcc behind a CMP or TEST.
+fn fusible(instructions: &[Instruction], index: usize) -> Option<&Instruction> {
+    let second = instructions.get(index + 1)?;
+    let compares = matches!(instructions[index].mnemonic(), Mnemonic::Cmp | Mnemonic::Test);
+    (compares && second.is_jcc_short_or_near()).then_some(second)
+}
+
+/// Whether the flags that instruction `index` leaves are overwritten before anything reads them or
+/// can fault.
+fn flags_dead(instructions: &[Instruction], index: usize) -> bool {
+    for instruction in &instructions[index + 1..] {
+        let computes_address = instruction.mnemonic() == Mnemonic::Lea;
+        let pure = computes_address
+            || (0..instruction.op_count()).all(|position| {
+                let kind = instruction.op_kind(position);
+                kind != OpKind::Register && kind < OpKind::MemorySegSI
+                    || kind == OpKind::Register && instruction.op_register(position).is_gpr()
+            });
+        if !pure {
+            return false;
+        }
+        match instruction.mnemonic() {
+            Mnemonic::Add
+            | Mnemonic::Sub
+            | Mnemonic::And
+            | Mnemonic::Or
+            | Mnemonic::Xor
+            | Mnemonic::Cmp
+            | Mnemonic::Test
+            | Mnemonic::Neg => return true,
+            Mnemonic::Mov
+            | Mnemonic::Movzx
+            | Mnemonic::Movsx
+            | Mnemonic::Movsxd
+            | Mnemonic::Not
+            | Mnemonic::Lea => {}
+            _ => return false,
+        }
+    }
+    false
+}

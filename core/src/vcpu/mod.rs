@@ -1,0 +1,430 @@
+//! One vCPU on the interpreter: the loop around translated blocks.
+//!
+//! Between instructions the loop looks at events, finds the block to execute, lets handlers run,
+//! and acts on the reason why they left. Handlers know nothing of blocks; blocks know nothing of
+//! events.
+//!
+//! Invariant: while the loop has control, `state.rip` is the next instruction, and the frame's
+//! words with `Cpu::kind` are its status flags.
+
+mod events;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use crate::apic::{LocalApic, Message};
+use crate::execute::emit::{Mode, Origin, Sse};
+use crate::execute::flags::Kind;
+use crate::execute::op::Op;
+use crate::execute::{Cpu, Leave};
+use crate::interrupt::{FaultLog, Shutdown};
+use crate::paging::AccessError;
+use crate::state::{CpuState, Cr0Flags, Cr4Flags, Exception, RFlags, SegmentRegister};
+use crate::translate::{Cache, Key, Lowering};
+use crate::{Access, Clock, Engine, EngineError, Exit, GuestMemory, Kick};
+
+/// A virtual processor that interprets.
+///
+/// All its storage, some 20 MiB of which the host backs only what is used, is taken by
+/// [`new`](Self::new); running takes none.
+pub struct Vcpu {
+    cpu: Box<Cpu>,
+    cache: Cache,
+    lowering: Lowering,
+    log: FaultLog,
+    window_wanted: bool,
+    device: DeviceRead,
+    /// Device writes of the last instruction that have been acted on.
+    written: usize,
+    /// The MMU's flushes that the jump caches have followed.
+    followed_flushes: u64,
+    /// The instruction that executes began with TF set.
+    trapping: bool,
+}
+
+/// How far the instruction at hand is with reading from devices.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DeviceRead {
+    /// It has not.
+    None,
+    /// The host has been asked.
+    Asked(Access),
+    /// An answer is there, and the instruction is to be executed anew.
+    Answered,
+}
+
+/// Where the loop goes on.
+enum Next {
+    /// At `state.rip`, after a look at events.
+    Events,
+    /// At the first op of a block, without.
+    Block(*const Op),
+}
+
+impl Vcpu {
+    /// A processor after reset with `memory`, a source of time, and its APIC ID.
+    pub fn new(memory: Arc<dyn GuestMemory>, clock: Arc<dyn Clock>, apic_id: u32) -> Self {
+        Self {
+            cpu: Cpu::new(memory, clock, apic_id),
+            cache: Cache::new(),
+            lowering: Lowering::new(),
+            log: FaultLog::new(),
+            window_wanted: false,
+            device: DeviceRead::None,
+            written: 0,
+            followed_flushes: 0,
+            trapping: false,
+        }
+    }
+
+    /// The architectural state between two instructions.
+    pub fn state(&self) -> &CpuState {
+        &self.cpu.state
+    }
+
+    /// Replaces the architectural state. TLBs are emptied, a started device access is forgotten.
+    pub fn set_state(&mut self, state: &CpuState) {
+        self.cpu.state.clone_from(state);
+        self.cpu.state.gpr.clear_hidden();
+        self.cpu.apic.restore_base(state.msr.apic_base);
+        self.cpu.mmu.flush_all();
+        self.cpu.mmu.devices.retire();
+        (self.device, self.written) = (DeviceRead::None, 0);
+    }
+
+    /// The last exceptions that were delivered.
+    pub fn fault_log(&self) -> &FaultLog {
+        &self.log
+    }
+
+    /// The local APIC.
+    pub fn apic(&self) -> &LocalApic {
+        &self.cpu.apic
+    }
+
+    /// Instructions retired since the vCPU was made.
+    pub fn retired(&self) -> u64 {
+        self.cpu.retired
+    }
+
+    /// The host has written guest RAM behind the vCPU's back: `length` bytes at guest-physical
+    /// `address`. Code that was translated from them is forgotten.
+    pub fn memory_written(&mut self, address: u64, length: u64) {
+        let end = address.saturating_add(length);
+        let mut start = address;
+        while start < end {
+            let next = (start | 0xfff).saturating_add(1).min(end);
+            self.invalidate(start, (next - start) as u32);
+            start = next;
+        }
+    }
+
+    /// Executes until something needs the host, at most `budget` instructions and the rest of a
+    /// block.
+    pub fn run(&mut self, budget: u64) -> Exit {
+        self.run_for(budget, false)
+    }
+
+    /// Executes one instruction, or delivers one event.
+    pub fn step(&mut self) -> Exit {
+        self.run_for(1, true)
+    }
+
+    fn run_for(&mut self, budget: u64, step: bool) -> Exit {
+        if let DeviceRead::Asked(access) = self.device {
+            self.answer(access.all_ones());
+        }
+        let cpu = &mut *self.cpu;
+        cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
+        cpu.adopt_status();
+        let now_ns = cpu.clock.now_ns(cpu.retired);
+        cpu.apic.advance(now_ns);
+        let exit = self.run_loop(step);
+        self.settle();
+        exit
+    }
+
+    /// Brings state and counts up to date from what handlers keep in registers.
+    fn settle(&mut self) {
+        let cpu = &mut *self.cpu;
+        cpu.retired = cpu.retired.wrapping_add_signed(cpu.granted - cpu.frame.budget);
+        cpu.remaining = cpu.remaining.saturating_add(cpu.frame.budget);
+        (cpu.granted, cpu.frame.budget) = (0, 0);
+        cpu.frame.src = cpu.kind.word(cpu.frame.res, cpu.frame.src);
+        cpu.kind = Kind::KNOWN;
+        cpu.commit_status();
+    }
+
+    fn run_loop(&mut self, step: bool) -> Exit {
+        let mut stepped = false;
+        loop {
+            self.settle();
+            if self.device == DeviceRead::None {
+                if let Some(exit) = self.attend() {
+                    return exit;
+                }
+                if stepped || self.cpu.remaining <= 0 {
+                    return Exit::Budget;
+                }
+                if self.cpu.kick.take() {
+                    return Exit::Kicked;
+                }
+                match self.events() {
+                    Ok(events::Outcome::Nothing) => {}
+                    Ok(events::Outcome::Delivered) => {
+                        stepped = step;
+                        continue;
+                    }
+                    Ok(events::Outcome::Exit(exit)) => return exit,
+                    Err(Shutdown) => return Exit::TripleFault,
+                }
+            }
+            stepped = step;
+            let single = step || self.must_step();
+            if let Err(exit) = self.execute(single) {
+                return exit;
+            }
+        }
+    }
+
+    /// Executes from `state.rip` until events are to be looked at again; with `single`, one
+    /// instruction.
+    fn execute(&mut self, single: bool) -> Result<(), Exit> {
+        self.trapping = self.cpu.state.rflags.contains(RFlags::TRAP_FLAG);
+        self.cpu.state.shadow.sti = false;
+        self.cpu.state.shadow.mov_ss = false;
+        self.follow_flushes();
+        self.cpu.enter_mode(single);
+        let mut op = match self.find(single) {
+            Ok(op) => op,
+            Err(error) => return self.abort(Leave::access(error, SegmentRegister::Cs)),
+        };
+        loop {
+            self.cpu.frame.op = op;
+            self.cpu.dispatch();
+            op = match self.follow(single)? {
+                Next::Block(op) => op,
+                Next::Events => return Ok(()),
+            };
+        }
+    }
+
+    /// Acts on the reason why handlers left.
+    fn follow(&mut self, single: bool) -> Result<Next, Exit> {
+        let op = self.cpu.frame.op;
+        match self.cpu.leave {
+            Leave::LinkTaken => return self.link(op, 1, 0),
+            Leave::LinkCall => return self.link(op, 2, 0),
+            Leave::LinkNotTaken => return self.link(op, 2, 1),
+            Leave::Jump { target } => {
+                self.cpu.state.rip = self.cpu.state.wrap_rip(target);
+                if single || self.cpu.mmu.attention {
+                    self.retire(single);
+                } else if let Ok(first) = self.find(false) {
+                    self.cpu.remember_jump(target, first);
+                    return Ok(Next::Block(first));
+                }
+            }
+            Leave::Slice => self.cpu.state.rip = self.cache.entry_rip(op),
+            Leave::Attention => {
+                self.rewind(op);
+                self.retire(single);
+            }
+            Leave::Again => {
+                self.rewind(op);
+                self.trap_after();
+            }
+            Leave::Retired => self.retire(single),
+            leave @ (Leave::Exception(_) | Leave::Device(_)) => {
+                self.rewind(op);
+                self.abort(leave)?;
+            }
+        }
+        Ok(Next::Events)
+    }
+
+    /// Goes back to before the instruction of `op`: RIP, flags and count.
+    fn rewind(&mut self, op: *const Op) {
+        let (rip, origin) = self.cache.origin(op);
+        self.cpu.state.rip = self.cpu.state.wrap_rip(rip);
+        self.cpu.frame.budget -= i64::from(origin.index);
+        if origin.kind != Origin::DYNAMIC {
+            self.cpu.kind = Kind(origin.kind);
+        }
+    }
+
+    /// The instruction is complete.
+    fn retire(&mut self, single: bool) {
+        self.device = DeviceRead::None;
+        if single {
+            self.cpu.state.rflags.remove(RFlags::RESUME_FLAG);
+            self.trap_after();
+        }
+    }
+
+    /// The instruction does not complete: its exception is delivered, or a device is asked.
+    fn abort(&mut self, leave: Leave) -> Result<(), Exit> {
+        self.settle();
+        self.cpu.state.gpr.clear_hidden();
+        match leave {
+            Leave::Device(access) => {
+                self.cpu.mmu.devices.restart();
+                self.device = DeviceRead::Asked(access);
+                self.read_device(access)
+            }
+            Leave::Exception(exception) => {
+                self.cpu.mmu.devices.retire();
+                self.device = DeviceRead::None;
+                self.raise(exception).map_err(|Shutdown| Exit::TripleFault)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds or translates the block at a stub's target, and links the branch to it.
+    fn link(&mut self, stub: *const Op, links: usize, arm: usize) -> Result<Next, Exit> {
+        self.cpu.state.rip = self.cache.entry_rip(stub);
+        let flushes = self.cache.flushes;
+        let Ok(first) = self.find(false) else { return Ok(Next::Events) };
+        // A flush on the way has freed the branch.
+        if self.cache.flushes == flushes {
+            self.cache.link(stub, links, arm, first);
+        }
+        Ok(Next::Block(first))
+    }
+
+    /// The first op of the block at `state.rip`.
+    fn find(&mut self, single: bool) -> Result<*const Op, AccessError> {
+        let cpu = &mut *self.cpu;
+        let state = &cpu.state;
+        let long = state.mode_64bit();
+        let cs = &state.segments[SegmentRegister::Cs];
+        let cs_base = if long { 0 } else { cs.base };
+        if !long && state.rip > u64::from(cs.limit) {
+            return Err(AccessError::Exception(Exception::GP0));
+        }
+        let linear = cs_base.wrapping_add(state.rip);
+        let linear = if long { linear } else { linear & 0xffff_ffff };
+        let page = cpu.mmu.fetch(state, linear)?;
+        let key = Key {
+            physical: page.physical & !0xfff | linear & 0xfff,
+            rip: state.rip,
+            cs_base,
+            mode: mode(state, single),
+        };
+        if let Some(op) = self.cache.find(&key) {
+            return Ok(op);
+        }
+        let flushes = self.cache.flushes;
+        let op = self.lowering.translate(key, page, state, &mut cpu.mmu, &mut self.cache)?;
+        if self.cache.flushes != flushes {
+            cpu.forget_jumps();
+        }
+        Ok(op)
+    }
+
+    /// Forgets the blocks with bytes in `length` bytes at `physical`, which are in one page.
+    fn invalidate(&mut self, physical: u64, length: u32) {
+        let Self { cpu, cache, .. } = self;
+        let Cpu { mmu, jump_caches, .. } = &mut **cpu;
+        cache.invalidate(physical, length, mmu, |rip, op| {
+            for jumps in &mut *jump_caches {
+                jumps.forget(rip, op);
+            }
+        });
+    }
+
+    /// Whether the next instruction has to be looked at by itself.
+    fn must_step(&self) -> bool {
+        let state = &self.cpu.state;
+        self.device != DeviceRead::None
+            || state.rflags.intersects(RFlags::TRAP_FLAG | RFlags::RESUME_FLAG)
+            || state.shadow.sti
+            || state.shadow.mov_ss
+            || state.debug.dr7 & 0xff != 0
+    }
+
+    /// Empties the jump caches if a TLB was emptied.
+    fn follow_flushes(&mut self) {
+        if self.followed_flushes != self.cpu.mmu.flushes {
+            self.followed_flushes = self.cpu.mmu.flushes;
+            self.cpu.forget_jumps();
+        }
+    }
+}
+
+/// The mode that blocks are translated for.
+fn mode(state: &CpuState, step: bool) -> Mode {
+    /// The six exception masks of MXCSR.
+    const MASKS: u32 = 0x1f80;
+    let (cr0, cr4) = (state.control.cr0, state.control.cr4);
+    let emulated = cr0.contains(Cr0Flags::EMULATE_COPROCESSOR);
+    let sse = if emulated || !cr4.contains(Cr4Flags::OSFXSR) {
+        Sse::Undefined
+    } else if cr0.contains(Cr0Flags::TASK_SWITCHED) {
+        Sse::NotAvailable
+    } else {
+        Sse::Enabled
+    };
+    let simd_masked = state.fpu.mxcsr & MASKS == MASKS;
+    Mode { bitness: state.bitness() as u8, step, sse, simd_masked }
+}
+
+impl Engine for Vcpu {
+    fn run(&mut self, budget: u64) -> Result<Exit, EngineError> {
+        Ok(Self::run(self, budget))
+    }
+
+    fn answer(&mut self, data: u64) {
+        if let DeviceRead::Asked(_) = self.device {
+            self.cpu.mmu.devices.answer(data);
+            self.device = DeviceRead::Answered;
+        }
+    }
+
+    fn state(&mut self) -> Result<CpuState, EngineError> {
+        Ok(self.cpu.state.clone())
+    }
+
+    fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
+        Self::set_state(self, state);
+        Ok(())
+    }
+
+    fn interruptible(&self) -> bool {
+        self.can_interrupt() && self.cpu.state.pending.interrupt.is_none()
+    }
+
+    fn request_interrupt_window(&mut self, wanted: bool) {
+        self.window_wanted = wanted;
+    }
+
+    fn inject(&mut self, vector: u8) {
+        self.cpu.state.pending.interrupt = Some(vector);
+    }
+
+    fn inject_nmi(&mut self) {
+        self.cpu.state.pending.nmi = true;
+    }
+
+    fn accepts_pic(&self) -> bool {
+        self.cpu.apic.accepts_pic()
+    }
+
+    fn deliver(&mut self, message: Message) {
+        let accepted = self.cpu.apic.accept(message);
+        self.accepted(accepted);
+    }
+
+    fn next_timer_ns(&self) -> Option<u64> {
+        self.cpu.apic.next_timer_ns()
+    }
+
+    fn instructions(&self) -> Option<u64> {
+        Some(self.cpu.retired)
+    }
+
+    fn kick_handle(&self) -> Kick {
+        self.cpu.kick.clone()
+    }
+}
