@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod assert;
+pub mod bench;
 mod boot;
 pub mod console;
 pub mod cpu;
