@@ -74,7 +74,7 @@ fn an_unreadable_file() {
     let directory = temporary();
     let path = directory.path().join("secret");
     fs::write(&path, "secret").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(&path).is_ok() {
         return; // The superuser can read everything.
     }

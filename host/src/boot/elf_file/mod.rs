@@ -13,7 +13,7 @@ use object::pod::{self, Pod};
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 
 use super::error::Reason;
-use super::image::Image;
+use super::image::{Image, MAX_STRUCTURE};
 use super::placement::{Owner, Placement};
 use crate::memory::layout;
 
@@ -165,10 +165,13 @@ impl ElfFile {
         Ok(())
     }
 
-    /// The content of the note of `kind` that `name` defines.
+    /// The content of the note of `kind` that `name` defines. Looks at no more than
+    /// [`MAX_STRUCTURE`] bytes of notes.
     pub fn note(&self, image: &Image, name: &[u8], kind: u32) -> Option<Vec<u8>> {
+        let mut patience = MAX_STRUCTURE;
         self.notes.iter().find_map(|segment| {
             let Segment { index, offset, file_bytes, .. } = *segment;
+            patience = patience.checked_sub(file_bytes)?;
             let bytes = image.read(Owner::Segment(index), offset, file_bytes).ok()?;
             let alignment = if segment.alignment == 8 { 8 } else { 4 };
             // The layout of notes is the same in both classes.

@@ -7,7 +7,7 @@ use object::elf;
 use object::endian::LittleEndian as LE;
 use object::pod;
 
-use super::{ElfFile, bad};
+use super::{ElfFile, Segment, bad};
 use crate::boot::error::Reason;
 use crate::boot::image::{Image, MAX_STRUCTURE};
 use crate::boot::placement::{Owner, Placement};
@@ -60,6 +60,7 @@ impl ElfFile {
         });
         let outside = Reason::RelocationOutside { index: 0, address: table };
         let in_file = in_file.ok_or(outside)?;
+        let target = Target::new(self, bias);
         let step = MAX_STRUCTURE / size;
         for first in (0..count).step_by(step as usize) {
             let here = step.min(count - first);
@@ -68,16 +69,30 @@ impl ElfFile {
                 .map_err(|_| bad("relocation table", 0u16))?
                 .0;
             for (index, entry) in (first..).zip(entries) {
-                self.apply_one(placement, bias, index, entry)?;
+                target.apply(placement, index, entry)?;
             }
         }
         Ok(())
     }
+}
 
-    fn apply_one(
+/// The loaded segments that relocations change, for quick look-ups.
+struct Target {
+    /// By their virtual addresses.
+    segments: Vec<Segment>,
+    bias: u64,
+}
+
+impl Target {
+    fn new(file: &ElfFile, bias: u64) -> Self {
+        let mut segments = file.segments.clone();
+        segments.sort_by_key(|segment| segment.virtual_address);
+        Self { segments, bias }
+    }
+
+    fn apply(
         &self,
         placement: &Placement,
-        bias: u64,
         index: u64,
         entry: &elf::Rela64<LE>,
     ) -> Result<(), Reason> {
@@ -87,13 +102,18 @@ impl ElfFile {
             kind => return Err(Reason::Relocation { index, kind: kind.0 }),
         }
         let address = entry.r_offset.get(LE);
-        let outside = || Reason::RelocationOutside { index, address };
-        let last = address.checked_add(7).ok_or_else(outside)?;
-        let at = self.physical(address, bias).ok_or_else(outside)?;
-        if self.physical(last, bias) != Some(at.wrapping_add(7)) {
-            return Err(outside());
-        }
-        let value = (entry.r_addend.get(LE) as u64).wrapping_add(bias);
+        let at = self.physical(address).ok_or(Reason::RelocationOutside { index, address })?;
+        let value = (entry.r_addend.get(LE) as u64).wrapping_add(self.bias);
         Ok(placement.ram().write(at, &value.to_le_bytes())?)
+    }
+
+    /// Where the eight bytes that are linked at `address` were loaded.
+    fn physical(&self, address: u64) -> Option<u64> {
+        let after = self.segments.partition_point(|segment| segment.virtual_address <= address);
+        let segment = &self.segments[after.checked_sub(1)?];
+        let offset = address - segment.virtual_address;
+        let inside = offset.checked_add(8).is_some_and(|end| end <= segment.memory_bytes);
+        // The segment was loaded there, so the sum does not wrap.
+        inside.then(|| segment.physical_address.wrapping_add(self.bias).wrapping_add(offset))
     }
 }
