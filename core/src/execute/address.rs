@@ -11,7 +11,7 @@
 
 use core::ptr;
 
-use super::dispatch::{Frame, next};
+use super::dispatch::{Frame, LEFT, next};
 use super::op::{FarAddress, Flow, Op};
 use super::{Cpu, Leave};
 use crate::memory::Width;
@@ -46,7 +46,7 @@ impl Address for Base {
     unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64 {
         // SAFETY: `op` is valid, as the caller promises.
         let op = unsafe { &*op };
-        cpu.get::<u64>(op.b).wrapping_add(op.imm as u64)
+        opaque(cpu.get::<u64>(op.b).wrapping_add(op.imm as u64))
     }
 }
 
@@ -57,9 +57,21 @@ impl Address for Indexed {
     unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64 {
         // SAFETY: `op` is valid, as the caller promises.
         let op = unsafe { &*op };
-        let index = cpu.get::<u64>(op.c) << (op.d & 3);
-        cpu.get::<u64>(op.b).wrapping_add(index).wrapping_add(op.imm as u64)
+        let index = cpu.get::<u64>(op.c).wrapping_shl(op.d.into());
+        opaque(cpu.get::<u64>(op.b).wrapping_add(index).wrapping_add(op.imm as u64))
     }
+}
+
+/// The same address, computed once: the compiler would otherwise derive the address of an operand's
+/// last byte anew, and run out of registers.
+#[inline(always)]
+fn opaque(mut linear: u64) -> u64 {
+    #[cfg(all(target_pointer_width = "64", not(miri)))]
+    // SAFETY: an empty statement.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) linear, options(pure, nomem, nostack, preserves_flags));
+    }
+    linear
 }
 
 /// No TLB entry has this page, and it is not canonical: an address outside its segment becomes it.
@@ -73,7 +85,7 @@ impl Address for Far {
     unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64 {
         // SAFETY: the slot behind an op of this form is a `FarAddress`.
         let (op, far) = unsafe { (&*op, &*op.add(1).cast::<FarAddress>()) };
-        let index = cpu.get::<u64>(op.c) << (op.d & 3);
+        let index = cpu.get::<u64>(op.c).wrapping_shl(op.d.into());
         let offset = cpu.get::<u64>(op.b).wrapping_add(index).wrapping_add(far.displacement);
         let segment = &cpu.segment_windows[usize::from(far.segment & 7)];
         let offset = offset & u64::MAX >> (64 - u32::from(far.bits & 127));
@@ -188,7 +200,7 @@ pub(crate) extern "C" fn miss<W: Width, A: Address, const ACCESS: u8, const EXTR
         }
         Err(leave) => {
             cpu.leave = leave;
-            ptr::null()
+            LEFT
         }
     }
 }
@@ -221,7 +233,7 @@ impl Cpu {
             let far = unsafe { &*self.frame.op.add(1).cast::<FarAddress>() };
             segment = super::segment_register(far.segment);
             if linear == OUTSIDE_SEGMENT && far.bits != 64 {
-                let index = self.get::<u64>(op.c) << (op.d & 3);
+                let index = self.get::<u64>(op.c).wrapping_shl(op.d.into());
                 let offset =
                     self.get::<u64>(op.b).wrapping_add(index).wrapping_add(far.displacement);
                 let offset = offset & u64::MAX >> (64 - u32::from(far.bits));
@@ -324,5 +336,5 @@ impl Cpu {
 /// Ends the execution of a single op on a bounce buffer.
 unsafe extern "C" fn stop(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget: i64) -> Flow {
     cpu.frame = Frame { op, res, src, budget };
-    ptr::null()
+    LEFT
 }

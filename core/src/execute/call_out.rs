@@ -4,7 +4,7 @@
 //! it. Before a function that touches status flags the emitter materialises them, so they are in
 //! `Cpu::status`.
 
-use super::dispatch::{Frame, next};
+use super::dispatch::{Frame, LEFT, next};
 use super::op::{Detail, Flow, Op};
 use super::{Cpu, Leave};
 use crate::state::RFlags;
@@ -22,7 +22,7 @@ pub(crate) unsafe extern "C" fn call_out(
         let Frame { res, src, budget, .. } = cpu.frame;
         next!(cpu, op.wrapping_add(Detail::SLOTS), res, src, budget)
     }
-    core::ptr::null()
+    LEFT
 }
 
 /// Whether the function has completed and nothing else wants attention.
@@ -55,7 +55,7 @@ pub(crate) unsafe extern "C" fn call_out_last(
 ) -> Flow {
     cpu.frame = Frame { op, res, src, budget };
     call_last(cpu, op);
-    core::ptr::null()
+    LEFT
 }
 
 #[inline(never)]

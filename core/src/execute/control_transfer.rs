@@ -8,7 +8,7 @@ use iced_x86::{Code, Mnemonic};
 
 use super::address::{Address, Base, operand};
 use super::arithmetic::pick;
-use super::dispatch::{Frame, leave, next};
+use super::dispatch::{Frame, LEFT, leave, next};
 use super::emit::{ByWidth, Emit, Origin, Successors, by_form_and_width, by_kind, by_width};
 use super::flags::{Class, Kind};
 use super::jump_cache::JumpEntry;
@@ -70,16 +70,21 @@ const SLICE: i64 = 512;
 
 /// Counts the block and goes to a successor `distance` slots from its links.
 macro_rules! follow {
-    ($cpu:expr, $links:expr, $distance:expr, $res:expr, $src:expr, $budget:expr) => {{
+    ($cpu:expr, $links:expr, $distance:expr, $res:expr, $src:expr, $budget:expr) => {
+        follow!($cpu, $links, $distance, $res, $src, $budget, "")
+    };
+    ($cpu:expr, $links:expr, $distance:expr, $res:expr, $src:expr, $budget:expr, $mark:literal) => {{
         let links: *const Links = $links;
         // SAFETY: distances lead to ops of the code cache: a linked block, or this block's stubs.
         let (target, budget) = unsafe {
-            let target = links.offset($distance as isize).cast::<Op>();
+            let target = links.byte_offset($distance as isize).cast::<Op>();
             (target, $budget - i64::from((*links).count))
         };
         if budget < 0 {
             return pause($cpu, target, $res, $src, budget);
         }
+        // SAFETY: a comment; it keeps ends with different marks from being merged.
+        unsafe { core::arch::asm!($mark, options(nomem, nostack, preserves_flags)) };
         next!($cpu, target, $res, $src, budget)
     }};
 }
@@ -125,7 +130,7 @@ extern "C" fn look_up(
 ) -> Flow {
     cpu.frame = Frame { op, res, src, budget };
     cpu.leave = Leave::Jump { target };
-    core::ptr::null()
+    LEFT
 }
 
 /// The successor of the branch in front is not linked yet.
@@ -310,7 +315,7 @@ extern "C" fn call_slow(
             target
         }
     };
-    core::ptr::null()
+    LEFT
 }
 
 impl Cpu {
@@ -378,24 +383,23 @@ extern "C" fn ret_slow(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget:
             Leave::Jump { target }
         }
     };
-    core::ptr::null()
+    LEFT
 }
 
-/// Keeps the two arms of a branch apart, so that the processor predicts it: a select of the
-/// successor's address would make every dispatch wait for the comparison.
+/// Goes one of two ways. Each arm ends in a dispatch of its own, so that the processor predicts the
+/// branch and the jump by itself: a select of the successor's address would make every dispatch wait
+/// for the comparison.
 macro_rules! choose {
     ($cpu:expr, $condition:expr, $links:expr, $res:expr, $src:expr, $budget:expr) => {{
         let links = $links;
         if $condition {
-            // SAFETY: an empty statement; it only keeps the arms apart.
-            unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) };
             // SAFETY: the slot behind a branch holds its links.
             let distance = unsafe { (*links).taken };
-            follow!($cpu, links, distance, $res, $src, $budget)
+            follow!($cpu, links, distance, $res, $src, $budget, "/* taken */")
         } else {
             // SAFETY: as above.
             let distance = unsafe { (*links).not_taken };
-            follow!($cpu, links, distance, $res, $src, $budget)
+            follow!($cpu, links, distance, $res, $src, $budget, "/* not taken */")
         }
     }};
 }

@@ -207,7 +207,7 @@ unsafe extern "C" fn lea_indexed<W: Width>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, c, d, imm, .. } = unsafe { *op };
-    let index = cpu.get::<u64>(c) << (d & 3);
+    let index = cpu.get::<u64>(c).wrapping_shl(d.into());
     cpu.set::<W>(a, cpu.get::<u64>(b).wrapping_add(index).wrapping_add(imm as u64));
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }

@@ -33,6 +33,13 @@ macro_rules! next {
 
 pub(crate) use next;
 
+/// What a handler returns that leaves; the reason is in `Cpu::leave`.
+#[cfg(not(feature = "loop-dispatch"))]
+pub(crate) const LEFT: Flow = ();
+/// What a handler returns that leaves; the reason is in `Cpu::leave`.
+#[cfg(feature = "loop-dispatch")]
+pub(crate) const LEFT: Flow = core::ptr::null();
+
 /// Where a handler left, and with what in its registers.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame {
@@ -80,5 +87,5 @@ pub(crate) extern "C" fn leave(
 ) -> Flow {
     cpu.frame = Frame { op, res, src, budget };
     cpu.leave = *reason;
-    core::ptr::null()
+    LEFT
 }

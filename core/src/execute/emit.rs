@@ -399,8 +399,9 @@ impl Emit {
         self.op(handler, a, b, 0, 0, imm);
         let count = u32::from(self.index) + 1;
         let kind = self.kind.map_or(Origin::DYNAMIC, |kind| kind.0);
-        let not_taken = if to.not_taken.is_some() { 2 } else { 1 };
-        self.record(Links { taken: 1, not_taken, count, kind });
+        // The stubs come right behind.
+        let not_taken = if to.not_taken.is_some() { 2 * Links::SLOT } else { Links::SLOT };
+        self.record(Links { taken: Links::SLOT, not_taken, count, kind });
         self.exit(to.taken, branch::stub_taken);
         if let Some(not_taken) = to.not_taken {
             self.exit(not_taken, branch::stub_not_taken);
@@ -413,7 +414,7 @@ impl Emit {
         self.op(handler, 0, 0, 0, 0, 0);
         let count = u32::from(self.index) + 1;
         let kind = self.kind.map_or(Origin::DYNAMIC, |kind| kind.0);
-        self.record(Links { taken: 2, not_taken: 2, count, kind });
+        self.record(Links { taken: 2 * Links::SLOT, not_taken: 0, count, kind });
         self.record(return_address);
         self.exit(target, branch::stub_call);
         self.ended = true;

@@ -5,8 +5,12 @@
 
 use super::{Cpu, Leave};
 
-/// What a handler returns: the next op under loop dispatch, null to leave. Under tail-call dispatch
-/// it is always null and means nothing.
+/// What a handler returns: nothing, because it has called the next one.
+#[cfg(not(feature = "loop-dispatch"))]
+pub(crate) type Flow = ();
+
+/// What a handler returns: the next op, or null to leave.
+#[cfg(feature = "loop-dispatch")]
 pub(crate) type Flow = *const Op;
 
 /// Executes the op at the second argument. The three numbers travel in registers: the last result
@@ -48,7 +52,7 @@ impl Op {
 }
 
 /// The second slot of an op that ends a block with a branch: where its successors are, as distances
-/// in slots from this record. Until a successor is known the distance leads to a stub, which leaves
+/// in bytes from this record. Until a successor is known the distance leads to a stub, which leaves
 /// to have it looked up.
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]
@@ -64,6 +68,11 @@ pub(crate) struct Links {
 }
 
 const _: () = assert!(size_of::<Links>() == 16);
+
+impl Links {
+    /// The distance of one slot.
+    pub const SLOT: i32 = size_of::<Op>() as i32;
+}
 
 /// A second slot that holds a 64-bit constant and a segment: an address that [`Op`] has no room for.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use super::address::SegmentWindow;
 impl Cpu {
     /// The offset that the memory operand's base, index and displacement give.
     pub fn effective_address(&self, detail: &Detail) -> u64 {
-        let index = self.get::<u64>(detail.index_register) << (detail.scale & 3);
+        let index = self.get::<u64>(detail.index_register).wrapping_shl(detail.scale.into());
         let offset =
             self.get::<u64>(detail.base).wrapping_add(index).wrapping_add(detail.displacement);
         offset & address_mask(detail.address_bits)

@@ -58,7 +58,7 @@ pub(super) struct Link {
     pub next: u32,
     /// The op slot that holds the branch's links.
     pub slot: u32,
-    /// How many slots behind that the arm's stub is.
+    /// How far behind that the arm's stub is, in bytes.
     pub stub: i32,
 }
 

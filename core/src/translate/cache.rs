@@ -180,10 +180,10 @@ impl Cache {
         let (from, index, _) = self.locate(stub);
         let (to, first, _) = self.locate(target);
         let slot = index - links;
-        self.set_distance(slot, arm, first as i32 - slot as i32);
+        self.set_distance(slot, arm, (first as i32 - slot as i32) * Links::SLOT);
         let incoming = self.block(to).incoming;
         self.block_mut(from).outgoing[arm] =
-            Link { to, next: incoming, slot: slot as u32, stub: links as i32 };
+            Link { to, next: incoming, slot: slot as u32, stub: links as i32 * Links::SLOT };
         self.block_mut(to).incoming = from << 1 | arm as u32;
     }
 
