@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::apic::Message;
-use crate::{CpuState, EngineError, Exit};
+use crate::{CpuState, EngineError, Exit, FaultLog};
 
 /// Something that executes one vCPU: the interpreter or KVM.
 pub trait Engine {
@@ -55,6 +55,11 @@ pub trait Engine {
 
     /// Instructions retired so far, where the engine counts them.
     fn instructions(&self) -> Option<u64>;
+
+    /// The last exceptions that were delivered, where the engine sees them.
+    fn fault_log(&self) -> Option<&FaultLog> {
+        None
+    }
 
     /// A handle with which any thread makes `run` return soon.
     fn kick_handle(&self) -> Kick;

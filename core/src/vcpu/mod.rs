@@ -424,6 +424,10 @@ impl Engine for Vcpu {
         Some(self.cpu.retired)
     }
 
+    fn fault_log(&self) -> Option<&FaultLog> {
+        Some(Self::fault_log(self))
+    }
+
     fn kick_handle(&self) -> Kick {
         self.cpu.kick.clone()
     }
