@@ -13,57 +13,90 @@ struct Case {
     long: bool,
     cpl: u8,
     compatibility: bool,
-    table: [u64; 12],
-    gate: [u64; 2],
-    tss: [u64; 13],
-    frame: [u64; 6],
+    table: [u64; 11],
+    gate: u64,
+    tss: [u64; 8],
+    frame: [u64; 5],
     stack: u64,
     rflags: u64,
-    limits: [u16; 2],
+    gdt_limit: u16,
+    tss_limit: u16,
 }
 
+/// Mostly a descriptor of the table, with a level that matters.
 fn selector() -> impl Strategy<Value = u16> {
-    prop_oneof![0u16..0x70, any::<u16>()]
+    const GOOD: [u16; 6] = [CODE_64, CODE_32, DATA, USER_CODE_64, USER_CODE_32, USER_DATA];
+    let level = prop_oneof![Just(0u16), Just(3), 0..4u16];
+    prop_oneof![
+        20 => (0..GOOD.len()).prop_map(|index| GOOD[index]),
+        20 => (0..12u16, level).prop_map(|(index, level)| index * 8 | level),
+        1 => any::<u16>(),
+    ]
 }
 
-/// Descriptors that are mostly meaningful: a random type and base over a random rest.
-fn raw() -> impl Strategy<Value = u64> {
-    let gate = (selector(), any::<u32>(), any::<u8>(), any::<u8>())
-        .prop_map(|(selector, offset, kind, extra)| gate(selector, offset.into(), kind, extra));
-    let segment = (0..0x2000u32, any::<u32>(), any::<u8>(), 0..16u8)
-        .prop_map(|(base, limit, kind, flags)| descriptor(base, limit, kind, flags));
-    prop_oneof![any::<u64>(), gate, segment]
-}
-
+/// Mostly within mapped memory.
 fn pointer() -> impl Strategy<Value = u64> {
-    prop_oneof![0..UNMAPPED + 64, any::<u64>()]
+    prop_oneof![8 => 0xc000..UNMAPPED, 1 => UNMAPPED - 64..UNMAPPED + 64, 1 => any::<u64>()]
 }
 
-fn item() -> impl Strategy<Value = u64> {
-    prop_oneof![selector().prop_map(u64::from), pointer()]
+/// Mostly what a system would put into a table: a segment or a gate, few bits of it wrong.
+fn raw() -> impl Strategy<Value = u64> {
+    const KINDS: [u8; 8] = [CODE, CONFORMING, WRITABLE, 0x8c, 0x8e, 0x8f, 0x89, 0x82];
+    let level = prop_oneof![Just(0u8), Just(DPL_3)];
+    let size = prop_oneof![Just(FLAT_32), Just(FLAT_64), Just(SMALL_16)];
+    let wrong = prop_oneof![
+        6 => Just(0u64),
+        2 => (40..56u32).prop_map(|bit| 1 << bit),
+        1 => any::<u64>(),
+    ];
+    (0..KINDS.len(), level, size, selector(), 0..UNMAPPED, wrong).prop_map(
+        |(kind, level, size, selector, offset, wrong)| {
+            let kind = KINDS[kind] | level;
+            let entry = match kind & 0x1f {
+                0xc..=0xf => gate(selector, offset, kind, 0),
+                _ => flat(kind, size),
+            };
+            entry ^ wrong
+        },
+    )
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let modes = (any::<bool>(), prop_oneof![Just(0u8), Just(3u8)], any::<bool>());
-    let tables = (
-        prop::array::uniform12(raw()),
-        prop::array::uniform2(raw()),
-        prop::collection::vec(pointer(), 13),
-        prop::array::uniform6(item()),
-    );
-    let registers = (pointer(), 0..0x40_0000u64, prop::array::uniform2(any::<u16>()));
-    (modes, tables, registers).prop_map(
-        |((long, cpl, compatibility), (table, gate, tss, frame), (stack, rflags, limits))| Case {
-            long,
-            cpl,
-            compatibility,
+    let modes = (any::<bool>(), prop_oneof![Just(0u8), Just(3)], any::<bool>());
+    let limit = || prop_oneof![8 => Just(0xffu16), 1 => any::<u16>()];
+    let flags = any::<u64>().prop_map(|flags| flags & 0x3d_3fd7 | 2);
+    let stack = prop_oneof![
+        Just((CODE_64, DATA)),
+        Just((CODE_32, DATA)),
+        Just((USER_CODE_64, USER_DATA)),
+        Just((USER_CODE_32, USER_DATA)),
+        (selector(), selector()),
+    ];
+    let frame = (pointer(), stack, any::<u64>(), pointer())
+        .prop_map(|(rip, (cs, ss), flags, rsp)| [rip, cs.into(), flags, rsp, ss.into()]);
+    let tss = (prop::array::uniform4(pointer()), prop::array::uniform4(selector()));
+    let gate = prop_oneof![
+        (selector(), 0..UNMAPPED, any::<u8>())
+            .prop_map(|(selector, offset, extra)| gate(selector, offset, 0xee, extra)),
+        raw(),
+    ];
+    let table = prop::array::uniform11(raw());
+    (modes, table, gate, tss, frame, pointer(), flags, limit(), limit()).prop_map(
+        |(modes, table, gate, (pointers, selectors), frame, stack, rflags, gdt, tss)| Case {
+            long: modes.0,
+            cpl: modes.1,
+            compatibility: modes.2,
             table,
             gate,
-            tss: tss.try_into().expect("thirteen"),
+            tss: core::array::from_fn(|index| match index % 2 {
+                0 => pointers[index / 2],
+                _ => u64::from(selectors[index / 2]) << 32 | u64::from(selectors[index / 2]),
+            }),
             frame,
             stack,
-            rflags: rflags & 0x3d_7fd7 | 2,
-            limits,
+            rflags,
+            gdt_limit: gdt,
+            tss_limit: tss,
         },
     )
 }
@@ -74,25 +107,36 @@ fn machine(case: &Case) -> Machine {
     if case.compatibility {
         machine.enter(case.cpl, if case.cpl == 3 { USER_CODE_32 } else { CODE_32 });
     }
+    // Most entries stay what the fixture has there.
     for (index, &raw) in (1..).zip(&case.table) {
-        machine.poke(GDT + index * 8, raw);
+        if raw >> 19 & 3 == 0 || index > 8 {
+            machine.poke(GDT + index * 8, raw);
+        }
     }
+    // In IA-32e mode pointers of eight bytes, outside of it four bytes and a selector.
     for (index, &item) in (0..).zip(&case.tss) {
+        let long = case.tss[index as usize & !1];
+        let item = if case.long { long } else { item << 32 | long & 0xffff_ffff };
         machine.poke(TSS + 4 + index * 8, item);
     }
-    let size = if case.long { 16 } else { 8 };
-    for (index, &raw) in (0..).zip(&case.gate) {
-        machine.poke(IDT + 0x80 * size + index * 8, raw);
-    }
+    machine.idt(0x80, case.gate);
     machine.state.gpr[Register::Rsp] = case.stack;
-    if case.stack < UNMAPPED - 64 {
-        machine.set_frame(&case.frame);
-    }
     machine.state.rflags = RFlags::from_bits_retain(case.rflags);
-    machine.state.gdtr.limit = 0x6f | case.limits[0];
-    machine.state.segments[SegmentRegister::Tr].limit = u32::from(case.limits[1]);
+    machine.state.gdtr.limit = case.gdt_limit;
+    machine.state.segments[SegmentRegister::Tr].limit = u32::from(case.tss_limit);
     machine.mmu.update_mode(&machine.state);
     machine
+}
+
+/// Puts the frame on the stack in items of `bits`, if there is memory.
+fn set_frame(machine: &mut Machine, case: &Case, bits: u32) {
+    if case.stack < UNMAPPED - 40 {
+        match bits {
+            16 => machine.set_frame(&case.frame.map(|item| item as u16)),
+            32 => machine.set_frame(&case.frame.map(|item| item as u32)),
+            _ => machine.set_frame(&case.frame),
+        }
+    }
 }
 
 /// Runs `change` in a fresh machine of `case`.
@@ -124,7 +168,7 @@ proptest! {
         offset in pointer(),
         bits in prop_oneof![Just(16u32), Just(32), Just(64)],
         register in 0..8usize,
-        release in any::<u16>(),
+        release in 0..16u16,
     ) {
         use SoftwareInterrupt::IntN;
         let register = SegmentRegister::ALL[register];
@@ -132,8 +176,14 @@ proptest! {
             let Machine { state, mmu, .. } = machine;
             software(state, mmu, 0x80, IntN, RIP)
         });
-        check(&case, |machine| iret(&mut machine.state, &mut machine.mmu, bits));
-        check(&case, |machine| far_return(&mut machine.state, &mut machine.mmu, bits, release));
+        check(&case, |machine| {
+            set_frame(machine, &case, bits);
+            iret(&mut machine.state, &mut machine.mmu, bits)
+        });
+        check(&case, |machine| {
+            set_frame(machine, &case, bits);
+            far_return(&mut machine.state, &mut machine.mmu, bits, release)
+        });
         check(&case, |machine| far_jump(&mut machine.state, &mut machine.mmu, selector, offset));
         check(&case, |machine| {
             far_call(&mut machine.state, &mut machine.mmu, selector, offset, bits, RIP)
