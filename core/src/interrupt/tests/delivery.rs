@@ -2,7 +2,7 @@
 //! code (SDM, INT n).
 
 use super::fixture::*;
-use crate::interrupt::{SoftwareInterrupt, external, raise, software};
+use crate::interrupt::{Cause, SoftwareInterrupt, external, raise, software};
 use crate::state::{Exception, RFlags, Register, SegmentRegister, Vector};
 
 const IF: RFlags = RFlags::INTERRUPT_FLAG;
@@ -207,6 +207,7 @@ fn checks_of_the_inner_stack() {
     const TS: Vector = Vector::InvalidTss;
     const SS: Vector = Vector::StackFault;
     const SEGMENT: u32 = FREE as u32;
+    const EXPAND_DOWN: u8 = 0x97;
     let rows: [(u16, u32, u64, Exception); 9] = [
         (3, 0xa000, 0, code(TS, 0)),
         (BEYOND, 0xa000, 0, code(TS, BEYOND.into())),
@@ -216,7 +217,7 @@ fn checks_of_the_inner_stack() {
         (FREE, 0xa000, flat(CODE, FLAT_32), code(TS, SEGMENT)),
         (FREE, 0xa000, flat(0x13, FLAT_32), code(SS, SEGMENT)),
         (FREE, 0xa000, descriptor(0, 0x9ffe, WRITABLE, 4), code(SS, SEGMENT)),
-        (FREE, 16, flat(WRITABLE, FLAT_32 | 4), code(SS, SEGMENT)),
+        (FREE, 0x110, descriptor(0, 0xff, EXPAND_DOWN, 4), code(SS, SEGMENT)),
     ];
     for (selector, pointer, segment, expected) in rows {
         let mut machine = Machine::protected(3);
@@ -224,11 +225,6 @@ fn checks_of_the_inner_stack() {
         machine.free(segment, 0);
         machine.poke(TSS + 4, pointer);
         machine.poke(TSS + 8, selector);
-        if pointer == 16 {
-            // The last item would wrap into an expand-down segment's hole.
-            machine.free(descriptor(0, 0xff, 0x97, 4), 0);
-            machine.poke(TSS + 4, 0x110u32);
-        }
         machine.assert_raises(expected, |state, mmu| {
             software(state, mmu, 0x80, SoftwareInterrupt::IntN, RIP)
         });
@@ -272,6 +268,13 @@ fn faults_of_external_events_have_ext_set() {
     assert_eq!(machine.frame::<u64, 2>(), [0x21 * 8 + 3, RIP]);
 
     let mut machine = Machine::long(3);
+    machine.state.segments[SegmentRegister::Tr].limit = 10;
+    let Machine { state, mmu, log, .. } = &mut machine;
+    assert!(external(state, mmu, 0x21, log).is_err(), "the handler of #TS has no stack either");
+    let second = Cause::Exception(code(Vector::InvalidTss, u32::from(TASK) | 1));
+    assert_eq!(log.iter().nth(1).map(|entry| entry.cause), Some(second));
+
+    let mut machine = Machine::long(3);
     machine.idt(1, 0);
     machine.assert_raises(code(Vector::GeneralProtection, 11), |state, mmu| {
         software(state, mmu, 1, SoftwareInterrupt::Int1, RIP + 1)
@@ -295,4 +298,26 @@ fn accessed_bits_are_set_once() {
     int(&mut machine, 0x80).unwrap();
     assert_eq!(machine.peek::<u8>(GDT + u64::from(FREE) + 5), CODE);
     assert_eq!(machine.state.segments[SegmentRegister::Cs].access.kind(), 0xb);
+}
+
+#[test]
+fn a_16bit_expand_down_stack_ends_at_64_kib() {
+    let mut machine = Machine::protected(0);
+    machine.state.segments[SegmentRegister::Ss].access.0 = 0x97;
+    machine.state.segments[SegmentRegister::Ss].limit = 0xfff;
+    machine.state.gpr[Register::Rsp] = 2;
+    machine.assert_raises(Exception::SS0, |state, mmu| {
+        software(state, mmu, 3, SoftwareInterrupt::Int3, RIP)
+    });
+    machine.state.gpr[Register::Rsp] = 0;
+    int(&mut machine, 3).unwrap();
+    assert_eq!(machine.state.gpr[Register::Rsp], 0xfff4);
+}
+
+#[test]
+fn a_stack_in_device_memory_loses_what_is_pushed() {
+    let mut machine = Machine::protected(0);
+    machine.state.gpr[Register::Rsp] = 0x1000_0000;
+    int(&mut machine, 3).unwrap();
+    assert_eq!((machine.state.rip, machine.state.gpr[Register::Rsp]), (HANDLER, 0x0fff_fff4));
 }

@@ -43,6 +43,7 @@ fn direct_targets() {
         (true, 0, CODE_32, 0, Ok(())),
         (true, 3, USER_CODE_32, 0, Ok(())),
         (true, 0, FREE, flat(CODE, 0xe), Err(gp)),
+        (false, 0, FREE | 3, gate(CODE_32, TARGET, 0x8c, 0), Err(gp)),
         (true, 0, FREE, gate(CODE_64, 0, 0x84, 0), Err(gp)),
     ];
     for (long, cpl, selector, raw, expected) in rows {

@@ -177,7 +177,7 @@ fn inner_levels_and_absent_modes_are_refused() {
 }
 
 #[test]
-fn bad_stacks() {
+fn bad_stacks_and_targets() {
     let mut machine = Machine::long(0);
     machine.state.gpr[Register::Rsp] = UNMAPPED - 16;
     machine.set_frame(&[RIP, CODE_64.into()]);
@@ -185,6 +185,10 @@ fn bad_stacks() {
     machine.assert_raises(fault, |state, mmu| iret(state, mmu, 64));
     machine.state.gpr[Register::Rsp] = 1 << 47;
     machine.assert_raises(Exception::SS0, |state, mmu| iret(state, mmu, 64));
+
+    let mut machine = Machine::real();
+    machine.set_frame(&[0x1_0000u32, 0, 2]);
+    machine.assert_raises(Exception::GP0, |state, mmu| iret(state, mmu, 32));
 
     let mut machine = Machine::protected(0);
     machine.state.segments[Ss].limit = STACK as u32 + 10;

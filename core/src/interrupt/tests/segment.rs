@@ -40,6 +40,7 @@ fn checks_in_protected_mode() {
         (0, Ss, BEYOND, 0, Err(Exception::gp(BEYOND))),
         (0, Ss, FREE_3, user_data, Err(Exception::gp(FREE))),
         (0, Ss, FREE, user_data, Err(Exception::gp(FREE))),
+        (0, Ss, FREE_3, data, Err(Exception::gp(FREE))),
         (3, Ss, FREE_3, user_data, Ok(())),
         (0, Ss, FREE, flat(0x91, FLAT_32), Err(Exception::gp(FREE))),
         (0, Ss, FREE, flat(CODE, FLAT_32), Err(Exception::gp(FREE))),
