@@ -140,10 +140,10 @@ impl Machine {
         let mut machine = Self::bare();
         machine.tables(9);
         for table in 0..3 {
-            machine.poke(PAGE_TABLES + table * 0x1000, PAGE_TABLES + (table + 1) * 0x1000 | 7);
+            machine.poke(PAGE_TABLES + table * 0x1000, PAGE_TABLES + (table + 1) * 0x1000 + 7);
         }
         for page in 0..UNMAPPED / 0x1000 {
-            machine.poke(PAGE_TABLES + 0x3000 + page * 8, page * 0x1000 | 7);
+            machine.poke(PAGE_TABLES + 0x3000 + page * 8, page * 0x1000 + 7);
         }
         let control = &mut machine.state.control;
         control.cr0 |= Cr0Flags::PROTECTED_MODE_ENABLE | Cr0Flags::PAGING | Cr0Flags::WRITE_PROTECT;
@@ -213,7 +213,7 @@ impl Machine {
 
     /// Takes all pages from user mode (IA-32e mode).
     pub fn hide_from_user(&mut self) {
-        self.poke(PAGE_TABLES, PAGE_TABLES + 0x1000 | 3);
+        self.poke(PAGE_TABLES, PAGE_TABLES + 0x1000 + 3);
     }
 
     /// Writes the test's own descriptor, of which `upper` is the second half.

@@ -29,7 +29,7 @@ fn selector() -> impl Strategy<Value = u16> {
     let level = prop_oneof![Just(0u16), Just(3), 0..4u16];
     prop_oneof![
         20 => (0..GOOD.len()).prop_map(|index| GOOD[index]),
-        20 => (0..12u16, level).prop_map(|(index, level)| index * 8 | level),
+        20 => (0..12u16, level).prop_map(|(index, level)| index * 8 + level),
         1 => any::<u16>(),
     ]
 }
