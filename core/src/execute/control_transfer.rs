@@ -672,7 +672,7 @@ fn jump_through(emit: &mut Emit, handler: Handler, register: u8) {
 fn jmp(emit: &mut Emit) -> Option<()> {
     let instruction = emit.instruction;
     if instruction.is_jmp_far() || instruction.is_jmp_far_indirect() {
-        return super::segment::far_jump(emit);
+        return super::far_transfer::far_jump(emit);
     }
     if instruction.is_jmp_near_indirect() {
         let register = if emit.is_memory(0) {
@@ -693,7 +693,7 @@ fn jmp(emit: &mut Emit) -> Option<()> {
 fn call(emit: &mut Emit) -> Option<()> {
     let instruction = emit.instruction;
     if instruction.is_call_far() || instruction.is_call_far_indirect() {
-        return super::segment::far_call(emit);
+        return super::far_transfer::far_call(emit);
     }
     let bytes = -instruction.stack_pointer_increment();
     if bytes != 8 {

@@ -361,6 +361,7 @@ impl Emit {
                 OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => {
                     immediate = instruction.near_branch_target();
                 }
+                OpKind::Immediate8_2nd => immediate |= instruction.immediate(position) << 32,
                 kind if is_immediate(kind) => immediate = instruction.immediate(position),
                 _ => {}
             }

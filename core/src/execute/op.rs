@@ -94,7 +94,8 @@ pub(crate) struct Detail {
     pub function: fn(&mut Cpu, &Detail) -> Result<(), Leave>,
     /// Address of the instruction that follows.
     pub next_rip: u64,
-    /// The immediate operand; for far pointers the selector is in bits 32 to 47.
+    /// The immediate operand; for far pointers the selector is in bits 32 to 47, for ENTER the
+    /// level.
     pub immediate: u64,
     pub displacement: u64,
     /// Byte offsets of the address's base and index, and the shift of the index.

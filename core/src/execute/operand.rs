@@ -3,7 +3,7 @@
 use super::op::{Detail, Prefixes};
 use super::{Cpu, Leave};
 use crate::memory::Width;
-use crate::paging::{AccessKind, Privilege};
+use crate::paging::{AccessKind, LINEAR_ADDRESS_BITS, Privilege};
 use crate::state::{Exception, Register, Segment, SegmentRegister};
 
 use super::address::SegmentWindow;
@@ -76,6 +76,12 @@ impl Cpu {
             read_end: end(readable(segment)),
             write_end: end(writable(segment)),
         }
+    }
+
+    /// The linear address `bytes` behind another.
+    pub fn following(&self, linear: u64, bytes: u64) -> u64 {
+        let next = linear.wrapping_add(bytes);
+        if self.state.mode_64bit() { next } else { next & 0xffff_ffff }
     }
 
     /// Reads `W` from a linear address on behalf of `segment`.
@@ -231,6 +237,12 @@ impl Cpu {
     pub fn require_cpl0(&self) -> Result<(), Leave> {
         if self.state.cpl() == 0 { Ok(()) } else { Err(Exception::GP0.into()) }
     }
+}
+
+/// Whether the bits above those of a linear address repeat its highest one.
+pub(super) fn canonical(linear: u64) -> bool {
+    const UNUSED: u32 = 64 - LINEAR_ADDRESS_BITS;
+    (linear as i64) << UNUSED >> UNUSED == linear as i64
 }
 
 /// The mask of addresses of this width in bits.

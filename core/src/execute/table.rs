@@ -13,8 +13,14 @@ const GROUPS: &[&[Row]] = &[
     super::arithmetic::ROWS,
     super::control_transfer::ROWS,
     super::data_transfer::ROWS,
+    super::far_transfer::ROWS,
+    super::flag_control::ROWS,
+    super::io::ROWS,
     super::logical::ROWS,
+    super::miscellaneous::ROWS,
+    super::segment::ROWS,
     super::shift_rotate::ROWS,
+    super::system::ROWS,
 ];
 
 const SIZE: usize = 2048;

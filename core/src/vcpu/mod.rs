@@ -232,6 +232,10 @@ impl Vcpu {
             }
             Leave::Again => {
                 self.rewind(op);
+                // Each part counts, so that a budget bounds any count of iterations; the answers of
+                // its devices are used up.
+                self.cpu.frame.budget -= 1;
+                self.device = DeviceRead::None;
                 self.trap_after();
             }
             Leave::Retired => self.retire(single),

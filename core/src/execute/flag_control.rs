@@ -1,0 +1,183 @@
+//! Flag control: CLC, STC, CMC, CLD, STD, CLI, STI, LAHF, SAHF, PUSHF, POPF, CLAC, STAC.
+//!
+//! CF changes in the materialised flags. An instruction that may let an interrupt or a trap in, or
+//! that changes access rights, ends its block.
+
+use iced_x86::Mnemonic;
+
+use super::dispatch::next;
+use super::emit::{Emit, Function};
+use super::flags::{AF, CF, PF, SF, STATUS, ZF};
+use super::op::{Detail, Flow, Handler, Op};
+use super::table::Row;
+use super::{Cpu, Leave};
+use crate::memory::Width;
+use crate::state::{Exception, RFlags};
+
+pub(super) const ROWS: &[Row] = &[
+    (Mnemonic::Clc, |e| carry(e, clc)),
+    (Mnemonic::Stc, |e| carry(e, stc)),
+    (Mnemonic::Cmc, |e| carry(e, cmc)),
+    (Mnemonic::Cld, |e| plain(e, cld)),
+    (Mnemonic::Std, |e| plain(e, std)),
+    (Mnemonic::Cli, cli),
+    (Mnemonic::Sti, |e| last(e, sti)),
+    (Mnemonic::Lahf, |e| with_flags(e, lahf)),
+    (Mnemonic::Sahf, |e| with_flags(e, sahf)),
+    (Mnemonic::Pushf, |e| with_flags(e, push_flags::<u16>)),
+    (Mnemonic::Pushfd, |e| with_flags(e, push_flags::<u32>)),
+    (Mnemonic::Pushfq, |e| with_flags(e, push_flags::<u64>)),
+    (Mnemonic::Popf, |e| last(e, pop_flags::<u16>)),
+    (Mnemonic::Popfd, |e| last(e, pop_flags::<u32>)),
+    (Mnemonic::Popfq, |e| last(e, pop_flags::<u64>)),
+    (Mnemonic::Clac, |e| last(e, clac)),
+    (Mnemonic::Stac, |e| last(e, stac)),
+];
+
+/// AH.
+const AH: u8 = 1;
+/// The flags that LAHF and SAHF move.
+const LOW_STATUS: u64 = SF | ZF | AF | PF | CF;
+
+fn carry(emit: &mut Emit, handler: Handler) -> Option<()> {
+    emit.materialize();
+    plain(emit, handler)
+}
+
+fn plain(emit: &mut Emit, handler: Handler) -> Option<()> {
+    emit.op(handler, 0, 0, 0, 0, 0);
+    Some(())
+}
+
+fn cli(emit: &mut Emit) -> Option<()> {
+    emit.call_out(clear_interrupt_flag);
+    Some(())
+}
+
+fn with_flags(emit: &mut Emit, function: Function) -> Option<()> {
+    emit.call_out_with_flags(function);
+    Some(())
+}
+
+fn last(emit: &mut Emit, function: Function) -> Option<()> {
+    emit.call_out_last(function);
+    Some(())
+}
+
+unsafe extern "C" fn clc(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget: i64) -> Flow {
+    next!(cpu, op.wrapping_add(1), res, src & !CF, budget)
+}
+
+unsafe extern "C" fn stc(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget: i64) -> Flow {
+    next!(cpu, op.wrapping_add(1), res, src | CF, budget)
+}
+
+unsafe extern "C" fn cmc(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget: i64) -> Flow {
+    next!(cpu, op.wrapping_add(1), res, src ^ CF, budget)
+}
+
+unsafe extern "C" fn cld(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget: i64) -> Flow {
+    cpu.state.rflags.remove(RFlags::DIRECTION_FLAG);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+unsafe extern "C" fn std(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget: i64) -> Flow {
+    cpu.state.rflags.insert(RFlags::DIRECTION_FLAG);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+/// Whether the current privilege level may change IF and use all ports (SDM, "I/O Privilege Level").
+pub(super) fn within_iopl(cpu: &Cpu) -> bool {
+    let iopl = (cpu.state.rflags.bits() >> 12 & 3) as u8;
+    cpu.state.cpl() <= iopl
+}
+
+fn clear_interrupt_flag(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    if !within_iopl(cpu) {
+        return Err(Exception::GP0.into());
+    }
+    cpu.state.rflags.remove(RFlags::INTERRUPT_FLAG);
+    Ok(())
+}
+
+/// Interrupts stay blocked for one more instruction if they were (SDM, STI).
+fn sti(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    if !within_iopl(cpu) {
+        return Err(Exception::GP0.into());
+    }
+    if !cpu.state.rflags.contains(RFlags::INTERRUPT_FLAG) {
+        cpu.state.rflags.insert(RFlags::INTERRUPT_FLAG);
+        cpu.state.shadow.sti = true;
+    }
+    Ok(())
+}
+
+fn lahf(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    const ALWAYS_SET: u64 = 2;
+    cpu.set::<u8>(AH, cpu.status() & LOW_STATUS | ALWAYS_SET);
+    Ok(())
+}
+
+fn sahf(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    let ah = cpu.get::<u8>(AH);
+    cpu.set_status(cpu.status() & !LOW_STATUS | ah & LOW_STATUS);
+    Ok(())
+}
+
+/// PUSHF, PUSHFD, PUSHFQ: VM and RF are clear in the image.
+fn push_flags<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    const HIDDEN: u64 = RFlags::VIRTUAL_8086_MODE.bits() | RFlags::RESUME_FLAG.bits();
+    let rflags = cpu.state.rflags.bits() & !STATUS | cpu.status();
+    cpu.push(W::truncate(rflags & !HIDDEN))
+}
+
+/// POPF, POPFD, POPFQ (SDM, POPF, "Effect of POPF/POPFD on the EFLAGS Register").
+fn pop_flags<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    const ALWAYS: u64 = STATUS
+        | RFlags::TRAP_FLAG.bits()
+        | RFlags::DIRECTION_FLAG.bits()
+        | RFlags::NESTED_TASK.bits()
+        | RFlags::ALIGNMENT_CHECK.bits()
+        | RFlags::ID.bits();
+    const VIRTUAL_INTERRUPT: u64 =
+        RFlags::VIRTUAL_INTERRUPT.bits() | RFlags::VIRTUAL_INTERRUPT_PENDING.bits();
+    let image = cpu.peek::<W>(0)?.extend();
+    let outermost = cpu.state.cpl() == 0;
+    let mut writable = ALWAYS;
+    if outermost {
+        writable |= RFlags::IOPL_LOW.bits() | RFlags::IOPL_HIGH.bits();
+    }
+    if within_iopl(cpu) {
+        writable |= RFlags::INTERRUPT_FLAG.bits();
+    }
+    let mut cleared = 0;
+    if W::BYTES == 2 {
+        writable &= 0xffff;
+    } else {
+        cleared |= RFlags::RESUME_FLAG.bits();
+        if outermost {
+            cleared |= VIRTUAL_INTERRUPT;
+        }
+    }
+    let kept = cpu.state.rflags.bits() & !writable & !cleared;
+    cpu.add_to_stack_pointer(W::BYTES as u64);
+    cpu.state.rflags = RFlags::from_bits_retain(kept | image & writable);
+    Ok(())
+}
+
+fn clac(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    set_alignment_check(cpu, false)
+}
+
+fn stac(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    set_alignment_check(cpu, true)
+}
+
+fn set_alignment_check(cpu: &mut Cpu, value: bool) -> Result<(), Leave> {
+    // SDM, STAC: #UD at any other privilege level.
+    if cpu.state.cpl() != 0 {
+        return Err(Exception::UD.into());
+    }
+    cpu.state.rflags.set(RFlags::ALIGNMENT_CHECK, value);
+    Ok(())
+}

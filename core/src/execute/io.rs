@@ -1,0 +1,138 @@
+//! Ports: IN and OUT, and who may use them (INS and OUTS are in `string`).
+//!
+//! A read whose answer is not there leaves to ask the host, and the instruction is executed anew;
+//! a write is queued and leaves when the instruction is complete.
+
+use iced_x86::Mnemonic;
+
+use super::emit::{Emit, Function};
+use super::flag_control::within_iopl;
+use super::op::Detail;
+use super::table::Row;
+use super::{Cpu, Leave};
+use crate::memory::Width;
+use crate::paging::Privilege;
+use crate::state::{Exception, Register, SegmentRegister};
+use crate::{Access, Space};
+
+pub(super) const ROWS: &[Row] =
+    &[(Mnemonic::In, |e| port(e, 0, &IN)), (Mnemonic::Out, |e| port(e, 1, &OUT))];
+
+/// With the port in the instruction, with the port in DX; 8, 16 and 32 bits.
+type Functions = [[Function; 3]; 2];
+
+const IN: Functions = [
+    [input_immediate::<u8>, input_immediate::<u16>, input_immediate::<u32>],
+    [input_dx::<u8>, input_dx::<u16>, input_dx::<u32>],
+];
+const OUT: Functions = [
+    [output_immediate::<u8>, output_immediate::<u16>, output_immediate::<u32>],
+    [output_dx::<u8>, output_dx::<u16>, output_dx::<u32>],
+];
+
+/// `data` is the position of the accumulator, the other operand names the port.
+fn port(emit: &mut Emit, data: u32, functions: &Functions) -> Option<()> {
+    let through_dx = emit.is_register(1 - data);
+    emit.call_out_last(functions[usize::from(through_dx)][emit.width(data)]);
+    Some(())
+}
+
+/// Port numbers have eight bits in an instruction.
+fn immediate_port(detail: &Detail) -> u16 {
+    (detail.immediate & 0xff) as u16
+}
+
+/// The port in DX.
+pub(super) fn dx(cpu: &Cpu) -> u16 {
+    cpu.state.gpr[Register::Rdx] as u16
+}
+
+fn input_immediate<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    input::<W>(cpu, immediate_port(detail))
+}
+
+fn input_dx<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    input::<W>(cpu, dx(cpu))
+}
+
+fn input<W: Width>(cpu: &mut Cpu, port: u16) -> Result<(), Leave> {
+    require_port::<W>(cpu, port)?;
+    let data = read_port::<W>(cpu, port)?;
+    cpu.set::<W>(0, data);
+    Ok(())
+}
+
+fn output_immediate<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    output::<W>(cpu, immediate_port(detail))
+}
+
+fn output_dx<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    output::<W>(cpu, dx(cpu))
+}
+
+fn output<W: Width>(cpu: &mut Cpu, port: u16) -> Result<(), Leave> {
+    require_port::<W>(cpu, port)?;
+    let data = cpu.get::<W>(0);
+    write_port::<W>(cpu, port, data);
+    Ok(())
+}
+
+fn access<W: Width>(port: u16) -> Access {
+    Access { space: Space::Port, address: u64::from(port), size: W::BYTES as u8 }
+}
+
+/// Reads a port that may be used.
+///
+/// # Errors
+/// [`Leave::Device`] if the host has to be asked first.
+pub(super) fn read_port<W: Width>(cpu: &mut Cpu, port: u16) -> Result<u64, Leave> {
+    let data = cpu.mmu.devices.read(access::<W>(port)).map_err(Leave::Device)?;
+    cpu.mmu.attention = true;
+    Ok(data)
+}
+
+/// Writes a port that may be used.
+pub(super) fn write_port<W: Width>(cpu: &mut Cpu, port: u16, data: u64) {
+    cpu.mmu.devices.write(access::<W>(port), data);
+    cpu.mmu.attention = true;
+}
+
+/// Whether the current privilege level may use `port` and those behind it that `W` covers: by IOPL,
+/// or by the bitmap in the TSS (SDM, "I/O Permission Bit Map").
+///
+/// # Errors
+/// #GP(0) if not, and whatever the access to the TSS raises.
+#[inline]
+pub(super) fn require_port<W: Width>(cpu: &mut Cpu, port: u16) -> Result<(), Leave> {
+    if within_iopl(cpu) {
+        return Ok(());
+    }
+    require_bitmap(cpu, port, W::BYTES as u32)
+}
+
+#[cold]
+fn require_bitmap(cpu: &mut Cpu, port: u16, size: u32) -> Result<(), Leave> {
+    /// Where a TSS of 32 or 64 bits says where its bitmap is.
+    const BITMAP_OFFSET: u32 = 0x66;
+    /// Type bit that tells those from 16-bit ones, which have no bitmap.
+    const NOT_16BIT: u8 = 8;
+    let task = cpu.state.segments[SegmentRegister::Tr];
+    if task.access.unusable() || task.access.kind() & NOT_16BIT == 0 {
+        return Err(Exception::GP0.into());
+    }
+    let denied = Leave::Exception(Exception::GP0);
+    let mut field = |offset: u32| {
+        // Two bytes are read always, so that a wide access can span a byte of the bitmap.
+        if offset + 1 > task.limit {
+            return Err(denied);
+        }
+        let linear = cpu.following(task.base, u64::from(offset));
+        cpu.mmu
+            .read::<u16>(&cpu.state, linear, Privilege::System)
+            .map_err(|error| Leave::access(error, SegmentRegister::Tr))
+    };
+    let bitmap = field(BITMAP_OFFSET)?;
+    let bits = field(u32::from(bitmap) + u32::from(port / 8))?;
+    let mask = (1 << size) - 1;
+    if u32::from(bits) >> (port % 8) & mask == 0 { Ok(()) } else { Err(denied) }
+}
