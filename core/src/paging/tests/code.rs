@@ -91,6 +91,8 @@ fn chunk_masks() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(40))]
+
     /// The table against a map, full and with colliding pages.
     #[test]
     fn the_table_is_a_map(

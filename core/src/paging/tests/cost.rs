@@ -1,4 +1,5 @@
-//! What the TLB-miss path costs. Not a test of anything: run it by name, in release.
+//! What the TLB-miss path costs: a measurement, ignored among the tests. To be run by name:
+//! `cargo test --release -p monovisor-core cost -- --ignored --nocapture`.
 
 use super::*;
 use AccessKind::{Read, Write};

@@ -78,6 +78,17 @@ fn an_entry_that_took_anothers_place_is_known_by_its_own_properties() {
 }
 
 #[test]
+fn a_large_global_page_that_a_flush_has_kept_goes_whole() {
+    let mut guest = Guest::new();
+    guest.poke(PD + 8, P | W | D | PS | G);
+    assert_eq!(guest.read::<u8>(0x20_a000), Ok(0));
+    guest.mmu.flush_non_global();
+    assert!(guest.hits(0x20_a000, Read));
+    guest.mmu.flush_page(0x20_0000);
+    assert!(!guest.hits(0x20_a000, Read));
+}
+
+#[test]
 fn all_views_are_flushed() {
     let mut guest = Guest::new();
     guest.map(0x5000, 0x8000 | P | W | U | D);

@@ -1,6 +1,7 @@
 //! Locked operations, against other threads that do the same.
 
 use super::*;
+use std::sync::Barrier;
 use std::thread;
 
 fn guest() -> Guest {
@@ -50,13 +51,15 @@ fn check<T: Width + core::fmt::Debug>(guest: &mut Guest, linear: u64, locked: bo
 /// Two processors add to the same place; nothing may be lost.
 #[test]
 fn no_addition_is_lost() {
-    const ROUNDS: u64 = 20_000;
+    const ROUNDS: u64 = 200_000;
     let count = |offset: u64, width: u32| {
         let guest = guest();
+        let start = Barrier::new(2);
         let add = |memory: Arc<Memory>, state: CpuState| {
             let mut mmu = Mmu::new(memory);
             mmu.update_mode(&state);
             let linear = 0x5000 + offset;
+            start.wait();
             for _ in 0..ROUNDS {
                 let result = match width {
                     8 => mmu.modify(&state, linear, true, |old: u8| old.wrapping_add(1)).is_ok(),
@@ -71,6 +74,7 @@ fn no_addition_is_lost() {
         thread::scope(|scope| {
             for _ in 0..2 {
                 let (memory, state) = (guest.memory.clone(), guest.state.clone());
+                let add = &add;
                 scope.spawn(move || add(memory, state));
             }
         });
