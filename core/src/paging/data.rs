@@ -163,7 +163,7 @@ impl Mmu {
         let page = physical & !0xfff;
         match self.regions.locate(&*self.memory, page) {
             // SAFETY: within a page of RAM, as the access is aligned.
-            Some(Located { host, .. }) if physical % W::BYTES as u64 == 0 => unsafe {
+            Some(Located { host, .. }) if physical.is_multiple_of(W::BYTES as u64) => unsafe {
                 W::load(ptr::with_exposed_provenance(host + (physical & 0xfff) as usize))
             },
             _ => W::narrow(u128::MAX),
@@ -176,7 +176,7 @@ impl Mmu {
             .regions
             .locate(&*self.memory, physical & !0xfff)
             .map(|page| Located { host: page.host + (physical & 0xfff) as usize, ..page });
-        if located.is_some() && physical % W::BYTES as u64 == 0 {
+        if located.is_some() && physical.is_multiple_of(W::BYTES as u64) {
             self.store(Parts::One(Part { physical, located, length: W::BYTES }), value);
         }
     }
@@ -190,7 +190,7 @@ impl Mmu {
         view: View,
     ) -> Result<Parts, AccessError> {
         // The manual's table of alignments ends at eight bytes.
-        if view == View::UserAligned && linear % W::BYTES.min(8) as u64 != 0 {
+        if view == View::UserAligned && !linear.is_multiple_of(W::BYTES.min(8) as u64) {
             return Err(AccessError::ALIGNMENT);
         }
         let in_first = (PAGE_SIZE - linear % PAGE_SIZE) as usize;

@@ -94,7 +94,7 @@ unsafe fn modify_ram<W: Width>(host: usize, locked: bool, mut update: impl FnMut
             let old = W::load(pointer);
             W::store(pointer, update(old));
             old
-        } else if host % W::BYTES == 0 {
+        } else if host.is_multiple_of(W::BYTES) {
             exchange(pointer, update)
         } else if fits(8) {
             let shift = host % 8 * 8;
