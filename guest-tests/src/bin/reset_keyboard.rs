@@ -1,0 +1,18 @@
+//! The keyboard controller's pulse of the reset line ends the run, with a report.
+//@ exit: 134
+//@ stdout: before the reset
+//@ stderr-contains: reset
+
+#![no_std]
+#![no_main]
+
+use guest_tests::device::port;
+use guest_tests::{exit, println};
+
+guest_tests::entry!(main);
+
+fn main() {
+    println!("before the reset");
+    port::write::<u8>(0x64, 0xfe);
+    exit::halt()
+}
