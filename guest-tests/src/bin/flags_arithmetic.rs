@@ -55,7 +55,7 @@ fn expected(a: u64, b: u64, carry: bool, bits: u32, is_sum: bool) -> (u64, u64) 
     let mut flags = 0;
     for (flag, is_set) in [
         (CF, unsigned < 0 || unsigned > i128::from(mask)),
-        (PF, (result as u8).count_ones() % 2 == 0),
+        (PF, (result as u8).count_ones().is_multiple_of(2)),
         (AF, !(0..16).contains(&low)),
         (ZF, result == 0),
         (SF, result >> (bits - 1) & 1 == 1),
