@@ -9,4 +9,8 @@ pub mod device;
 pub mod diagnose;
 pub mod memory;
 pub mod outcome;
+pub mod remote;
 pub mod report;
+pub mod run_loop;
+mod standard;
+pub mod vm;

@@ -1,7 +1,9 @@
-//! Bytes on their way from the host to a device: a queue of fixed capacity between the thread that
-//! reads standard input and the vCPU's.
+//! Bytes on their way from the host to a device: out of a file, which is read when the device has
+//! room, or through a queue of fixed capacity from a thread that waits for them.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -25,15 +27,28 @@ impl Shared {
     }
 }
 
-/// The device's end. Clones take from the same queue.
+/// The device's end. Clones take from the same source.
 #[derive(Clone, Debug)]
-pub struct Input(Arc<Taker>);
+pub struct Input(Arc<Source>);
 
-/// Whoever takes bytes; tells the reader when it goes.
+#[derive(Debug)]
+enum Source {
+    File(FileSource),
+    Queue(Taker),
+}
+
+/// A file whose reads never wait.
+#[derive(Debug)]
+struct FileSource {
+    file: File,
+    ended: AtomicBool,
+}
+
+/// Whoever takes bytes out of the queue; tells the reader when it goes.
 #[derive(Debug)]
 struct Taker(Arc<Shared>);
 
-/// The host's end. The input ends when it is dropped.
+/// The host's end of the queue. The input ends when it is dropped.
 #[derive(Debug)]
 pub struct InputReader(Arc<Shared>);
 
@@ -41,29 +56,71 @@ impl Input {
     /// Both ends of an empty queue.
     pub fn channel() -> (InputReader, Self) {
         let shared = Arc::new(Shared::default());
-        (InputReader(Arc::clone(&shared)), Self(Arc::new(Taker(shared))))
+        let taker = Taker(Arc::clone(&shared));
+        (InputReader(shared), Self(Arc::new(Source::Queue(taker))))
     }
 
-    /// Whether bytes wait.
+    /// The bytes of a file, which must be one whose reads do not wait for anybody. What the guest
+    /// receives, and when, depends on the guest alone.
+    pub fn file(file: File) -> Self {
+        Self(Arc::new(Source::File(FileSource { file, ended: AtomicBool::new(false) })))
+    }
+
+    /// Whether bytes wait; a file that has ended may say so only at the next attempt to take some.
     #[inline]
     pub fn is_available(&self) -> bool {
-        self.0.0.available.load(Ordering::Acquire)
+        match &*self.0 {
+            Source::File(source) => !source.ended.load(Ordering::Relaxed),
+            Source::Queue(taker) => taker.0.available.load(Ordering::Acquire),
+        }
     }
 
-    /// Whether bytes wait or may still come.
+    /// Whether bytes that do not wait yet may still come. Once this is false, it stays so, and all
+    /// bytes that came are there to be taken.
     pub fn is_open(&self) -> bool {
-        !self.0.0.ended.load(Ordering::Acquire) || self.is_available()
+        match &*self.0 {
+            Source::File(_) => false,
+            Source::Queue(taker) => !taker.0.ended.load(Ordering::Acquire),
+        }
     }
 
     /// Takes as many bytes as wait and fit; their number.
     pub fn take(&self, bytes: &mut [u8]) -> usize {
-        let mut queue = self.0.0.lock();
+        if bytes.is_empty() {
+            return 0;
+        }
+        match &*self.0 {
+            Source::File(source) => source.take(bytes),
+            Source::Queue(taker) => taker.take(bytes),
+        }
+    }
+}
+
+impl FileSource {
+    fn take(&self, bytes: &mut [u8]) -> usize {
+        loop {
+            match (&self.file).read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(count) if count > 0 => return count,
+                // An unreadable file is as good as an empty one.
+                _ => {
+                    self.ended.store(true, Ordering::Relaxed);
+                    return 0;
+                }
+            }
+        }
+    }
+}
+
+impl Taker {
+    fn take(&self, bytes: &mut [u8]) -> usize {
+        let mut queue = self.0.lock();
         let count = bytes.len().min(queue.len());
         for (byte, taken) in bytes.iter_mut().zip(queue.drain(..count)) {
             *byte = taken;
         }
-        self.0.0.available.store(!queue.is_empty(), Ordering::Release);
-        self.0.0.room.notify_one();
+        self.0.available.store(!queue.is_empty(), Ordering::Release);
+        self.0.room.notify_one();
         count
     }
 }
@@ -115,10 +172,25 @@ mod tests {
         let mut bytes = [0; 3];
         assert_eq!(input.take(&mut bytes), 3);
         assert_eq!(&bytes, b"abc");
-        assert!(input.is_open() && input.is_available());
+        assert!(!input.is_open() && input.is_available());
         assert_eq!(input.take(&mut bytes), 1);
-        assert!(!input.is_open());
+        assert!(!input.is_available());
         assert_eq!(input.take(&mut bytes), 0);
+    }
+
+    #[test]
+    fn a_file_ends_when_it_is_read_to_its_end() {
+        use std::io::{Seek, SeekFrom, Write};
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(b"abc").expect("room");
+        file.seek(SeekFrom::Start(0)).expect("seekable");
+        let input = Input::file(file);
+        let mut bytes = [0; 16];
+        assert!(input.is_available());
+        assert_eq!((input.take(&mut []), input.take(&mut bytes)), (0, 3));
+        assert_eq!(&bytes[..3], b"abc");
+        assert_eq!(input.take(&mut bytes), 0);
+        assert!(!input.is_available());
     }
 
     #[test]

@@ -208,7 +208,11 @@ impl Device for Serial {
 
     fn idle(&mut self, context: &mut Context<'_>) -> bool {
         self.flush(context);
-        self.input.as_ref().is_some_and(Input::is_open) && self.enabled(ENABLE_RECEIVED)
+        // In this order: bytes that came before the input's end are not overlooked.
+        let open = self.input.as_ref().is_some_and(Input::is_open);
+        self.receive();
+        self.drive_line(context);
+        open && self.enabled(ENABLE_RECEIVED)
     }
 }
 

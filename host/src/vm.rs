@@ -1,0 +1,238 @@
+//! Assembly of a machine: RAM, devices, clock and engine, with an image loaded. How it runs is
+//! `run_loop`'s business.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use monovisor_core::{Clock, Engine};
+
+use crate::boot::{self, BootError, Image, Loaded};
+use crate::bus::Bus;
+use crate::clock::VmClock;
+use crate::config::{SerialTarget, VmConfig};
+use crate::device::registry::{self, Console, Platform};
+use crate::device::{InputReader, RamSizes};
+use crate::memory::{GuestRam, MemoryError};
+use crate::outcome;
+use crate::remote::Remote;
+use crate::standard;
+
+/// Deterministic machines start at 1 January 2000, 00:00 UTC.
+const DETERMINISTIC_START: Duration = Duration::from_secs(946_684_800);
+
+/// Why a machine could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VmError {
+    /// The image or a module can't be used.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// The host has not the memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// `--serial file:PATH` names a file that can't be written.
+    #[error("the serial port's output cannot be written to {}: {source}", path.display())]
+    Serial {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// A descriptor of the process itself can't be used.
+    #[error("standard {stream} cannot be used: {source}")]
+    Standard {
+        /// `input`, `output` or `error`.
+        stream: &'static str,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// The accelerator that was asked for is not there.
+    #[error("{0}")]
+    Accelerator(&'static str),
+}
+
+impl VmError {
+    /// The exit code of `monovisor run`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Boot(error) => error.exit_code(),
+            _ => outcome::FAILURE,
+        }
+    }
+}
+
+/// Makes the engine of a machine with this RAM and clock.
+pub type MakeEngine = Box<dyn Fn(&Arc<GuestRam>, &VmClock) -> Result<Box<dyn Engine>, VmError>>;
+
+/// A machine with one vCPU.
+pub struct Vm {
+    pub(crate) config: VmConfig,
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) bus: Bus,
+    pub(crate) clock: VmClock,
+    pub(crate) remote: Remote,
+    pub(crate) wall_time: Duration,
+    ram: Arc<GuestRam>,
+    loaded: Loaded,
+    image: Image,
+    console: Console,
+    unix_ns: u128,
+    retired_before_reboot: u64,
+    input: Option<InputReader>,
+    make_engine: MakeEngine,
+}
+
+impl Vm {
+    /// The machine that `config` describes, ready to run, on an engine that `make_engine` makes.
+    ///
+    /// # Errors
+    /// What is missing, or wrong with the image, as one sentence.
+    pub fn with_engine(config: &VmConfig, make_engine: MakeEngine) -> Result<Self, VmError> {
+        let image = Image::open(&config.image)?;
+        let (console, input) = console(config)?;
+        let clock = VmClock::new(config.deterministic);
+        let start = if config.deterministic {
+            DETERMINISTIC_START
+        } else {
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        };
+        let unix_ns = start.as_nanos();
+        let Parts { ram, engine, bus, loaded } =
+            Parts::new(config, &image, &console, unix_ns, &clock, &make_engine)?;
+        Ok(Self {
+            config: config.clone(),
+            engine,
+            bus,
+            clock,
+            remote: Remote::default(),
+            wall_time: Duration::ZERO,
+            ram,
+            loaded,
+            image,
+            console,
+            unix_ns,
+            retired_before_reboot: 0,
+            input,
+            make_engine,
+        })
+    }
+
+    /// Starts anew, as after a reset: with fresh RAM, devices and processor. The clock goes on.
+    pub(crate) fn reboot(&mut self) -> Result<(), VmError> {
+        let retired = self.engine.instructions().unwrap_or(0);
+        let now_ns = self.clock.now_ns(retired);
+        self.retired_before_reboot += retired;
+        let Parts { ram, engine, bus, loaded } = Parts::new(
+            &self.config,
+            &self.image,
+            &self.console,
+            self.unix_ns,
+            &self.clock,
+            &self.make_engine,
+        )?;
+        (self.ram, self.engine, self.bus, self.loaded) = (ram, engine, bus, loaded);
+        self.clock.skip_to(now_ns, 0);
+        Ok(())
+    }
+
+    /// Instructions retired by the vCPU, over all reboots, where the engine counts them.
+    pub fn instructions(&self) -> Option<u64> {
+        Some(self.retired_before_reboot + self.engine.instructions()?)
+    }
+
+    /// How the machine was configured.
+    pub fn config(&self) -> &VmConfig {
+        &self.config
+    }
+
+    /// The vCPU's engine.
+    pub fn engine(&mut self) -> &mut dyn Engine {
+        &mut *self.engine
+    }
+
+    /// The devices.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Guest RAM.
+    pub fn ram(&self) -> &GuestRam {
+        &self.ram
+    }
+
+    /// What was loaded, and how.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// How long the machine has run.
+    pub fn wall_time(&self) -> Duration {
+        self.wall_time
+    }
+
+    /// Reaches the machine from other threads while it runs.
+    pub fn remote(&self) -> Remote {
+        self.remote.clone()
+    }
+
+    /// Where the serial port's input is to be put, if it comes through a thread; once.
+    pub fn take_input(&mut self) -> Option<InputReader> {
+        self.input.take()
+    }
+}
+
+/// What a reset replaces.
+struct Parts {
+    ram: Arc<GuestRam>,
+    engine: Box<dyn Engine>,
+    bus: Bus,
+    loaded: Loaded,
+}
+
+impl Parts {
+    fn new(
+        config: &VmConfig,
+        image: &Image,
+        console: &Console,
+        unix_ns: u128,
+        clock: &VmClock,
+        make_engine: &MakeEngine,
+    ) -> Result<Self, VmError> {
+        let ram = Arc::new(GuestRam::new(config.memory_bytes)?);
+        let loaded = boot::load(image, &ram, config)?;
+        let mut engine = make_engine(&ram, clock)?;
+        // The interpreter's state is a plain value, and a new KVM vCPU takes any state that the
+        // loader makes.
+        engine.set_state(&loaded.state).map_err(|_| {
+            VmError::Accelerator("the accelerator refuses the processor's state at entry")
+        })?;
+        let low_bytes = ram.low_end();
+        let sizes = RamSizes { low_bytes, high_bytes: ram.size_bytes() - low_bytes };
+        let bus = registry::assemble(&Platform { console: console.clone(), unix_ns, ram: sizes });
+        Ok(Self { ram, engine, bus, loaded })
+    }
+}
+
+/// Opens what the serial port and the debug console lead to.
+fn console(config: &VmConfig) -> Result<(Console, Option<InputReader>), VmError> {
+    let mut console = Console { debug: standard::error(), ..Console::default() };
+    let mut reader = None;
+    match &config.serial {
+        SerialTarget::Null => {}
+        SerialTarget::File(path) => {
+            let file = File::create(path)
+                .map_err(|source| VmError::Serial { path: path.clone(), source })?;
+            console.serial = Some(Arc::new(file));
+        }
+        SerialTarget::Stdio => {
+            let output = standard::output()
+                .map_err(|source| VmError::Standard { stream: "output", source })?;
+            console.serial = Some(output);
+            (console.input, reader) = standard::input(config.deterministic)
+                .map_err(|source| VmError::Standard { stream: "input", source })?;
+        }
+    }
+    Ok((console, reader))
+}
