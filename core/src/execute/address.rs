@@ -11,8 +11,8 @@
 
 use core::ptr;
 
-use super::dispatch::{Frame, LEFT, next};
-use super::op::{FarAddress, Flow, Op};
+use super::dispatch::{Flow, Frame, LEFT, next};
+use super::op::{FarAddress, Op};
 use super::{Cpu, Leave};
 use crate::memory::Width;
 use crate::paging::{AccessKind, Privilege, TlbEntry};

@@ -4,12 +4,12 @@
 use iced_x86::Mnemonic;
 
 use super::address::{Address, operand};
-use super::dispatch::next;
+use super::dispatch::{Flow, next};
 use super::emit::{
     ByForm, ByWidth, Emit, Function, by_form_and_width, by_kind, by_width, functions,
 };
 use super::flags::{CF, Class, Kind};
-use super::op::{Detail, Flow, Handler, Op};
+use super::op::{Detail, Handler, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
 use crate::memory::Width;

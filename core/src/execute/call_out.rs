@@ -4,8 +4,8 @@
 //! it. Before a function that touches status flags the emitter materialises them, so they are in
 //! `Cpu::status`.
 
-use super::dispatch::{Frame, LEFT, next};
-use super::op::{Detail, Flow, Op};
+use super::dispatch::{Flow, Frame, LEFT, next};
+use super::op::{Detail, Op};
 use super::{Cpu, Leave};
 use crate::state::RFlags;
 

@@ -8,11 +8,11 @@ use iced_x86::{Code, Mnemonic};
 
 use super::address::{Address, Base, operand};
 use super::arithmetic::pick;
-use super::dispatch::{Frame, LEFT, leave, next};
+use super::dispatch::{Flow, Frame, LEFT, leave, next};
 use super::emit::{ByWidth, Emit, Origin, Successors, by_form_and_width, by_kind, by_width};
 use super::flags::{Class, Kind};
 use super::jump_cache::JumpEntry;
-use super::op::{Detail, Flow, Handler, Links, Op};
+use super::op::{Detail, Handler, Links, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
 use crate::memory::Width;

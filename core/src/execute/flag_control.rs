@@ -5,10 +5,10 @@
 
 use iced_x86::Mnemonic;
 
-use super::dispatch::next;
+use super::dispatch::{Flow, next};
 use super::emit::{Emit, Function};
 use super::flags::{AF, CF, PF, SF, STATUS, ZF};
-use super::op::{Detail, Flow, Handler, Op};
+use super::op::{Detail, Handler, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
 use crate::memory::Width;

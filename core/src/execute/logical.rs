@@ -4,10 +4,10 @@ use iced_x86::Mnemonic;
 
 use super::address::{Address, operand};
 use super::arithmetic::{Binary, binary, pick};
-use super::dispatch::next;
+use super::dispatch::{Flow, next};
 use super::emit::{ByWidth, Emit, by_form_and_width, by_width, functions};
 use super::flags::Class;
-use super::op::{Detail, Flow, Op};
+use super::op::{Detail, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
 use crate::memory::Width;

@@ -3,15 +3,8 @@
 //! Invariant: a record that spans several slots is only ever read by the handler of its first slot,
 //! which knows its type.
 
+use super::dispatch::Flow;
 use super::{Cpu, Leave};
-
-/// What a handler returns: nothing, because it has called the next one.
-#[cfg(not(feature = "loop-dispatch"))]
-pub(crate) type Flow = ();
-
-/// What a handler returns: the next op, or null to leave.
-#[cfg(feature = "loop-dispatch")]
-pub(crate) type Flow = *const Op;
 
 /// Executes the op at the second argument. The three numbers travel in registers: the last result
 /// and last source operand of arithmetic (their meaning is in [`super::flags`]), and the

@@ -6,10 +6,10 @@
 use iced_x86::Mnemonic;
 
 use super::arithmetic::{cut, kind};
-use super::dispatch::next;
+use super::dispatch::{Flow, next};
 use super::emit::{ByWidth, Emit, Function, by_width, functions};
 use super::flags::{CF, Class, Kind, OF, STATUS};
-use super::op::{Detail, Flow, Op};
+use super::op::{Detail, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
 use crate::memory::Width;
