@@ -9,7 +9,8 @@ use crate::{CpuState, EngineError, Exit, FaultLog};
 /// Something that executes one vCPU: the interpreter or KVM.
 pub trait Engine {
     /// Executes until something needs the host, at most about `budget` instructions (a block's
-    /// length more in the interpreter; KVM is bounded by kicks instead).
+    /// length more in the interpreter; KVM is bounded by kicks instead). A budget of 1 is one
+    /// instruction or one event exactly.
     ///
     /// # Errors
     /// Only a failure of the host itself.
@@ -47,7 +48,8 @@ pub trait Engine {
     /// Whether the local APIC lets the PIC's interrupts through (disabled, or LVT LINT0 in ExtINT mode).
     fn accepts_pic(&self) -> bool;
 
-    /// Hands an interrupt message (from an I/O APIC, an MSI or another vCPU) to the local APIC.
+    /// Hands an interrupt message (from an I/O APIC, an MSI or another vCPU) to the local APIC,
+    /// which accepts it if it is among those that the message is for.
     fn deliver(&mut self, message: Message);
 
     /// When the local APIC's timer next fires, in the clock's nanoseconds.

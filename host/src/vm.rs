@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use monovisor_core::{Clock, Engine};
+use monovisor_core::{Clock, Engine, FaultLog};
 
 use crate::boot::{self, BootError, Image, Loaded};
 use crate::bus::Bus;
@@ -14,6 +14,7 @@ use crate::clock::VmClock;
 use crate::config::{SerialTarget, VmConfig};
 use crate::device::registry::{self, Console, Platform};
 use crate::device::{InputReader, RamSizes};
+use crate::engine::{self, Chosen};
 use crate::memory::{GuestRam, MemoryError};
 use crate::outcome;
 use crate::remote::Remote;
@@ -64,7 +65,7 @@ impl VmError {
 }
 
 /// Makes the engine of a machine with this RAM and clock.
-pub type MakeEngine = Box<dyn Fn(&Arc<GuestRam>, &VmClock) -> Result<Box<dyn Engine>, VmError>>;
+pub type MakeEngine = Box<dyn Fn(&Arc<GuestRam>, &VmClock) -> Result<Chosen, VmError>>;
 
 /// A machine with one vCPU.
 pub struct Vm {
@@ -74,6 +75,7 @@ pub struct Vm {
     pub(crate) clock: VmClock,
     pub(crate) remote: Remote,
     pub(crate) wall_time: Duration,
+    engine_name: &'static str,
     ram: Arc<GuestRam>,
     loaded: Loaded,
     image: Image,
@@ -85,6 +87,15 @@ pub struct Vm {
 }
 
 impl Vm {
+    /// The machine that `config` describes, ready to run.
+    ///
+    /// # Errors
+    /// What is missing, or wrong with the image, as one sentence.
+    pub fn new(config: &VmConfig) -> Result<Self, VmError> {
+        let accel = config.accel;
+        Self::with_engine(config, Box::new(move |ram, clock| engine::create(accel, ram, clock)))
+    }
+
     /// The machine that `config` describes, ready to run, on an engine that `make_engine` makes.
     ///
     /// # Errors
@@ -99,11 +110,12 @@ impl Vm {
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
         };
         let unix_ns = start.as_nanos();
-        let Parts { ram, engine, bus, loaded } =
+        let Parts { ram, chosen, bus, loaded } =
             Parts::new(config, &image, &console, unix_ns, &clock, &make_engine)?;
         Ok(Self {
             config: config.clone(),
-            engine,
+            engine_name: chosen.name,
+            engine: chosen.engine,
             bus,
             clock,
             remote: Remote::default(),
@@ -124,7 +136,7 @@ impl Vm {
         let retired = self.engine.instructions().unwrap_or(0);
         let now_ns = self.clock.now_ns(retired);
         self.retired_before_reboot += retired;
-        let Parts { ram, engine, bus, loaded } = Parts::new(
+        let Parts { ram, chosen, bus, loaded } = Parts::new(
             &self.config,
             &self.image,
             &self.console,
@@ -132,7 +144,7 @@ impl Vm {
             &self.clock,
             &self.make_engine,
         )?;
-        (self.ram, self.engine, self.bus, self.loaded) = (ram, engine, bus, loaded);
+        (self.ram, self.engine, self.bus, self.loaded) = (ram, chosen.engine, bus, loaded);
         self.clock.skip_to(now_ns, 0);
         Ok(())
     }
@@ -150,6 +162,16 @@ impl Vm {
     /// The vCPU's engine.
     pub fn engine(&mut self) -> &mut dyn Engine {
         &mut *self.engine
+    }
+
+    /// What executes the guest: `interpreter` or `kvm`.
+    pub fn engine_name(&self) -> &'static str {
+        self.engine_name
+    }
+
+    /// The last exceptions that were delivered, where the engine sees them.
+    pub fn fault_log(&self) -> Option<&FaultLog> {
+        self.engine.fault_log()
     }
 
     /// The devices.
@@ -186,7 +208,7 @@ impl Vm {
 /// What a reset replaces.
 struct Parts {
     ram: Arc<GuestRam>,
-    engine: Box<dyn Engine>,
+    chosen: Chosen,
     bus: Bus,
     loaded: Loaded,
 }
@@ -202,16 +224,16 @@ impl Parts {
     ) -> Result<Self, VmError> {
         let ram = Arc::new(GuestRam::new(config.memory_bytes)?);
         let loaded = boot::load(image, &ram, config)?;
-        let mut engine = make_engine(&ram, clock)?;
+        let mut chosen = make_engine(&ram, clock)?;
         // The interpreter's state is a plain value, and a new KVM vCPU takes any state that the
         // loader makes.
-        engine.set_state(&loaded.state).map_err(|_| {
+        chosen.engine.set_state(&loaded.state).map_err(|_| {
             VmError::Accelerator("the accelerator refuses the processor's state at entry")
         })?;
         let low_bytes = ram.low_end();
         let sizes = RamSizes { low_bytes, high_bytes: ram.size_bytes() - low_bytes };
         let bus = registry::assemble(&Platform { console: console.clone(), unix_ns, ram: sizes });
-        Ok(Self { ram, engine, bus, loaded })
+        Ok(Self { ram, chosen, bus, loaded })
     }
 }
 

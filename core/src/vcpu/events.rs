@@ -2,7 +2,7 @@
 //! exceptions, interrupts, and the local APIC's part in them.
 
 use super::{DeviceRead, Vcpu};
-use crate::apic::{Accepted, Effect};
+use crate::apic::{Accepted, Effect, Message};
 use crate::interrupt::{self, Shutdown};
 use crate::state::{Activity, Dr6Flags, Exception, RFlags, SegmentRegister, Vector};
 use crate::{Access, Engine, Exit, Space};
@@ -94,11 +94,17 @@ impl Vcpu {
             Effect::SendIpi(message) => {
                 let sender = Some(self.cpu.apic.id());
                 if self.cpu.apic.matches(message.destination, sender) {
-                    self.deliver(message);
+                    self.accept(message);
                 }
                 Some(Exit::Ipi(message))
             }
         }
+    }
+
+    /// A message has arrived that is for this local APIC.
+    pub(super) fn accept(&mut self, message: Message) {
+        let accepted = self.cpu.apic.accept(message);
+        self.accepted(accepted);
     }
 
     /// The local APIC has accepted a message.

@@ -376,7 +376,10 @@ fn mode(state: &CpuState, step: bool) -> Mode {
 
 impl Engine for Vcpu {
     fn run(&mut self, budget: u64) -> Result<Exit, EngineError> {
-        Ok(Self::run(self, budget))
+        Ok(match budget {
+            1 => self.step(),
+            _ => Self::run(self, budget),
+        })
     }
 
     fn answer(&mut self, data: u64) {
@@ -416,8 +419,9 @@ impl Engine for Vcpu {
     }
 
     fn deliver(&mut self, message: Message) {
-        let accepted = self.cpu.apic.accept(message);
-        self.accepted(accepted);
+        if self.cpu.apic.matches(message.destination, None) {
+            self.accept(message);
+        }
     }
 
     fn next_timer_ns(&self) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Where the devices' interrupt lines end: the pair of PICs and the I/O APIC, which see every line
 //! side by side as on a PC. Delivery to a processor is the run loop's business.
 
-use monovisor_core::apic::{IoApic, Message};
+use monovisor_core::apic::{IoApic, LINES, Message};
 
 use super::Pic;
 
@@ -15,6 +15,14 @@ const TIMER_PIN: usize = 2;
 
 /// The I/O APIC's ID, which no local APIC of a machine with fewer than 15 vCPUs has.
 const IO_APIC_ID: u8 = 15;
+
+/// Registers of the I/O APIC, and fields of the low half of a redirection entry.
+const SELECT: u32 = 0x00;
+const DATA: u32 = 0x10;
+const REDIRECTION: u32 = 0x10;
+const DELIVERY_MODE: u32 = 7 << 8;
+const NMI: u32 = 4 << 8;
+const MASKED: u32 = 1 << 16;
 
 /// The interrupt controllers.
 pub struct Interrupts {
@@ -69,6 +77,15 @@ impl Interrupts {
         self.send(message);
     }
 
+    /// Whether a device may cause a non-maskable interrupt: a line is redirected as one.
+    pub fn can_send_nmi(&self) -> bool {
+        let mut io_apic = self.io_apic.clone();
+        (0..LINES as u32).any(|line| {
+            let _ = io_apic.write(SELECT, REDIRECTION + 2 * line);
+            io_apic.read(DATA) & (MASKED | DELIVERY_MODE) == NMI
+        })
+    }
+
     /// Notes that the PIC's output may have changed.
     pub fn pic_changed(&mut self) {
         self.changed = true;
@@ -88,5 +105,49 @@ impl Interrupts {
     fn send(&mut self, message: impl IntoIterator<Item = Message>) {
         self.messages.extend(message);
         self.changed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redirect(interrupts: &mut Interrupts, line: u32, entry: u32) {
+        interrupts.write_io_apic(0, 0x10 + 2 * line);
+        interrupts.write_io_apic(0x10, entry);
+    }
+
+    #[test]
+    fn the_timer_is_on_pin_2_and_the_others_on_their_own() {
+        for (line, pin) in [(0, 2), (1, 1), (4, 4), (15, 15)] {
+            let mut interrupts = Interrupts::default();
+            redirect(&mut interrupts, pin, 0x40 + pin);
+            interrupts.set_line(Line(line), true);
+            let vectors: Vec<_> = interrupts.take_messages().map(|m| m.vector).collect();
+            assert_eq!(vectors, [0x40 + pin as u8]);
+            assert!(interrupts.take_changed() && !interrupts.take_changed());
+        }
+    }
+
+    #[test]
+    fn a_level_triggered_line_is_sent_again_after_its_end() {
+        let mut interrupts = Interrupts::default();
+        redirect(&mut interrupts, 4, 0x8050);
+        interrupts.set_line(Line(4), true);
+        assert_eq!(interrupts.take_messages().count(), 1);
+        interrupts.end_of_interrupt(0x50);
+        assert_eq!(interrupts.take_messages().count(), 1);
+        interrupts.set_line(Line(4), false);
+        interrupts.end_of_interrupt(0x50);
+        assert_eq!(interrupts.take_messages().count(), 0);
+    }
+
+    #[test]
+    fn only_an_unmasked_nmi_entry_sends_one() {
+        let mut interrupts = Interrupts::default();
+        for (entry, nmi) in [(0x0040, false), (0x1_0400, false), (0x0400, true)] {
+            redirect(&mut interrupts, 3, entry);
+            assert_eq!(interrupts.can_send_nmi(), nmi);
+        }
     }
 }

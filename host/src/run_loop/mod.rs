@@ -217,8 +217,9 @@ impl<'a> Runner<'a> {
         let timer_ns = self.vm.engine.next_timer_ns().unwrap_or(u64::MAX);
         let due_ns = self.vm.bus.next_deadline_ns().min(timer_ns);
         let timed = due_ns != u64::MAX;
-        // With interrupts off only an NMI could wake it, and the platform has no source of one.
-        let interruptible = self.vm.engine.state()?.rflags.contains(RFlags::INTERRUPT_FLAG);
+        // With interrupts off only an NMI could wake it.
+        let interruptible = self.vm.engine.state()?.rflags.contains(RFlags::INTERRUPT_FLAG)
+            || self.vm.bus.interrupts.can_send_nmi();
         if !interruptible || !timed && !input_wakes {
             return Ok(Some(Outcome::HaltedForever));
         }

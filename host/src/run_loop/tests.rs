@@ -12,6 +12,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::*;
 use crate::config::{Flat, SerialTarget, VmConfig};
+use crate::engine::Chosen;
 
 /// What the scripted guest does next.
 #[derive(Clone, Copy, Debug)]
@@ -196,14 +197,15 @@ impl Machine {
             &config,
             Box::new(move |_, _| {
                 shared.lock().unwrap().engines += 1;
-                Ok(Box::new(Scripted {
+                let engine = Box::new(Scripted {
                     script: Arc::clone(&shared),
                     state: CpuState::reset(0),
                     retired: 0,
                     window: false,
                     halted: false,
                     kick: Kick::default(),
-                }))
+                });
+                Ok(Chosen { name: "script", engine })
             }),
         )
         .expect("a machine");
