@@ -12,6 +12,7 @@ mod backtrace;
 mod disassemble;
 mod fault;
 mod guest;
+mod hint;
 mod registers;
 mod repeat;
 mod report;

@@ -14,7 +14,7 @@ use x86_64::structures::idt::PageFaultErrorCode;
 
 use super::guest::Guest;
 use super::symbolize::Symbolizer;
-use super::{Failure, fault, registers};
+use super::{Failure, fault, hint, registers};
 use crate::bus::Unclaimed;
 use crate::outcome::Outcome;
 use crate::report::human::{count, duration};
@@ -120,7 +120,13 @@ fn exceptions(failure: &Failure<'_>, guest: &Guest<'_>, symbolizer: &Symbolizer)
             lines.push(format!("{verb:<9}{name} at {}", place.trim_end()));
         }
         if let Cause::Exception(exception) = delivery.cause {
-            lines.extend(fault::detail(&exception).map(|detail| format!("{:9}{detail}", "")));
+            let hint = if index == handled.len() {
+                hint::hint(guest, &exception, addresses[index])
+            } else {
+                None
+            };
+            let detail = hint.or_else(|| fault::detail(&exception));
+            lines.extend(detail.map(|detail| format!("{:9}{detail}", "")));
         }
     }
     lines

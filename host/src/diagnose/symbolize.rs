@@ -45,8 +45,10 @@ pub struct Frame {
 impl fmt::Display for Symbol {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let location = self.frames.first().and_then(|frame| frame.location.as_ref());
-        if let Some((name, offset)) = &self.name {
-            write!(formatter, "{name}+{offset:#x}")?;
+        match &self.name {
+            Some((name, 0)) => formatter.write_str(name)?,
+            Some((name, offset)) => write!(formatter, "{name}+{offset:#x}")?,
+            None => {}
         }
         match (location, &self.name) {
             (Some((file, line)), Some(_)) => write!(formatter, " ({file}:{line})"),
