@@ -191,18 +191,11 @@ pub(crate) extern "C" fn miss<W: Width, A: Address, const ACCESS: u8, const EXTR
     linear: u64,
 ) -> Flow {
     cpu.frame = Frame { op, res, src, budget };
-    let operand =
-        Operand { linear, size: W::BYTES, access: ACCESS, slots: A::SLOTS + EXTRA, far: A::FAR };
-    match cpu.serve(operand) {
-        Ok(()) => {
-            let Frame { op, res, src, budget } = cpu.frame;
-            next!(cpu, op, res, src, budget)
-        }
-        Err(leave) => {
-            cpu.leave = leave;
-            LEFT
-        }
+    if cpu.served::<W, A, ACCESS, EXTRA>(linear) {
+        let Frame { op, res, src, budget } = cpu.frame;
+        next!(cpu, op, res, src, budget)
     }
+    LEFT
 }
 
 /// A memory operand that the TLB did not serve.
@@ -218,6 +211,24 @@ struct Operand {
 const MOST_SLOTS: usize = 4;
 
 impl Cpu {
+    /// Whether to go on at `self.frame`. Apart from [`miss`], because a local whose address is taken
+    /// would make its tail call a call.
+    #[inline(never)]
+    fn served<W: Width, A: Address, const ACCESS: u8, const EXTRA: usize>(
+        &mut self,
+        linear: u64,
+    ) -> bool {
+        let slots = A::SLOTS + EXTRA;
+        let operand = Operand { linear, size: W::BYTES, access: ACCESS, slots, far: A::FAR };
+        match self.serve(operand) {
+            Ok(()) => true,
+            Err(leave) => {
+                self.leave = leave;
+                false
+            }
+        }
+    }
+
     /// Makes `self.frame` the place to go on: the same op, now served by the TLB, or the next one.
     fn serve(&mut self, operand: Operand) -> Result<(), Leave> {
         let Operand { mut linear, access, far, .. } = operand;

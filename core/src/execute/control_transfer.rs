@@ -65,6 +65,9 @@ pub(super) const ROWS: &[Row] = &[
 
 const RSP: u8 = Register::Rsp as u8 * 8;
 
+/// What operand `d` of an indirect jump or call is.
+const THROUGH_REGISTER: u8 = 1;
+
 /// Instructions granted at a time; between slices, requests to stop are looked at.
 const SLICE: i64 = 512;
 
@@ -294,40 +297,44 @@ extern "C" fn call_slow(
     value: u64,
 ) -> Flow {
     cpu.frame = Frame { op, res, src, budget };
-    let linear = cpu.get::<u64>(RSP).wrapping_sub(8);
-    let fault = |error| Leave::access(error, SegmentRegister::Ss);
-    let crosses = linear & 0xfff > 0xff8;
-    let filled = match crosses {
-        true => Ok(false),
-        false => cpu.mmu.fill(&cpu.state, linear, AccessKind::Write).map_err(fault),
-    };
-    let pushed = match filled {
-        Ok(true) => next!(cpu, op, res, src, budget),
-        Ok(false) => cpu.mmu.write(&cpu.state, linear, value, Privilege::Current).map_err(fault),
-        Err(leave) => Err(leave),
-    };
-    cpu.leave = match pushed {
-        Err(leave) => leave,
-        Ok(()) => {
-            // SAFETY: `op` is the call's own.
-            let target = unsafe { cpu.call_target(op) };
-            cpu.set::<u64>(RSP, linear);
-            target
-        }
-    };
+    if cpu.push_served(value) {
+        next!(cpu, op, res, src, budget)
+    }
     LEFT
 }
 
 impl Cpu {
+    /// Whether the CALL of the frame's op can be executed again, with its stack in the TLB. If not,
+    /// it has been executed, or has failed.
+    #[inline(never)]
+    fn push_served(&mut self, value: u64) -> bool {
+        let linear = self.get::<u64>(RSP).wrapping_sub(8);
+        let fault = |error| Leave::access(error, SegmentRegister::Ss);
+        let crosses = linear & 0xfff > 0xff8;
+        let pushed = match self.mmu.fill(&self.state, linear, AccessKind::Write) {
+            Ok(true) if !crosses => return true,
+            Ok(_) => self.mmu.write(&self.state, linear, value, Privilege::Current),
+            Err(error) => Err(error),
+        };
+        self.leave = match pushed.map_err(fault) {
+            Err(leave) => leave,
+            Ok(()) => {
+                self.set::<u64>(RSP, linear);
+                // SAFETY: the frame's op is the call's own.
+                unsafe { self.call_target(self.frame.op) }
+            }
+        };
+        false
+    }
+
     /// Completes a CALL whose push is done: counts the block and gives its target.
     ///
     /// # Safety
     /// `op` is a `call_direct` or a `call_register`.
     unsafe fn call_target(&mut self, op: *const Op) -> Leave {
         // SAFETY: by the caller's promise.
-        let (Op { handler, a, b, c, .. }, links) = unsafe { (*op, op.add(1).cast::<Links>()) };
-        let register = handler as usize == call_register as *const () as usize;
-        let (count, kind, target) = if register {
+        let (Op { a, b, c, d, .. }, links) = unsafe { (*op, op.add(1).cast::<Links>()) };
+        let (count, kind, target) = if d == THROUGH_REGISTER {
             (u32::from(b), c, self.get::<u64>(a))
         } else {
             // SAFETY: the slots behind a direct call: links, return address, target.
@@ -665,7 +672,7 @@ fn setcc(emit: &mut Emit) -> Option<()> {
 /// An indirect jump to what is in a register or the scratch word.
 fn jump_through(emit: &mut Emit, handler: Handler, register: u8) {
     let kind = emit.flags().map_or(Origin::DYNAMIC, |kind| kind.0);
-    emit.op(handler, register, emit.count() + 1, kind, 0, 0);
+    emit.op(handler, register, emit.count() + 1, kind, THROUGH_REGISTER, 0);
     emit.ended = true;
 }
 

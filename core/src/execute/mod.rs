@@ -223,6 +223,7 @@ impl Cpu {
     }
 
     /// The clock, as the host or the count of instructions tells it.
+    #[inline(never)]
     pub fn now_ns(&self) -> u64 {
         self.clock.now_ns(self.retired.wrapping_add_signed(self.granted - self.frame.budget))
     }
