@@ -2,6 +2,7 @@
 //@ exit: 134
 //@ stdout: before the reset
 //@ stderr-contains: reset
+//@ qemu: differs: with -no-reboot it ends with status 0
 
 #![no_std]
 #![no_main]
