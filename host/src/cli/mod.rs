@@ -5,6 +5,7 @@
 //! error and begins with its name.
 
 pub mod inspect;
+pub mod run;
 
 use std::error::Error;
 use std::fmt;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::boot::BootError;
 use crate::config::settings::ConfigError;
 use crate::outcome;
+use crate::vm::VmError;
 
 /// Exit code of a command line that is wrong; clap's own for those it finds.
 const USAGE: u8 = 2;
@@ -28,6 +30,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(Box<run::Arguments>),
     Inspect(Box<inspect::Arguments>),
 }
 
@@ -38,6 +41,7 @@ impl Cli {
     /// What kept it from being done.
     pub fn execute(self) -> Result<u8, Failure> {
         match self.command {
+            Command::Run(arguments) => run::execute(*arguments),
             Command::Inspect(arguments) => inspect::execute(*arguments),
         }
     }
@@ -76,6 +80,12 @@ impl From<ConfigError> for Failure {
 
 impl From<BootError> for Failure {
     fn from(error: BootError) -> Self {
+        Self { exit_code: error.exit_code(), sentence: error.to_string() }
+    }
+}
+
+impl From<VmError> for Failure {
+    fn from(error: VmError) -> Self {
         Self { exit_code: error.exit_code(), sentence: error.to_string() }
     }
 }

@@ -6,4 +6,5 @@ mod hostile;
 mod program;
 mod properties;
 mod protocols;
+mod running;
 mod tables;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::builder::*;
 
 /// Subcommands that take an image.
-const SUBCOMMANDS: [&str; 1] = ["inspect"];
+const SUBCOMMANDS: [&str; 2] = ["inspect", "run"];
 
 fn monovisor(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_monovisor"));

@@ -1,0 +1,103 @@
+//! `monovisor run`: boots an image, tells how the run ended, and ends with the guest's exit code.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, stderr};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use crate::config::settings::{Invocation, Sources};
+use crate::config::{Accel, VmConfig};
+use crate::diagnose;
+use crate::outcome::Outcome;
+use crate::report::{Summary, json};
+use crate::run_loop;
+use crate::vm::Vm;
+
+/// Boot an image and end with the guest's exit code
+///
+/// Exit codes: the guest's own; 124 time limit, 125 monovisor's own failure, 126 an image that can't
+/// be used, 127 not found, 134 triple fault, 2 usage.
+///
+/// As a cargo runner: `runner = "monovisor run"`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(flatten)]
+    sources: Sources,
+    /// Say on standard error what boots on which engine, and how the run ended
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// The image: ELF, Multiboot, PVH or a Linux bzImage; anything with --flat
+    image: PathBuf,
+    /// Words for the guest's command line; after `--` they may begin with a hyphen
+    #[arg(value_name = "GUEST ARGS")]
+    guest_arguments: Vec<OsString>,
+}
+
+pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
+    let Arguments { sources, verbose, image, guest_arguments } = arguments;
+    let config = sources.resolve(Invocation { image, guest_arguments, verbose })?;
+    let mut vm = Vm::new(&config)?;
+    if config.verbose > 0 {
+        announce(&config, &vm);
+    }
+    let outcome = run_loop::run(&mut vm)?;
+    tell(&config, &mut vm, &outcome)?;
+    Ok(outcome.exit_code())
+}
+
+/// Which engine runs and why, and what it boots.
+fn announce(config: &VmConfig, vm: &Vm) {
+    let why = match config.accel {
+        Accel::Auto => "no accelerator is there",
+        Accel::Interp | Accel::Kvm => "as --accel asks",
+    };
+    let (protocol, entry) = (vm.loaded().protocol, vm.loaded().entry);
+    let engine = vm.engine_name();
+    eprintln!("monovisor: booting by {protocol} at {entry:#x} on the {engine} engine: {why}");
+}
+
+/// What people and programs get to know of the end.
+fn tell(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure> {
+    let summary = Summary {
+        outcome,
+        image: &config.image,
+        engine: vm.engine_name(),
+        instructions: vm.instructions(),
+        wall_time: vm.wall_time(),
+        unclaimed: vm.bus().unclaimed(),
+    };
+    if config.verbose > 0 && !outcome.is_guest_failure() {
+        eprintln!("monovisor: {summary}");
+    }
+    let written = config.json.as_ref().map(|path| json::write(path, &summary));
+    if outcome.is_guest_failure() {
+        explain(config, vm, outcome)?;
+    } else if config.verbose == 0 && !outcome.is_orderly() {
+        eprintln!("monovisor: {outcome}");
+    }
+    written.transpose().map(|_| ()).map_err(|error| Failure::own(&error))
+}
+
+/// The report on a guest that has died.
+fn explain(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure> {
+    let state = vm.engine().state().map_err(|error| Failure::own(&error))?;
+    let deliveries: Vec<_> =
+        vm.fault_log().into_iter().flat_map(|log| log.iter()).copied().collect();
+    let failure = diagnose::Failure {
+        outcome,
+        state: &state,
+        ram: vm.ram(),
+        deliveries: &deliveries,
+        unclaimed: vm.bus().unclaimed(),
+        image: &config.image,
+        timeout: config.timeout,
+        max_instructions: config.max_instructions,
+        instructions: vm.instructions(),
+        wall_time: vm.wall_time(),
+        command: &diagnose::command(),
+    };
+    eprint!("{}", diagnose::report(&failure, stderr().is_terminal()));
+    Ok(())
+}
