@@ -683,7 +683,7 @@ fn jmp(emit: &mut Emit) -> Option<()> {
     }
     if instruction.is_jmp_near_indirect() {
         let register = if emit.is_memory(0) {
-            super::data_transfer::load_scratch(emit);
+            super::data_transfer::load_operand(emit);
             Gpr::SCRATCH_OFFSET
         } else {
             emit.register(0)
@@ -712,7 +712,7 @@ fn call(emit: &mut Emit) -> Option<()> {
     let known = emit.flags().is_some();
     if instruction.is_call_near_indirect() {
         let register = if emit.is_memory(0) {
-            super::data_transfer::load_scratch(emit);
+            super::data_transfer::load_operand(emit);
             Gpr::SCRATCH_OFFSET
         } else {
             emit.register(0)

@@ -415,11 +415,16 @@ fn load_register(emit: &mut Emit, width: usize) {
     emit.memory_op(&pick(&handlers, width), emit.register(0), None);
 }
 
-/// Loads 64, 32 or 16 bits of the memory operand into the scratch word.
-pub(super) fn load_scratch(emit: &mut Emit) {
+/// Loads 2^`width` bytes at `operand` into the scratch word.
+pub(super) fn load_scratch(emit: &mut Emit, operand: &Packed, width: usize) {
     let handlers: [ByWidth; 3] = by_form_and_width!(A, W => load::<W, A>);
-    let width = emit.width(0);
-    emit.memory_op(&pick(&handlers, width), Gpr::SCRATCH_OFFSET, None);
+    emit.packed_op(&pick(&handlers, width), Gpr::SCRATCH_OFFSET, operand, None);
+}
+
+/// Loads operand 0, which is in memory, into the scratch word.
+pub(super) fn load_operand(emit: &mut Emit) {
+    let operand = emit.packed_address();
+    load_scratch(emit, &operand, emit.width(0));
 }
 
 fn movzx(emit: &mut Emit) -> Option<()> {
@@ -526,7 +531,7 @@ fn push(emit: &mut Emit) -> Option<()> {
         }
         OpKind::Register => push_register(emit, emit.register(0), wide, &slot),
         OpKind::Memory => {
-            load_scratch(emit);
+            load_operand(emit);
             push_register(emit, Gpr::SCRATCH_OFFSET, wide, &slot);
         }
         _ => {

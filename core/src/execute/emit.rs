@@ -516,7 +516,7 @@ impl Emit {
     }
 
     /// Width of the implicit addresses of a string instruction, or of its counter.
-    fn string_address_bits(&self) -> Option<u8> {
+    pub fn string_address_bits(&self) -> Option<u8> {
         (0..self.instruction.op_count()).find_map(|position| {
             match self.instruction.op_kind(position) {
                 OpKind::MemorySegSI | OpKind::MemorySegDI | OpKind::MemoryESDI => Some(16),

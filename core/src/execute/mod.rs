@@ -19,9 +19,12 @@ pub(crate) mod operand;
 pub(crate) mod table;
 
 mod arithmetic;
+mod bit_byte;
 mod call_out;
 pub(crate) mod control_transfer;
 mod data_transfer;
+mod decimal;
+mod exchange;
 mod far_transfer;
 mod flag_control;
 mod io;
@@ -29,6 +32,7 @@ mod logical;
 mod miscellaneous;
 mod segment;
 mod shift_rotate;
+mod string;
 mod system;
 
 use alloc::boxed::Box;

@@ -190,6 +190,19 @@ impl Cpu {
             return Ok(old);
         }
         let linear = self.linear(detail, W::BYTES as u64, true)?;
+        self.modify_at::<W>(detail, linear, change)
+    }
+
+    /// As [`modify`](Self::modify), at a linear address in the memory operand's segment.
+    ///
+    /// # Errors
+    /// Whatever the access raises; then nothing is written.
+    pub fn modify_at<W: Width>(
+        &mut self,
+        detail: &Detail,
+        linear: u64,
+        mut change: impl FnMut(u64) -> u64,
+    ) -> Result<u64, Leave> {
         let locked = detail.prefixes.contains(Prefixes::LOCK);
         let segment = super::segment_register(detail.segment);
         self.mmu

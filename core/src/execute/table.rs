@@ -11,8 +11,11 @@ pub(crate) type Row = (Mnemonic, EmitFn);
 /// The rows of every instruction group.
 const GROUPS: &[&[Row]] = &[
     super::arithmetic::ROWS,
+    super::bit_byte::ROWS,
     super::control_transfer::ROWS,
     super::data_transfer::ROWS,
+    super::decimal::ROWS,
+    super::exchange::ROWS,
     super::far_transfer::ROWS,
     super::flag_control::ROWS,
     super::io::ROWS,
@@ -20,6 +23,7 @@ const GROUPS: &[&[Row]] = &[
     super::miscellaneous::ROWS,
     super::segment::ROWS,
     super::shift_rotate::ROWS,
+    super::string::ROWS,
     super::system::ROWS,
 ];
 

@@ -4,6 +4,7 @@
 
 pub mod access;
 mod ram;
+pub(crate) mod run;
 
 use core::ptr::NonNull;
 
