@@ -6,10 +6,10 @@
 
 use iced_x86::Mnemonic;
 
-use super::dispatch::next;
+use super::dispatch::{Flow, next};
 use super::emit::{ByWidth, Emit, by_width, functions};
 use super::flags::{CF, Class, Kind, ZF};
-use super::op::{Detail, Flow, Op};
+use super::op::{Detail, Op};
 use super::operand::address_mask;
 use super::table::Row;
 use super::{Cpu, Leave, segment_register};

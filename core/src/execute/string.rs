@@ -15,11 +15,11 @@ use iced_x86::{Mnemonic, Register as Name};
 
 use super::address::{Address, Base, operand};
 use super::arithmetic::cut;
-use super::dispatch::next;
+use super::dispatch::{Flow, next};
 use super::emit::{ByWidth, Emit, Function, Packed, by_width, functions};
 use super::flags::{Class, Kind};
 use super::io::{dx, read_port, require_port, write_port};
-use super::op::{Detail, Flow, Op, Prefixes};
+use super::op::{Detail, Op, Prefixes};
 use super::operand::address_mask;
 use super::table::Row;
 use super::{Cpu, Leave, segment_register};
