@@ -13,5 +13,7 @@ pub mod outcome;
 pub mod remote;
 pub mod report;
 pub mod run_loop;
+pub mod session;
 mod standard;
+pub mod terminal;
 pub mod vm;

@@ -153,9 +153,16 @@ impl InputReader {
     }
 }
 
+impl InputReader {
+    /// No more bytes will come.
+    pub fn end(&self) {
+        self.0.ended.store(true, Ordering::Release);
+    }
+}
+
 impl Drop for InputReader {
     fn drop(&mut self) {
-        self.0.ended.store(true, Ordering::Release);
+        self.end();
     }
 }
 

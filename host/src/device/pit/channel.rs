@@ -285,5 +285,5 @@ fn from_bcd(value: u16) -> u32 {
 }
 
 fn to_bcd(value: u16) -> u16 {
-    (0..4).map(|digit| value / 10_u16.pow(digit) % 10 << (4 * digit)).sum()
+    (0..4).map(|digit| (value / 10_u16.pow(digit) % 10) << (4 * digit)).sum()
 }

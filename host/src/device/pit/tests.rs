@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::{Pit, nanoseconds, ticks};
-use crate::device::Line;
 use crate::device::test_bench::Bench;
+use crate::device::{Device, Line};
 
 const LINE: Line = Line(0);
 
@@ -82,7 +82,7 @@ fn late_calls_merge_interrupts_and_keep_the_rhythm() {
     bench.program(0, 2, 1000);
     bench.take_interrupt(LINE);
     bench.at(5500);
-    bench.with(|device, context| crate::device::Device::advance(device, context));
+    bench.with(Device::advance);
     assert!(bench.take_interrupt(LINE));
     assert!(!bench.take_interrupt(LINE));
     assert_eq!(bench.interrupts(7000), [6001]);
@@ -234,8 +234,8 @@ proptest! {
         for (register, value, write, pause_ns) in accesses {
             bench.now_ns += pause_ns;
             if write { bench.write(register, value) } else { bench.read(register); }
-            bench.with(|device, context| crate::device::Device::advance(device, context));
-            let deadline = crate::device::Device::next_deadline_ns(&bench.device);
+            bench.with(Device::advance);
+            let deadline = bench.device.next_deadline_ns();
             prop_assert!(deadline.is_none_or(|deadline| deadline > bench.now_ns));
         }
     }

@@ -197,7 +197,7 @@ impl Rtc {
     }
 
     fn encode(&self, value: u8) -> u8 {
-        if self.memory[B] & B_BINARY != 0 { value } else { value / 10 % 10 << 4 | value % 10 }
+        if self.memory[B] & B_BINARY != 0 { value } else { ((value / 10 % 10) << 4) | (value % 10) }
     }
 
     fn decode(&self, value: u8) -> u8 {
@@ -208,7 +208,7 @@ impl Rtc {
         if self.memory[B] & B_24_HOURS != 0 {
             return self.encode(hour);
         }
-        let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
+        let twelve = (hour + 11) % 12 + 1;
         self.encode(twelve) | if hour >= 12 { PM } else { 0 }
     }
 

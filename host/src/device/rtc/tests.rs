@@ -187,7 +187,7 @@ fn memory_sizes_are_where_a_bios_leaves_them() {
     assert_eq!(word(0x15), 640);
     assert_eq!(word(0x17), 0xffff);
     assert_eq!(word(0x30), 0xffff);
-    assert_eq!(word(0x34), ((3_u32 << 30) - (16 << 20) >> 16) as u16);
+    assert_eq!(word(0x34), (((3_u32 << 30) - (16 << 20)) >> 16) as u16);
     assert_eq!(word(0x5b), 0x4000);
     assert_eq!(bench.get(0x5d), 1);
     bench.set(0x60, 0xa5);
