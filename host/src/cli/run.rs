@@ -13,6 +13,7 @@ use crate::diagnose;
 use crate::outcome::Outcome;
 use crate::report::{Summary, json};
 use crate::run_loop;
+use crate::session::Session;
 use crate::vm::Vm;
 
 /// Boot an image and end with the guest's exit code
@@ -42,7 +43,11 @@ pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
     if config.verbose > 0 {
         announce(&config, &vm);
     }
-    let outcome = run_loop::run(&mut vm)?;
+    let session = Session::start(&mut vm).map_err(|error| Failure::own(&error))?;
+    let outcome = run_loop::run(&mut vm);
+    // What is said from here on is for a terminal in its usual mode.
+    drop(session);
+    let outcome = outcome?;
     tell(&config, &mut vm, &outcome)?;
     Ok(outcome.exit_code())
 }
