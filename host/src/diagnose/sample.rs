@@ -29,16 +29,23 @@ const SCRIPT: &str = "SECTIONS {
 pub fn kernel() -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     BYTES.get_or_init(|| {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("kernel.c"), SOURCE).unwrap();
-        fs::write(directory.path().join("kernel.ld"), SCRIPT).unwrap();
-        let status = Command::new("cc")
-            .args(["-g", "-O1", "-ffreestanding", "-fno-pic", "-mcmodel=kernel", "-nostdlib"])
-            .args(["-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-T,kernel.ld"])
-            .args(["-o", "kernel.elf", "kernel.c"])
-            .current_dir(&directory)
-            .status();
-        assert!(status.unwrap().success());
-        fs::read(directory.path().join("kernel.elf")).unwrap()
+        let script = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&script, SCRIPT).unwrap();
+        let script = format!("-Wl,-T,{}", script.path().display());
+        build("kernel.c", SOURCE, &["-g", "-O1", "-ffreestanding", "-mcmodel=kernel", &script])
     })
+}
+
+/// The image that `cc` makes of one source file.
+pub fn build(name: &str, source: &str, flags: &[&str]) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join(name), source).unwrap();
+    let status = Command::new("cc")
+        .args(["-nostdlib", "-static", "-no-pie", "-fno-pic", "-Wl,--build-id=none"])
+        .args(flags)
+        .args(["-o", "image", name])
+        .current_dir(&directory)
+        .status();
+    assert!(status.unwrap().success(), "cc builds {name}");
+    fs::read(directory.path().join("image")).unwrap()
 }

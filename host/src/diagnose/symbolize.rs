@@ -1,10 +1,12 @@
 //! Names and source lines for guest addresses, from the image's own symbol table and DWARF.
 //!
 //! Invariants: an image may be stripped, hostile, huge or gone, and the answer is then simply
-//! "unknown". It is read by a thread of its own, which is not waited for beyond a deadline, and no
-//! file but the image itself is opened, whatever the debug information names.
+//! "unknown". It is read by a thread of its own, which is not waited for beyond a deadline and reads
+//! no more than a [`Meter`] allows, and no file but the image itself is opened, whatever the debug
+//! information names.
 
 mod elf;
+mod meter;
 
 use std::fmt;
 use std::fs::File;
@@ -14,10 +16,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::meter::Meter;
 use super::text::printable;
 
 /// Images beyond this size are not searched.
 const MAX_IMAGE_BYTES: u64 = 256 << 20;
+/// Stack of the thread that reads the image. Half of it is for what an image makes deep.
+const STACK_BYTES: usize = 4 << 20;
 /// Names longer than this are cut.
 const MAX_NAME_CHARS: usize = 100;
 /// Paths longer than this are cut.
@@ -75,6 +80,7 @@ impl Symbolizer {
         // Where no thread can be had, the channels are closed and every address is unknown.
         let _ = thread::Builder::new()
             .name("symbolizer".to_owned())
+            .stack_size(STACK_BYTES)
             .spawn(move || serve(image, &incoming, &outgoing));
         Self { requests, answers, deadline: Instant::now() + patience }
     }
@@ -102,13 +108,14 @@ impl Symbolizer {
 fn serve(image: PathBuf, requests: &mpsc::Receiver<Vec<u64>>, answers: &mpsc::Sender<Vec<Symbol>>) {
     let Some(bytes) = read(&image) else { return };
     let Some(image) = elf::Image::parse(&bytes) else { return };
+    let meter = Meter::new(STACK_BYTES / 2);
     let mut lines = None;
     for addresses in requests {
         let mut symbols = image.names(&addresses);
         if answers.send(symbols.clone()).is_err() {
             return;
         }
-        let lines = lines.get_or_insert_with(|| image.lines());
+        let lines = lines.get_or_insert_with(|| image.lines(&meter));
         if let Some(lines) = lines {
             for (symbol, &address) in symbols.iter_mut().zip(&addresses) {
                 let code_address = image.code_address(address);

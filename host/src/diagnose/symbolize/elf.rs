@@ -1,16 +1,15 @@
 //! Symbol table and DWARF of an ELF image in memory. Only `object` and `gimli` look at its bytes,
-//! and both check every offset.
+//! and both check every offset; how much they may read in all is [`Meter`]'s.
 
 use std::cmp::Reverse;
 
-use addr2line::gimli::{self, EndianSlice, RunTimeEndian};
+use addr2line::gimli::{self, RunTimeEndian};
 use object::elf::{FileHeader32, FileHeader64, PF_X, PT_LOAD};
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, Object, ObjectSection, ObjectSymbol, SymbolKind};
 
+use super::meter::{Meter, Metered};
 use super::{Frame, Symbol, name, path};
-
-type Slice<'data> = EndianSlice<'data, RunTimeEndian>;
 
 /// Frames beyond this many are not listed: nobody reads on.
 const MAX_FRAMES: usize = 8;
@@ -22,7 +21,7 @@ pub(super) enum Image<'data> {
 }
 
 /// The image's source lines.
-pub(super) struct Lines<'data>(addr2line::Context<Slice<'data>>);
+pub(super) struct Lines<'data, 'meter>(addr2line::Context<Metered<'data, 'meter>>);
 
 impl<'data> Image<'data> {
     pub(super) fn parse(bytes: &'data [u8]) -> Option<Self> {
@@ -53,10 +52,10 @@ impl<'data> Image<'data> {
     }
 
     /// The image's DWARF, if it has any.
-    pub(super) fn lines(&self) -> Option<Lines<'data>> {
+    pub(super) fn lines<'meter>(&self, meter: &'meter Meter) -> Option<Lines<'data, 'meter>> {
         match self {
-            Self::Elf32(file) => lines(file),
-            Self::Elf64(file) => lines(file),
+            Self::Elf32(file) => lines(file, meter),
+            Self::Elf64(file) => lines(file, meter),
         }
     }
 }
@@ -135,9 +134,10 @@ fn in_section<'data, Elf: FileHeader<Endian = Endianness>>(
     })
 }
 
-fn lines<'data, Elf: FileHeader<Endian = Endianness>>(
+fn lines<'data, 'meter, Elf: FileHeader<Endian = Endianness>>(
     file: &ElfFile<'data, Elf>,
-) -> Option<Lines<'data>> {
+    meter: &'meter Meter,
+) -> Option<Lines<'data, 'meter>> {
     let endian = match file.endian() {
         Endianness::Little => RunTimeEndian::Little,
         Endianness::Big => RunTimeEndian::Big,
@@ -153,13 +153,13 @@ fn lines<'data, Elf: FileHeader<Endian = Endianness>>(
             })
             .and_then(|section| section.data().ok())
             .unwrap_or_default();
-        Ok::<_, gimli::Error>(EndianSlice::new(data, endian))
+        Ok::<_, gimli::Error>(Metered::new(data, endian, meter))
     };
     let dwarf = gimli::Dwarf::load(section).ok()?;
     addr2line::Context::from_dwarf(dwarf).ok().map(Lines)
 }
 
-impl Lines<'_> {
+impl Lines<'_, '_> {
     /// The functions at `address` with their places in the source, the innermost first.
     pub(super) fn frames(&self, address: u64) -> Vec<Frame> {
         let mut frames = Vec::new();

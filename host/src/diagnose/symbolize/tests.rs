@@ -8,7 +8,7 @@ use object::{Object, ObjectSymbol};
 use proptest::prelude::*;
 
 use super::*;
-use crate::diagnose::sample::kernel;
+use crate::diagnose::sample::{build, kernel};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -106,6 +106,40 @@ fn a_deadline_that_has_passed_gives_unknown_not_a_wait() {
     assert_eq!(symbols.len(), 2);
 }
 
+/// DWARF of a function with 100,000 inlined ones, each within the one before it.
+const NESTED: &str = r#"
+    .globl _start
+    .text
+_start:
+    nop
+end:
+    .section .debug_abbrev,"",@progbits
+    .uleb128 1; .uleb128 0x11; .byte 1 # compile unit: low_pc, high_pc
+    .uleb128 0x11; .uleb128 1; .uleb128 0x12; .uleb128 1; .byte 0, 0
+    .uleb128 2; .uleb128 0x2e; .byte 1 # subprogram: low_pc, high_pc
+    .uleb128 0x11; .uleb128 1; .uleb128 0x12; .uleb128 1; .byte 0, 0
+    .uleb128 3; .uleb128 0x1d; .byte 1, 0, 0 # inlined subroutine
+    .byte 0
+    .section .debug_info,"",@progbits
+    .long 2f - 1f
+1:  .short 4
+    .long 0
+    .byte 8
+    .uleb128 1; .quad _start; .quad end
+    .uleb128 2; .quad _start; .quad end
+    .fill 100000, 1, 3
+2:
+"#;
+
+#[test]
+fn deep_nesting_ends_before_the_stack_does() {
+    let image = build("nested.s", NESTED, &["-Wl,-Ttext=0x100000"]);
+    with_image(&image, |symbolizer| {
+        let symbols = symbolizer.look_up(&[0x10_0000]);
+        assert_eq!(symbols[0].name, Some(("_start".to_owned(), 0)));
+    });
+}
+
 #[test]
 fn the_standard_librarys_paths_are_shortened() {
     assert_eq!(path("/rustc/0123abcd/library/core/src/ptr/mod.rs"), "library/core/src/ptr/mod.rs");
@@ -133,7 +167,8 @@ proptest! {
         let begun = Instant::now();
         if let Some(image) = elf::Image::parse(&bytes) {
             image.names(&[address]);
-            if let Some(lines) = image.lines() {
+            let meter = Meter::new(256 << 10);
+            if let Some(lines) = image.lines(&meter) {
                 lines.frames(image.code_address(address).unwrap_or(address));
             }
         }
