@@ -28,6 +28,10 @@ use pace::Pace;
 /// exceeded by the rest of a translated block.
 const SINGLE_STEPS: u64 = 256;
 
+/// Accesses after which the clock is looked at whatever the instruction count says: a repeated
+/// string instruction makes any number of them before it retires.
+const MAX_EXITS: usize = 1000;
+
 /// Runs the machine until something ends the run.
 ///
 /// # Errors
@@ -123,7 +127,7 @@ impl<'a> Runner<'a> {
 
     /// Runs until the slice ends or the clock has to be looked at again.
     fn run_slice(&mut self) -> Result<Option<Outcome>, EngineError> {
-        loop {
+        for _ in 0..MAX_EXITS {
             let budget = match self.vm.engine.instructions() {
                 Some(retired) => self.slice_end.saturating_sub(retired),
                 None => pace::MAX_SLICE,
@@ -151,7 +155,7 @@ impl<'a> Runner<'a> {
                     self.vm.engine.request_interrupt_window(false);
                     self.window_requested = false;
                     self.deliver();
-                    continue;
+                    return Ok(None);
                 }
                 Exit::EndOfInterrupt(vector) => {
                     self.vm.bus.interrupts.end_of_interrupt(vector);
@@ -160,7 +164,7 @@ impl<'a> Runner<'a> {
                 Exit::Ipi(_) => continue,
                 Exit::TripleFault => return Ok(Some(Outcome::TripleFault)),
                 // No debugger has asked for it.
-                Exit::Debug => continue,
+                Exit::Debug => return Ok(None),
                 _ => {
                     return Err(EngineError {
                         operation: "exit, which this host does not know,",
@@ -176,9 +180,10 @@ impl<'a> Runner<'a> {
             }
             let retimed = self.vm.bus.next_deadline_ns() != self.deadline_ns;
             if retimed || self.vm.engine.instructions().is_none() {
-                return Ok(None);
+                break;
             }
         }
+        Ok(None)
     }
 
     /// Carries what the interrupt controllers have to the engine. Whether it was given anything.

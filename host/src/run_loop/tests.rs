@@ -293,6 +293,14 @@ fn limits_end_the_run() {
 }
 
 #[test]
+fn accesses_that_retire_nothing_do_not_escape_the_limits() {
+    let access = Access { space: Space::Port, address: 0x80, size: 1 };
+    let string = vec![Step::Leave(Exit::Write(access, 0)); 3_000_000];
+    let limited = |config: &mut VmConfig| config.timeout = Some(Duration::from_millis(3));
+    assert_eq!(outcome(&string, limited), Outcome::TimeLimit);
+}
+
+#[test]
 fn the_limit_of_instructions_is_exact_although_the_engine_overshoots() {
     for (limit, overshoot) in [(1, 0), (100, 50), (300, 50), (1_000_000, 255), (1_234_567, 17)] {
         let mut machine = Machine::new(&[], |config| config.max_instructions = Some(limit));
