@@ -20,7 +20,7 @@ fn main() {
         check_eq!(base.fault(), (u64::from(SS), 0), "a load through RBP");
         // SAFETY: as above.
         let push = fault_of(|| unsafe {
-            asm!("mov rsp, {}", "push rax", in(reg) address, options(noreturn))
+            asm!("mov rsp, {}", "push rax", in(reg) address + 8, options(noreturn))
         });
         check_eq!(push.fault(), (u64::from(SS), 0), "PUSH");
         // SAFETY: as above.
