@@ -27,11 +27,13 @@ mod decimal;
 mod exchange;
 mod far_transfer;
 mod flag_control;
+mod fpu_state;
 mod io;
 mod logical;
 mod miscellaneous;
 mod segment;
 mod shift_rotate;
+pub(crate) mod sse;
 mod string;
 mod system;
 
@@ -55,6 +57,9 @@ pub(crate) struct Cpu {
     /// Architectural state. While handlers run, RIP and the status flags in it are stale: `frame`
     /// and `kind` tell them. First, because ops name general registers by offset.
     pub state: CpuState,
+    /// An operand of a vector instruction on its way from memory. Here, because ops name vector
+    /// registers by their distance from XMM0.
+    pub scratch_vector: u128,
     /// The active TLB's entries, while handlers run.
     pub tlb: *mut TlbEntry,
     /// The active jump cache, while handlers run.
@@ -145,6 +150,7 @@ impl Cpu {
     pub fn new(memory: Arc<dyn GuestMemory>, clock: Arc<dyn Clock>, apic_id: u32) -> Box<Self> {
         Box::new(Self {
             state: CpuState::reset(apic_id),
+            scratch_vector: 0,
             tlb: core::ptr::null_mut(),
             jumps: core::ptr::null(),
             condition: false,

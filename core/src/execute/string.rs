@@ -22,7 +22,7 @@ use super::io::{dx, read_port, require_port, write_port};
 use super::op::{Detail, Op, Prefixes};
 use super::operand::address_mask;
 use super::table::Row;
-use super::{Cpu, Leave, segment_register};
+use super::{Cpu, Leave, segment_register, sse};
 use crate::memory::{PAGE_SIZE, Width, run};
 use crate::paging::AccessKind;
 use crate::state::{Gpr, RFlags, Register, SegmentRegister};
@@ -65,13 +65,16 @@ const RSI: u8 = Register::Rsi as u8 * 8;
 const RDI: u8 = Register::Rdi as u8 * 8;
 
 /// MOVSD, whose mnemonic SSE2 has too.
-pub(super) fn move_doublewords(emit: &mut Emit) -> Option<()> {
-    if emit.instruction.is_string_instruction() { movs(emit, 2) } else { None }
+fn move_doublewords(emit: &mut Emit) -> Option<()> {
+    if emit.instruction.is_string_instruction() { movs(emit, 2) } else { sse::moves::movsd(emit) }
 }
 
 /// CMPSD, whose mnemonic SSE2 has too.
-pub(super) fn compare_doublewords(emit: &mut Emit) -> Option<()> {
-    if emit.instruction.is_string_instruction() { compares(emit, compare::<u32>) } else { None }
+fn compare_doublewords(emit: &mut Emit) -> Option<()> {
+    match emit.instruction.is_string_instruction() {
+        true => compares(emit, compare::<u32>),
+        false => sse::compare::cmpsd(emit),
+    }
 }
 
 fn moves(emit: &mut Emit, function: Function) -> Option<()> {

@@ -16,6 +16,7 @@ use crate::apic::{LocalApic, Message};
 use crate::execute::emit::{Mode, Origin, Sse};
 use crate::execute::flags::Kind;
 use crate::execute::op::Op;
+use crate::execute::sse::host_float;
 use crate::execute::{Cpu, Leave};
 use crate::interrupt::{FaultLog, Shutdown};
 use crate::paging::AccessError;
@@ -199,14 +200,18 @@ impl Vcpu {
             Ok(op) => op,
             Err(error) => return self.abort(Leave::access(error, SegmentRegister::Cs)),
         };
-        loop {
+        let host = host_float::enter(&self.cpu);
+        let result = loop {
             self.cpu.frame.op = op;
             self.cpu.dispatch();
-            op = match self.follow(single)? {
-                Next::Block(op) => op,
-                Next::Events => return Ok(()),
+            op = match self.follow(single) {
+                Ok(Next::Block(op)) => op,
+                Ok(Next::Events) => break Ok(()),
+                Err(exit) => break Err(exit),
             };
-        }
+        };
+        host_float::leave(&mut self.cpu, host);
+        result
     }
 
     /// Acts on the reason why handlers left.

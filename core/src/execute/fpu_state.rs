@@ -1,0 +1,446 @@
+//! Saving, restoring and initialising the x87 and SSE state as a whole: FXSAVE, FXRSTOR, XSAVE,
+//! XRSTOR and their 64-bit forms, XGETBV, XSETBV, and the x87 control instructions that systems
+//! need for it. What x87 computes is not here.
+//!
+//! The state is written piece by piece after a probe of its whole area, and read as a whole before
+//! any of it changes.
+
+use iced_x86::Mnemonic;
+
+use super::control_register::write_xcr;
+use super::op::Detail;
+use super::sse::host_float::WRITABLE;
+use super::table::Row;
+use super::{Cpu, Leave};
+use crate::state::{Cr0Flags, Cr4Flags, Exception, Fpu, Register, SegmentRegister, Vector};
+
+pub(super) const ROWS: &[Row] = &[
+    (Mnemonic::Fxsave, |e| {
+        e.call_out(|cpu, detail| fxsave(cpu, detail, false));
+        Some(())
+    }),
+    (Mnemonic::Fxsave64, |e| {
+        e.call_out(|cpu, detail| fxsave(cpu, detail, true));
+        Some(())
+    }),
+    (Mnemonic::Fxrstor, |e| {
+        e.call_out_last(|cpu, detail| fxrstor(cpu, detail, false));
+        Some(())
+    }),
+    (Mnemonic::Fxrstor64, |e| {
+        e.call_out_last(|cpu, detail| fxrstor(cpu, detail, true));
+        Some(())
+    }),
+    (Mnemonic::Xsave, |e| {
+        e.call_out(|cpu, detail| xsave(cpu, detail, false));
+        Some(())
+    }),
+    (Mnemonic::Xsave64, |e| {
+        e.call_out(|cpu, detail| xsave(cpu, detail, true));
+        Some(())
+    }),
+    (Mnemonic::Xrstor, |e| {
+        e.call_out_last(|cpu, detail| xrstor(cpu, detail, false));
+        Some(())
+    }),
+    (Mnemonic::Xrstor64, |e| {
+        e.call_out_last(|cpu, detail| xrstor(cpu, detail, true));
+        Some(())
+    }),
+    (Mnemonic::Xgetbv, |e| {
+        e.call_out(xgetbv);
+        Some(())
+    }),
+    (Mnemonic::Xsetbv, |e| {
+        e.call_out_last(xsetbv);
+        Some(())
+    }),
+    (Mnemonic::Fninit, |e| {
+        e.call_out(fninit);
+        Some(())
+    }),
+    (Mnemonic::Fnclex, |e| {
+        e.call_out(fnclex);
+        Some(())
+    }),
+    (Mnemonic::Fnstcw, |e| {
+        e.call_out(fnstcw);
+        Some(())
+    }),
+    (Mnemonic::Fldcw, |e| {
+        e.call_out(fldcw);
+        Some(())
+    }),
+    (Mnemonic::Fnstsw, |e| {
+        e.call_out(fnstsw);
+        Some(())
+    }),
+    (Mnemonic::Wait, |e| {
+        e.call_out(wait);
+        Some(())
+    }),
+];
+
+/// State component 0 of XCR0 and XSTATE_BV.
+const X87: u64 = 1;
+/// State component 1.
+const SSE: u64 = 2;
+
+/// Offsets in the legacy region (SDM, "Layout of the 64-bit Mode FXSAVE Map").
+const MXCSR: usize = 24;
+const ST: usize = 32;
+const XMM: usize = 160;
+/// Where the part begins that FXSAVE leaves as it is.
+const LEGACY_USED: usize = 416;
+/// Where the XSAVE header begins.
+const HEADER: usize = 512;
+const XSAVE_AREA: usize = HEADER + 64;
+
+/// The x87 control word after FNINIT: all exceptions masked, extended precision.
+const INITIAL_CONTROL_WORD: u16 = 0x37f;
+/// The exception flags and masks of the x87 words.
+const X87_EXCEPTIONS: u16 = 0x3f;
+/// Exception summary and busy.
+const X87_SUMMARY: u16 = 0x8080;
+
+/// #NM while the system keeps the state from use.
+fn require_x87(cpu: &Cpu) -> Result<(), Leave> {
+    let withheld = Cr0Flags::EMULATE_COPROCESSOR | Cr0Flags::TASK_SWITCHED;
+    match cpu.state.control.cr0.intersects(withheld) {
+        true => Err(Exception::NM.into()),
+        false => Ok(()),
+    }
+}
+
+/// #UD unless the system manages extended states, #NM while it keeps them from use.
+fn require_xsave(cpu: &Cpu) -> Result<(), Leave> {
+    require_osxsave(cpu)?;
+    match cpu.state.control.cr0.contains(Cr0Flags::TASK_SWITCHED) {
+        true => Err(Exception::NM.into()),
+        false => Ok(()),
+    }
+}
+
+fn require_osxsave(cpu: &Cpu) -> Result<(), Leave> {
+    match cpu.state.control.cr4.contains(Cr4Flags::OSXSAVE) {
+        true => Ok(()),
+        false => Err(Exception::UD.into()),
+    }
+}
+
+/// How many XMM registers there are in the current mode.
+fn xmm_registers(cpu: &Cpu) -> usize {
+    if cpu.state.mode_64bit() { 16 } else { 8 }
+}
+
+/// The segment and linear address of the area.
+fn area(
+    cpu: &Cpu,
+    detail: &Detail,
+    size: usize,
+    alignment: u64,
+    write: bool,
+) -> Result<(SegmentRegister, u64), Leave> {
+    let linear = cpu.linear(detail, size as u64, write)?;
+    match linear.is_multiple_of(alignment) {
+        true => Ok((super::segment_register(detail.segment), linear)),
+        false => Err(Exception::GP0.into()),
+    }
+}
+
+/// Writes `bytes`, a multiple of 8, at `linear`.
+fn write_bytes(
+    cpu: &mut Cpu,
+    segment: SegmentRegister,
+    linear: u64,
+    bytes: &[u8],
+) -> Result<(), Leave> {
+    let (words, _) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        cpu.store(segment, linear + 8 * index as u64, u64::from_le_bytes(*word))?;
+    }
+    Ok(())
+}
+
+fn read_bytes(
+    cpu: &mut Cpu,
+    segment: SegmentRegister,
+    linear: u64,
+    bytes: &mut [u8],
+) -> Result<(), Leave> {
+    let (words, _) = bytes.as_chunks_mut::<8>();
+    for (index, word) in words.iter_mut().enumerate() {
+        *word = cpu.load::<u64>(segment, linear + 8 * index as u64)?.to_le_bytes();
+    }
+    Ok(())
+}
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
+}
+
+/// The first 24 bytes of the legacy region. `wide` pointers have 64 bits; narrow ones have 32, and
+/// selectors, which are not kept, behind them.
+fn x87_header(fpu: &Fpu, wide: bool) -> [u8; MXCSR] {
+    let pointer = |pointer: u64| if wide { pointer } else { pointer & 0xffff_ffff };
+    let mut bytes = [0; MXCSR];
+    bytes[0..2].copy_from_slice(&fpu.control_word.to_le_bytes());
+    bytes[2..4].copy_from_slice(&fpu.status_word.to_le_bytes());
+    bytes[4] = fpu.tag_word;
+    bytes[6..8].copy_from_slice(&fpu.opcode.to_le_bytes());
+    bytes[8..16].copy_from_slice(&pointer(fpu.instruction_pointer).to_le_bytes());
+    bytes[16..24].copy_from_slice(&pointer(fpu.data_pointer).to_le_bytes());
+    bytes
+}
+
+fn restore_x87(fpu: &mut Fpu, image: &[u8], wide: bool) {
+    let pointer = |pointer: u64| if wide { pointer } else { pointer & 0xffff_ffff };
+    let head = word(image, 0);
+    fpu.control_word = head as u16;
+    fpu.status_word = (head >> 16) as u16;
+    fpu.tag_word = (head >> 32) as u8;
+    fpu.opcode = (head >> 48) as u16 & 0x7ff;
+    fpu.instruction_pointer = pointer(word(image, 8));
+    fpu.data_pointer = pointer(word(image, 16));
+    for (index, register) in fpu.st.iter_mut().enumerate() {
+        let at = ST + 16 * index;
+        *register = u128::from(word(image, at)) | u128::from(word(image, at + 8) as u16) << 64;
+    }
+    summarize(fpu);
+}
+
+/// Brings the exception summary in line with flags and masks.
+fn summarize(fpu: &mut Fpu) {
+    let unmasked = fpu.status_word & !fpu.control_word & X87_EXCEPTIONS != 0;
+    fpu.status_word = fpu.status_word & !X87_SUMMARY | if unmasked { X87_SUMMARY } else { 0 };
+}
+
+fn restore_xmm(cpu: &mut Cpu, image: &[u8]) {
+    let count = xmm_registers(cpu);
+    for (index, register) in cpu.state.fpu.xmm[..count].iter_mut().enumerate() {
+        let at = XMM + 16 * index;
+        *register = u128::from(word(image, at)) | u128::from(word(image, at + 8)) << 64;
+    }
+}
+
+/// MXCSR in an image.
+///
+/// # Errors
+/// #GP(0) for reserved bits.
+fn image_mxcsr(image: &[u8]) -> Result<u32, Leave> {
+    match word(image, MXCSR) as u32 {
+        mxcsr if mxcsr & !WRITABLE == 0 => Ok(mxcsr),
+        _ => Err(Exception::GP0.into()),
+    }
+}
+
+/// The registers ST0 to ST7 in the image.
+fn st_bytes(fpu: &Fpu) -> [u8; 128] {
+    let mut bytes = [0; 128];
+    for (place, register) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(fpu.st) {
+        *place = (register & (1 << 80) - 1).to_le_bytes();
+    }
+    bytes
+}
+
+/// The XMM registers in the image.
+fn xmm_bytes(fpu: &Fpu) -> [u8; 256] {
+    let mut bytes = [0; 256];
+    for (place, register) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(fpu.xmm) {
+        *place = register.to_le_bytes();
+    }
+    bytes
+}
+
+/// MXCSR and the mask of its bits that exist.
+fn mxcsr_bytes(cpu: &Cpu) -> [u8; 8] {
+    (u64::from(cpu.mxcsr()) | u64::from(WRITABLE) << 32).to_le_bytes()
+}
+
+fn fxsave(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
+    require_x87(cpu)?;
+    let (segment, linear) = area(cpu, detail, HEADER, 16, true)?;
+    cpu.probe_write(segment, linear, HEADER as u32)?;
+    let fpu = cpu.state.fpu;
+    let mut image = [0; LEGACY_USED];
+    image[..MXCSR].copy_from_slice(&x87_header(&fpu, wide));
+    image[MXCSR..ST].copy_from_slice(&mxcsr_bytes(cpu));
+    image[ST..XMM].copy_from_slice(&st_bytes(&fpu));
+    image[XMM..].copy_from_slice(&xmm_bytes(&fpu));
+    let used = XMM + 16 * xmm_registers(cpu);
+    write_bytes(cpu, segment, linear, &image[..used])
+}
+
+fn fxrstor(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
+    require_x87(cpu)?;
+    let (segment, linear) = area(cpu, detail, HEADER, 16, false)?;
+    let mut image = [0; HEADER];
+    read_bytes(cpu, segment, linear, &mut image)?;
+    let mxcsr = image_mxcsr(&image)?;
+    restore_x87(&mut cpu.state.fpu, &image, wide);
+    restore_xmm(cpu, &image);
+    cpu.set_mxcsr(mxcsr);
+    Ok(())
+}
+
+/// The requested-feature bitmap: what EDX:EAX and XCR0 both name.
+fn requested(cpu: &Cpu) -> u64 {
+    let (low, high) = (cpu.state.gpr[Register::Rax], cpu.state.gpr[Register::Rdx]);
+    (low & 0xffff_ffff | high << 32) & cpu.state.control.xcr0.bits()
+}
+
+/// The components that are not in their initial configuration (SDM, "Processor Tracking of
+/// XSAVE-Managed State").
+fn in_use(cpu: &Cpu) -> u64 {
+    let fpu = &cpu.state.fpu;
+    let mut initial = *fpu;
+    initialize_x87(&mut initial);
+    let x87 = if initial == *fpu { 0 } else { X87 };
+    let xmm = fpu.xmm[..xmm_registers(cpu)].iter().any(|&register| register != 0);
+    x87 | if xmm { SSE } else { 0 }
+}
+
+/// XSAVE. Writes only the components that are asked for, and their bits in XSTATE_BV.
+fn xsave(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
+    require_xsave(cpu)?;
+    let (segment, linear) = area(cpu, detail, XSAVE_AREA, 64, true)?;
+    cpu.probe_write(segment, linear, XSAVE_AREA as u32)?;
+    let requested = requested(cpu);
+    let header = linear + HEADER as u64;
+    let present = cpu.load::<u64>(segment, header)?;
+    let fpu = cpu.state.fpu;
+    if requested & X87 != 0 {
+        write_bytes(cpu, segment, linear, &x87_header(&fpu, wide))?;
+        write_bytes(cpu, segment, linear + ST as u64, &st_bytes(&fpu))?;
+    }
+    if requested & SSE != 0 {
+        let mxcsr = mxcsr_bytes(cpu);
+        write_bytes(cpu, segment, linear + MXCSR as u64, &mxcsr)?;
+        let used = 16 * xmm_registers(cpu);
+        write_bytes(cpu, segment, linear + XMM as u64, &xmm_bytes(&fpu)[..used])?;
+    }
+    cpu.store(segment, header, present & !requested | in_use(cpu) & requested)
+}
+
+/// XRSTOR from the standard format; the compacted one is not offered.
+fn xrstor(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
+    require_xsave(cpu)?;
+    let (segment, linear) = area(cpu, detail, XSAVE_AREA, 64, false)?;
+    let mut image = [0; XSAVE_AREA];
+    read_bytes(cpu, segment, linear, &mut image)?;
+    let present = word(&image, HEADER);
+    let foreign = present & !cpu.state.control.xcr0.bits();
+    // XCOMP_BV and the eight bytes behind it.
+    if foreign | word(&image, HEADER + 8) | word(&image, HEADER + 16) != 0 {
+        return Err(Exception::GP0.into());
+    }
+    let requested = requested(cpu);
+    // MXCSR is loaded with the SSE component even if that is then initialised.
+    let mxcsr = if requested & SSE != 0 { Some(image_mxcsr(&image)?) } else { None };
+    if requested & X87 != 0 {
+        match present & X87 {
+            0 => initialize_x87(&mut cpu.state.fpu),
+            _ => restore_x87(&mut cpu.state.fpu, &image, wide),
+        }
+    }
+    if requested & SSE != 0 {
+        if present & SSE == 0 {
+            image[XMM..LEGACY_USED].fill(0);
+        }
+        restore_xmm(cpu, &image);
+    }
+    if let Some(mxcsr) = mxcsr {
+        cpu.set_mxcsr(mxcsr);
+    }
+    Ok(())
+}
+
+fn xgetbv(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    require_osxsave(cpu)?;
+    if cpu.state.gpr[Register::Rcx] as u32 != 0 {
+        return Err(Exception::GP0.into());
+    }
+    let xcr0 = cpu.state.control.xcr0.bits();
+    cpu.state.gpr[Register::Rax] = xcr0 & 0xffff_ffff;
+    cpu.state.gpr[Register::Rdx] = xcr0 >> 32;
+    Ok(())
+}
+
+fn xsetbv(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    require_osxsave(cpu)?;
+    cpu.require_cpl0()?;
+    let gpr = &cpu.state.gpr;
+    let value = gpr[Register::Rax] & 0xffff_ffff | gpr[Register::Rdx] << 32;
+    let index = gpr[Register::Rcx] as u32;
+    Ok(write_xcr(&mut cpu.state, index, value)?)
+}
+
+/// The x87 state after FNINIT, registers included; FNINIT itself keeps those.
+fn initialize_x87(fpu: &mut Fpu) {
+    *fpu = Fpu {
+        control_word: INITIAL_CONTROL_WORD,
+        status_word: 0,
+        tag_word: 0,
+        opcode: 0,
+        instruction_pointer: 0,
+        data_pointer: 0,
+        st: [0; 8],
+        ..*fpu
+    };
+}
+
+fn fninit(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    require_x87(cpu)?;
+    let st = cpu.state.fpu.st;
+    initialize_x87(&mut cpu.state.fpu);
+    cpu.state.fpu.st = st;
+    Ok(())
+}
+
+fn fnclex(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    require_x87(cpu)?;
+    // Exceptions, stack fault, summary and busy.
+    cpu.state.fpu.status_word &= 0x7f00;
+    Ok(())
+}
+
+fn fnstcw(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    require_x87(cpu)?;
+    cpu.write_memory(detail, cpu.state.fpu.control_word)
+}
+
+fn fldcw(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    require_x87(cpu)?;
+    raise_pending(cpu)?;
+    // Bit 6 reads as one, the others that are reserved as zero.
+    cpu.state.fpu.control_word = cpu.read_memory::<u16>(detail)? & 0x1f3f | 0x40;
+    summarize(&mut cpu.state.fpu);
+    Ok(())
+}
+
+/// To AX or memory.
+fn fnstsw(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    require_x87(cpu)?;
+    cpu.write::<u16>(detail, 0, cpu.state.fpu.status_word.into())
+}
+
+/// FWAIT: #NM only if CR0.MP says that it belongs to the state that is withheld.
+fn wait(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    let withheld = Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::TASK_SWITCHED;
+    if cpu.state.control.cr0.contains(withheld) {
+        return Err(Exception::NM.into());
+    }
+    raise_pending(cpu)
+}
+
+/// Raises #MF for an unmasked exception that an earlier instruction has left. With CR0.NE clear the
+/// processor asserts FERR# instead, which no platform has wired here.
+fn raise_pending(cpu: &Cpu) -> Result<(), Leave> {
+    let pending = cpu.state.fpu.status_word & X87_SUMMARY & 0x80 != 0;
+    match pending && cpu.state.control.cr0.contains(Cr0Flags::NUMERIC_ERROR) {
+        true => Err(Exception::plain(Vector::X87FloatingPoint).into()),
+        false => Ok(()),
+    }
+}

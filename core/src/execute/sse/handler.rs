@@ -1,0 +1,342 @@
+//! The ops of vector instructions, and how each kind of instruction becomes ops.
+
+use super::super::address::{Address, operand};
+use super::super::dispatch::{Flow, leave, next};
+use super::super::emit::{ByForm, Emit, by_form};
+use super::super::flags::Kind;
+use super::super::op::{Detail, Op};
+use super::super::{Cpu, Leave};
+use super::host_float::guarded;
+use super::vector::{Lanes, Load, SCRATCH, Store};
+use super::{Compare, FromGeneral, Operation, ToGeneral};
+use crate::state::Exception;
+
+/// The address of a 16-byte operand is no multiple of 16.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn misaligned(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    leave(cpu, op, res, src, budget, &const { Leave::Exception(Exception::GP0) })
+}
+
+/// Leaves the handler unless its operand is aligned as `$form` says.
+macro_rules! check_alignment {
+    ($form:ty, $write:literal, $address:ty, $cpu:ident, $op:ident, $res:ident, $src:ident, $budget:ident) => {
+        if <$form>::ALIGNED {
+            // SAFETY: the emitter pairs the handler with an op of this form.
+            let linear = unsafe { <$address>::linear::<u128, $write>($cpu, $op) };
+            if !linear.is_multiple_of(16) {
+                // SAFETY: the handler's own arguments.
+                return unsafe { misaligned($cpu, $op, $res, $src, $budget) };
+            }
+        }
+    };
+}
+
+/// Loads register `a`.
+unsafe extern "C" fn load<L: Load, A: Address>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    check_alignment!(L, false, A, cpu, op, res, src, budget);
+    let pointer = operand!(read L::Memory, A, 0, cpu, op, res, src, budget);
+    // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
+    let (a, value) = unsafe {
+        let a = (*op).a;
+        (a, L::load(pointer, cpu.vector(a)))
+    };
+    cpu.set_vector(a, value);
+    next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
+}
+
+/// Stores register `a`.
+unsafe extern "C" fn store<S: Store, A: Address>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    check_alignment!(S, true, A, cpu, op, res, src, budget);
+    let pointer = operand!(WRITE S::Memory, A, 0, cpu, op, res, src, budget);
+    // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
+    unsafe { S::store(pointer, cpu.vector((*op).a)) };
+    next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
+}
+
+/// Register `a` becomes what the operation makes of it and register `b`.
+unsafe extern "C" fn binary<O: Operation>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, imm, .. } = unsafe { *op };
+    let (left, right) = (cpu.vector(a), cpu.vector(b));
+    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, imm as u8);
+    cpu.set_vector(a, result);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+/// Register `a` becomes what the operation makes of it and memory.
+unsafe extern "C" fn binary_memory<O: Operation, A: Address>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    check_alignment!(O::Source, false, A, cpu, op, res, src, budget);
+    let pointer = operand!(read <O::Source as Load>::Memory, A, 0, cpu, op, res, src, budget);
+    // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
+    let (a, right) = unsafe { ((*op).a, O::Source::load(pointer, 0_u128.vector())) };
+    let left = cpu.vector(a);
+    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, 0);
+    cpu.set_vector(a, result);
+    next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
+}
+
+/// General register `a` becomes what the operation makes of register `b`.
+unsafe extern "C" fn to_general<O: ToGeneral>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, .. } = unsafe { *op };
+    let source = cpu.vector(b);
+    let value = O::apply(&mut cpu.state.fpu.mxcsr, source);
+    cpu.set::<O::Width>(a, value);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+/// Register `a` becomes what the operation makes of it and general register `b`.
+unsafe extern "C" fn from_general<O: FromGeneral>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, .. } = unsafe { *op };
+    let (left, right) = (cpu.vector(a), cpu.get::<O::Width>(b));
+    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right);
+    cpu.set_vector(a, result);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+/// Register `a` becomes what the operation makes of it and the low part of vector register `b`.
+unsafe extern "C" fn from_low<O: FromGeneral>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, .. } = unsafe { *op };
+    let (left, [right, _]) = (cpu.vector(a), Lanes::of(cpu.vector(b)));
+    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right);
+    cpu.set_vector(a, result);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+/// The status flags become what the comparison of registers `a` and `b` makes of them.
+unsafe extern "C" fn compare<O: Compare>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    _src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, .. } = unsafe { *op };
+    let (left, right) = (cpu.vector(a), cpu.vector(b));
+    let src = O::apply(&mut cpu.state.fpu.mxcsr, left, right);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+// The same while an exception is unmasked: functions, which can raise #XM.
+
+/// The number of the vector register with operand `position`, which has been loaded if it was in
+/// memory.
+fn number(detail: &Detail, position: usize) -> u8 {
+    match usize::from(detail.memory) == position {
+        true => SCRATCH,
+        false => detail.registers[position],
+    }
+}
+
+fn binary_guarded<O: Operation>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let a = number(detail, 0);
+    let (left, right) = (cpu.vector(a), cpu.vector(number(detail, 1)));
+    let result = guarded(cpu, |mxcsr| O::apply(mxcsr, left, right, detail.immediate as u8))?;
+    cpu.set_vector(a, result);
+    Ok(())
+}
+
+fn to_general_guarded<O: ToGeneral>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let source = cpu.vector(number(detail, 1));
+    let value = guarded(cpu, |mxcsr| O::apply(mxcsr, source))?;
+    cpu.set::<O::Width>(detail.registers[0], value);
+    Ok(())
+}
+
+fn from_general_guarded<O: FromGeneral>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let a = number(detail, 0);
+    let left = cpu.vector(a);
+    let right = match detail.memory {
+        1 => <[u64; 2]>::of(cpu.vector(SCRATCH))[0],
+        _ => cpu.get::<O::Width>(detail.registers[1]),
+    };
+    let result = guarded(cpu, |mxcsr| O::apply(mxcsr, left, right))?;
+    cpu.set_vector(a, result);
+    Ok(())
+}
+
+fn compare_guarded<O: Compare>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let (left, right) = (cpu.vector(number(detail, 0)), cpu.vector(number(detail, 1)));
+    let flags = guarded(cpu, |mxcsr| O::apply(mxcsr, left, right))?;
+    cpu.set_status(flags);
+    Ok(())
+}
+
+// Aligned operands outside 64-bit mode. There the fast path does not know the linear address of an
+// operand that its segment does not simply let through, so functions look at its alignment.
+
+fn aligned_linear(cpu: &Cpu, detail: &Detail, write: bool) -> Result<u64, Leave> {
+    match cpu.linear(detail, 16, write)? {
+        linear if linear.is_multiple_of(16) => Ok(linear),
+        _ => Err(Exception::GP0.into()),
+    }
+}
+
+fn load_aligned(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let linear = aligned_linear(cpu, detail, false)?;
+    let value: u128 = cpu.load(super::super::segment_register(detail.segment), linear)?;
+    cpu.set_vector(SCRATCH, value.vector());
+    Ok(())
+}
+
+fn store_aligned(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let linear = aligned_linear(cpu, detail, true)?;
+    let value = u128::of(cpu.vector(detail.registers[1]));
+    cpu.store(super::super::segment_register(detail.segment), linear, value)
+}
+
+/// Whether the fast path can check the alignment of an operand.
+fn checks_alignment(emit: &Emit) -> bool {
+    emit.mode.bitness == 64
+}
+
+/// The vector register with operand `position`; one in memory is loaded first.
+pub(super) fn source<L: Load>(emit: &mut Emit, position: u32) -> u8 {
+    if !emit.is_memory(position) {
+        return emit.register(position);
+    }
+    if L::ALIGNED && !checks_alignment(emit) {
+        emit.call_out(load_aligned);
+    } else {
+        let handlers: ByForm = by_form!(A => load::<L, A>);
+        emit.memory_op(&handlers, SCRATCH, None);
+    }
+    SCRATCH
+}
+
+/// Emits a load of register operand 0 from memory.
+pub(super) fn load_register<L: Load>(emit: &mut Emit) -> Option<()> {
+    if L::ALIGNED && !checks_alignment(emit) {
+        let source = source::<L>(emit, 1);
+        emit.op(binary::<super::moves::Copy>, emit.register(0), source, 0, 0, 0);
+    } else {
+        let handlers: ByForm = by_form!(A => load::<L, A>);
+        emit.memory_op(&handlers, emit.register(0), None);
+    }
+    Some(())
+}
+
+/// Emits a store of register operand 1 to memory.
+pub(super) fn store_register<S: Store>(emit: &mut Emit) -> Option<()> {
+    if S::ALIGNED && !checks_alignment(emit) {
+        emit.call_out(store_aligned);
+    } else {
+        let handlers: ByForm = by_form!(A => store::<S, A>);
+        emit.memory_op(&handlers, emit.register(1), None);
+    }
+    Some(())
+}
+
+/// Emits an [`Operation`].
+pub(super) fn operation<O: Operation>(emit: &mut Emit) -> Option<()> {
+    let last = emit.instruction.op_count() - 1;
+    let immediate = if emit.is_immediate(last) { emit.immediate(last) as u8 } else { 0 };
+    let b = if emit.is_immediate(1) { 0 } else { source::<O::Source>(emit, 1) };
+    if O::FLOATS && !emit.mode.simd_masked {
+        emit.call_out(binary_guarded::<O>);
+    } else {
+        emit.op(binary::<O>, emit.register(0), b, 0, 0, i32::from(immediate));
+    }
+    Some(())
+}
+
+/// Emits an [`Operation`] without an immediate operand that is frequent enough for a source in
+/// memory to have handlers of its own.
+pub(super) fn frequent<O: Operation>(emit: &mut Emit) -> Option<()> {
+    let guarded = O::FLOATS && !emit.mode.simd_masked;
+    let slow = O::Source::ALIGNED && !checks_alignment(emit);
+    if guarded || slow || !emit.is_memory(1) {
+        return operation::<O>(emit);
+    }
+    let handlers: ByForm = by_form!(A => binary_memory::<O, A>);
+    emit.memory_op(&handlers, emit.register(0), None);
+    Some(())
+}
+
+/// Emits a [`ToGeneral`].
+pub(super) fn into_general<O: ToGeneral>(emit: &mut Emit) -> Option<()> {
+    let b = source::<O::Source>(emit, 1);
+    if O::FLOATS && !emit.mode.simd_masked {
+        emit.call_out(to_general_guarded::<O>);
+    } else {
+        emit.op(to_general::<O>, emit.register(0), b, 0, 0, 0);
+    }
+    Some(())
+}
+
+/// Emits a [`FromGeneral`].
+pub(super) fn out_of_general<O: FromGeneral>(emit: &mut Emit) -> Option<()> {
+    let memory = emit.is_memory(1);
+    let b = source::<O::Source>(emit, 1);
+    if O::FLOATS && !emit.mode.simd_masked {
+        emit.call_out(from_general_guarded::<O>);
+    } else {
+        let handler = if memory { from_low::<O> } else { from_general::<O> };
+        emit.op(handler, emit.register(0), b, 0, 0, 0);
+    }
+    Some(())
+}
+
+/// Emits a [`Compare`].
+pub(super) fn comparison<O: Compare>(emit: &mut Emit) -> Option<()> {
+    let b = source::<O::Source>(emit, 1);
+    if emit.mode.simd_masked {
+        emit.op(compare::<O>, emit.register(0), b, 0, 0, 0);
+        emit.writes_flags(Kind::KNOWN);
+    } else {
+        emit.call_out_with_flags(compare_guarded::<O>);
+    }
+    Some(())
+}

@@ -1,0 +1,138 @@
+//! Integer arithmetic, comparisons and logic, element by element.
+
+use super::handler::{frequent, into_general, operation};
+use super::vector::{Aligned, Lanes, Unaligned, Vector};
+use super::{Operation, ToGeneral, rows};
+
+rows! {
+    Paddb => frequent::<Paddb>, Paddw => frequent::<Paddw>,
+    Paddd => frequent::<Paddd>, Paddq => frequent::<Paddq>,
+    Psubb => frequent::<Psubb>, Psubw => frequent::<Psubw>,
+    Psubd => frequent::<Psubd>, Psubq => frequent::<Psubq>,
+    Paddsb => operation::<Paddsb>, Paddsw => operation::<Paddsw>,
+    Paddusb => operation::<Paddusb>, Paddusw => operation::<Paddusw>,
+    Psubsb => operation::<Psubsb>, Psubsw => operation::<Psubsw>,
+    Psubusb => operation::<Psubusb>, Psubusw => operation::<Psubusw>,
+    Pmullw => operation::<Pmullw>, Pmulhw => operation::<Pmulhw>,
+    Pmulhuw => operation::<Pmulhuw>, Pmuludq => frequent::<Pmuludq>,
+    Pmaddwd => operation::<Pmaddwd>, Psadbw => operation::<Psadbw>,
+    Pavgb => operation::<Pavgb>, Pavgw => operation::<Pavgw>,
+    Pminub => frequent::<Pminub>, Pmaxub => operation::<Pmaxub>,
+    Pminsw => operation::<Pminsw>, Pmaxsw => operation::<Pmaxsw>,
+    Pcmpeqb => frequent::<Pcmpeqb>, Pcmpeqw => frequent::<Pcmpeqw>,
+    Pcmpeqd => frequent::<Pcmpeqd>, Pcmpgtb => operation::<Pcmpgtb>,
+    Pcmpgtw => operation::<Pcmpgtw>, Pcmpgtd => frequent::<Pcmpgtd>,
+    Pand => frequent::<And>, Andps => frequent::<And>, Andpd => frequent::<And>,
+    Pandn => frequent::<AndNot>, Andnps => frequent::<AndNot>, Andnpd => frequent::<AndNot>,
+    Por => frequent::<Or>, Orps => frequent::<Or>, Orpd => frequent::<Or>,
+    Pxor => frequent::<Xor>, Xorps => frequent::<Xor>, Xorpd => frequent::<Xor>,
+    Pmovmskb => into_general::<Pmovmskb>,
+}
+
+/// Operations on each pair of elements, which are of one type.
+macro_rules! by_element {
+    ($($name:ident: [$element:ty; $count:literal], |$left:ident, $right:ident| $result:expr;)*) => {
+        $(struct $name;
+        impl Operation for $name {
+            type Source = Aligned;
+            const FLOATS: bool = false;
+            #[inline(always)]
+            fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+                let left = <[$element; $count]>::of(destination);
+                let right = <[$element; $count]>::of(source);
+                let result: [$element; $count] = core::array::from_fn(|index| {
+                    let ($left, $right) = (left[index], right[index]);
+                    $result
+                });
+                result.vector()
+            }
+        })*
+    };
+}
+
+by_element! {
+    Paddb: [u8; 16], |left, right| left.wrapping_add(right);
+    Paddw: [u16; 8], |left, right| left.wrapping_add(right);
+    Paddd: [u32; 4], |left, right| left.wrapping_add(right);
+    Paddq: [u64; 2], |left, right| left.wrapping_add(right);
+    Psubb: [u8; 16], |left, right| left.wrapping_sub(right);
+    Psubw: [u16; 8], |left, right| left.wrapping_sub(right);
+    Psubd: [u32; 4], |left, right| left.wrapping_sub(right);
+    Psubq: [u64; 2], |left, right| left.wrapping_sub(right);
+    Paddsb: [i8; 16], |left, right| left.saturating_add(right);
+    Paddsw: [i16; 8], |left, right| left.saturating_add(right);
+    Paddusb: [u8; 16], |left, right| left.saturating_add(right);
+    Paddusw: [u16; 8], |left, right| left.saturating_add(right);
+    Psubsb: [i8; 16], |left, right| left.saturating_sub(right);
+    Psubsw: [i16; 8], |left, right| left.saturating_sub(right);
+    Psubusb: [u8; 16], |left, right| left.saturating_sub(right);
+    Psubusw: [u16; 8], |left, right| left.saturating_sub(right);
+    Pmullw: [u16; 8], |left, right| left.wrapping_mul(right);
+    Pmulhw: [i16; 8], |left, right| (i32::from(left) * i32::from(right) >> 16) as i16;
+    Pmulhuw: [u16; 8], |left, right| (u32::from(left) * u32::from(right) >> 16) as u16;
+    Pmuludq: [u64; 2], |left, right| (left & 0xffff_ffff) * (right & 0xffff_ffff);
+    Pavgb: [u8; 16], |left, right| (u16::from(left) + u16::from(right)).div_ceil(2) as u8;
+    Pavgw: [u16; 8], |left, right| (u32::from(left) + u32::from(right)).div_ceil(2) as u16;
+    Pminub: [u8; 16], |left, right| left.min(right);
+    Pmaxub: [u8; 16], |left, right| left.max(right);
+    Pminsw: [i16; 8], |left, right| left.min(right);
+    Pmaxsw: [i16; 8], |left, right| left.max(right);
+    Pcmpeqb: [i8; 16], |left, right| -i8::from(left == right);
+    Pcmpeqw: [i16; 8], |left, right| -i16::from(left == right);
+    Pcmpeqd: [i32; 4], |left, right| -i32::from(left == right);
+    Pcmpgtb: [i8; 16], |left, right| -i8::from(left > right);
+    Pcmpgtw: [i16; 8], |left, right| -i16::from(left > right);
+    Pcmpgtd: [i32; 4], |left, right| -i32::from(left > right);
+    And: [u64; 2], |left, right| left & right;
+    AndNot: [u64; 2], |left, right| !left & right;
+    Or: [u64; 2], |left, right| left | right;
+    Xor: [u64; 2], |left, right| left ^ right;
+}
+
+/// PMADDWD: sums of neighbouring products.
+struct Pmaddwd;
+
+impl Operation for Pmaddwd {
+    type Source = Aligned;
+    const FLOATS: bool = false;
+    #[inline(always)]
+    fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+        let (left, right) = (<[i16; 8]>::of(destination), <[i16; 8]>::of(source));
+        let product = |index: usize| i32::from(left[index]) * i32::from(right[index]);
+        let sums: [i32; 4] =
+            core::array::from_fn(|index| product(2 * index).wrapping_add(product(2 * index + 1)));
+        sums.vector()
+    }
+}
+
+/// PSADBW: sums of eight absolute differences.
+struct Psadbw;
+
+impl Operation for Psadbw {
+    type Source = Aligned;
+    const FLOATS: bool = false;
+    #[inline(always)]
+    fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+        let (left, right) = (<[u8; 16]>::of(destination), <[u8; 16]>::of(source));
+        let difference = |index: usize| u64::from(left[index].abs_diff(right[index]));
+        [(0..8).map(difference).sum::<u64>(), (8..16).map(difference).sum()].vector()
+    }
+}
+
+/// PMOVMSKB: the top bit of each byte.
+struct Pmovmskb;
+
+impl ToGeneral for Pmovmskb {
+    type Source = Unaligned;
+    type Width = u32;
+    const FLOATS: bool = false;
+    #[inline(always)]
+    fn apply(_: &mut u32, source: Vector) -> u64 {
+        // Multiplication gathers the top bits of eight bytes in the highest byte.
+        let gather = |half: u64| {
+            ((half >> 7 & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080)) >> 56
+        };
+        let [low, high] = <[u64; 2]>::of(source).map(gather);
+        low | high << 8
+    }
+}

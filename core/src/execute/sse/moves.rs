@@ -1,0 +1,208 @@
+//! Moves between XMM registers, memory and general registers.
+
+use super::super::emit::{Emit, functions};
+use super::super::op::Detail;
+use super::super::{Cpu, Leave};
+use super::handler::{into_general, load_register, operation, out_of_general, store_register};
+use super::vector::{
+    Aligned, High64, Lanes, Load, Low32, Low64, MergeLow64, Store, Unaligned, Vector,
+};
+use super::{FromGeneral, Operation, ToGeneral, enabled, rows};
+use crate::memory::Width;
+use crate::state::SegmentRegister;
+
+rows! {
+    Movaps => whole::<Aligned>,
+    Movapd => whole::<Aligned>,
+    Movdqa => whole::<Aligned>,
+    Movups => whole::<Unaligned>,
+    Movupd => whole::<Unaligned>,
+    Movdqu => whole::<Unaligned>,
+    Movntps => whole::<Aligned>,
+    Movntpd => whole::<Aligned>,
+    Movntdq => whole::<Aligned>,
+    Movss => |e| part::<Low32, Low32, MoveLow32>(e),
+    Movlps => |e| part::<MergeLow64, Low64, MoveLow64>(e),
+    Movlpd => |e| part::<MergeLow64, Low64, MoveLow64>(e),
+    Movhps => |e| part::<High64, High64, MoveLowToHigh>(e),
+    Movhpd => |e| part::<High64, High64, MoveLowToHigh>(e),
+    Movlhps => operation::<MoveLowToHigh>,
+    Movhlps => operation::<MoveHighToLow>,
+    Movd => between::<u32, Low32>,
+    Movq => movq,
+    Movmskps => into_general::<SignsOfSingles>,
+    Movmskpd => into_general::<SignsOfDoubles>,
+    Maskmovdqu => |e| {
+        e.call_out(mask_move);
+        Some(())
+    },
+}
+
+/// MOVNTI needs nothing of SSE's state.
+pub(in crate::execute) const STORE_ROWS: &[super::super::table::Row] =
+    &[(iced_x86::Mnemonic::Movnti, |emit| {
+        emit.call_out(functions!(store_general)[emit.width(1)]);
+        Some(())
+    })];
+
+fn store_general<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let value = cpu.read::<W>(detail, 1)?;
+    cpu.write::<W>(detail, 0, value)
+}
+
+/// Operations that move parts of registers.
+macro_rules! moves {
+    ($($(#[$doc:meta])* $name:ident: |$destination:ident, $source:ident| $result:expr;)*) => {
+        $($(#[$doc])* pub(super) struct $name;
+        impl Operation for $name {
+            type Source = Unaligned;
+            const FLOATS: bool = false;
+            #[inline(always)]
+            fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+                let ($destination, $source) = (destination, source);
+                $result
+            }
+        })*
+    };
+}
+
+moves! {
+    /// All of it.
+    Copy: |_destination, source| source;
+    /// The low element; the others stay.
+    MoveLow32: |destination, source| {
+        let ([_, b, c, d], [a, ..]) = (<[u32; 4]>::of(destination), <[u32; 4]>::of(source));
+        [a, b, c, d].vector()
+    };
+    /// The low half; the high one stays.
+    MoveLow64: |destination, source| {
+        let ([_, high], [low, _]) = (<[u64; 2]>::of(destination), <[u64; 2]>::of(source));
+        [low, high].vector()
+    };
+    /// The low half; the high one is cleared.
+    ZeroExtend64: |_destination, source| [<[u64; 2]>::of(source)[0], 0].vector();
+    /// The low half goes to the high one.
+    MoveLowToHigh: |destination, source| {
+        let ([low, _], [high, _]) = (<[u64; 2]>::of(destination), <[u64; 2]>::of(source));
+        [low, high].vector()
+    };
+    /// The high half goes to the low one.
+    MoveHighToLow: |destination, source| {
+        let ([_, high], [_, low]) = (<[u64; 2]>::of(destination), <[u64; 2]>::of(source));
+        [low, high].vector()
+    };
+}
+
+/// A move of 16 bytes.
+fn whole<F: Load + Store>(emit: &mut Emit) -> Option<()> {
+    part::<F, F, Copy>(emit)
+}
+
+/// A move between a register and memory, or of some part between registers.
+fn part<L: Load, S: Store, R: Operation>(emit: &mut Emit) -> Option<()> {
+    match (emit.is_memory(0), emit.is_memory(1)) {
+        (true, _) => store_register::<S>(emit),
+        (_, true) => load_register::<L>(emit),
+        _ => operation::<R>(emit),
+    }
+}
+
+/// MOVSD, whose mnemonic string instructions have, too: the row is theirs.
+pub(in crate::execute) fn movsd(emit: &mut Emit) -> Option<()> {
+    enabled(emit, part::<Low64, Low64, MoveLow64>)
+}
+
+/// MOVD and MOVQ between an XMM register and a general register or memory.
+fn between<W: Width, M: Load + Store>(emit: &mut Emit) -> Option<()>
+where
+    Bits<W, M>: ToGeneral + FromGeneral,
+{
+    match (emit.is_memory(0), emit.is_memory(1)) {
+        (true, _) => store_register::<M>(emit),
+        (_, true) => load_register::<M>(emit),
+        _ if emit.instruction.op_register(0).is_xmm() => out_of_general::<Bits<W, M>>(emit),
+        _ => into_general::<Bits<W, M>>(emit),
+    }
+}
+
+fn movq(emit: &mut Emit) -> Option<()> {
+    let xmm = |position| emit.instruction.op_register(position).is_xmm();
+    match xmm(0) && xmm(1) {
+        true => operation::<ZeroExtend64>(emit),
+        false => between::<u64, Low64>(emit),
+    }
+}
+
+/// Low bits as they are.
+struct Bits<W, M>(core::marker::PhantomData<(W, M)>);
+
+impl<W: Width, M: Load> ToGeneral for Bits<W, M> {
+    type Source = M;
+    type Width = W;
+    const FLOATS: bool = false;
+    #[inline(always)]
+    fn apply(_: &mut u32, source: Vector) -> u64 {
+        <[u64; 2]>::of(source)[0]
+    }
+}
+
+impl<W: Width, M: Load> FromGeneral for Bits<W, M> {
+    type Source = M;
+    type Width = W;
+    const FLOATS: bool = false;
+    #[inline(always)]
+    fn apply(_: &mut u32, _: Vector, source: u64) -> Vector {
+        [source, 0].vector()
+    }
+}
+
+/// MOVMSKPS.
+struct SignsOfSingles;
+/// MOVMSKPD.
+struct SignsOfDoubles;
+
+impl ToGeneral for SignsOfSingles {
+    type Source = Unaligned;
+    type Width = u32;
+    const FLOATS: bool = false;
+    #[inline(always)]
+    fn apply(_: &mut u32, source: Vector) -> u64 {
+        let [a, b, c, d] = <[u32; 4]>::of(source).map(|element| u64::from(element >> 31));
+        a | b << 1 | c << 2 | d << 3
+    }
+}
+
+impl ToGeneral for SignsOfDoubles {
+    type Source = Unaligned;
+    type Width = u32;
+    const FLOATS: bool = false;
+    #[inline(always)]
+    fn apply(_: &mut u32, source: Vector) -> u64 {
+        let [low, high] = <[u64; 2]>::of(source).map(|element| element >> 63);
+        low | high << 1
+    }
+}
+
+/// MASKMOVDQU: stores the bytes whose mask has its top bit set. Bytes that are not stored cannot
+/// fault; the rest either all do or none is written.
+fn mask_move(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let values = <[u8; 16]>::of(cpu.vector(detail.registers[1]));
+    let mask = <[u8; 16]>::of(cpu.vector(detail.registers[2]));
+    let chosen = || (0..16_u8).filter(|&index| mask[usize::from(index)] & 0x80 != 0);
+    let segment: SegmentRegister = super::super::segment_register(detail.segment);
+    let offset = cpu.effective_address(detail);
+    let address_mask = super::super::operand::address_mask(detail.address_bits);
+    let place = |cpu: &Cpu, index: u8| {
+        let offset = offset.wrapping_add(u64::from(index)) & address_mask;
+        cpu.segment_linear(segment, offset, 1, true)
+    };
+    for index in chosen() {
+        let linear = place(cpu, index)?;
+        cpu.probe_write(segment, linear, 1)?;
+    }
+    for index in chosen() {
+        let linear = place(cpu, index)?;
+        cpu.store(segment, linear, values[usize::from(index)])?;
+    }
+    Ok(())
+}

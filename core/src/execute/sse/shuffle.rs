@@ -1,0 +1,84 @@
+//! Shuffles by an immediate, and single words in and out: PSHUFD, PSHUFLW, PSHUFHW, SHUFPS, SHUFPD,
+//! PEXTRW, PINSRW.
+
+use super::super::op::Detail;
+use super::super::{Cpu, Leave};
+use super::handler::operation;
+use super::vector::{Aligned, Lanes, Vector};
+use super::{Operation, rows};
+
+rows! {
+    Pshufd => operation::<Pshufd>,
+    Pshuflw => operation::<Pshuflw>,
+    Pshufhw => operation::<Pshufhw>,
+    Shufps => operation::<Shufps>,
+    Shufpd => operation::<Shufpd>,
+    Pextrw => |e| {
+        e.call_out(extract_word);
+        Some(())
+    },
+    Pinsrw => |e| {
+        e.call_out(insert_word);
+        Some(())
+    },
+}
+
+/// The element that two bits of the immediate name for each place.
+#[inline(always)]
+fn select<T: Copy>(elements: [T; 4], immediate: u8) -> [T; 4] {
+    core::array::from_fn(|place| elements[usize::from(immediate >> (2 * place) & 3)])
+}
+
+macro_rules! shuffles {
+    ($($name:ident: [$element:ty; $count:literal], |$left:ident, $right:ident, $immediate:ident| $result:expr;)*) => {
+        $(struct $name;
+        impl Operation for $name {
+            type Source = Aligned;
+            const FLOATS: bool = false;
+            #[inline(always)]
+            fn apply(_: &mut u32, destination: Vector, source: Vector, $immediate: u8) -> Vector {
+                let $left = <[$element; $count]>::of(destination);
+                let $right = <[$element; $count]>::of(source);
+                let elements: [$element; $count] = $result;
+                elements.vector()
+            }
+        })*
+    };
+}
+
+shuffles! {
+    Pshufd: [u32; 4], |_left, right, immediate| select(right, immediate);
+    Pshuflw: [u16; 8], |_left, right, immediate| {
+        let [a, b, c, d, high @ ..] = right;
+        let [a, b, c, d] = select([a, b, c, d], immediate);
+        let [e, f, g, h] = high;
+        [a, b, c, d, e, f, g, h]
+    };
+    Pshufhw: [u16; 8], |_left, right, immediate| {
+        let [a, b, c, d, high @ ..] = right;
+        let [e, f, g, h] = select(high, immediate);
+        [a, b, c, d, e, f, g, h]
+    };
+    Shufps: [u32; 4], |left, right, immediate| {
+        let [a, b, ..] = select(left, immediate);
+        let [_, _, c, d] = select(right, immediate);
+        [a, b, c, d]
+    };
+    Shufpd: [u64; 2], |left, right, immediate| {
+        [left[usize::from(immediate & 1)], right[usize::from(immediate >> 1 & 1)]]
+    };
+}
+
+fn extract_word(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let words = <[u16; 8]>::of(cpu.vector(detail.registers[1]));
+    cpu.set::<u64>(detail.registers[0], words[detail.immediate as usize & 7].into());
+    Ok(())
+}
+
+fn insert_word(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let word = cpu.read::<u16>(detail, 1)?;
+    let mut words = <[u16; 8]>::of(cpu.vector(detail.registers[0]));
+    words[detail.immediate as usize & 7] = word as u16;
+    cpu.set_vector(detail.registers[0], words.vector());
+    Ok(())
+}

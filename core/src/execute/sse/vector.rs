@@ -1,0 +1,192 @@
+//! 128-bit values: how handlers hold them, where the XMM registers are, and how operands in memory
+//! become them.
+//!
+//! On x86-64 hosts a value lives in a host vector register, and a register of the guest is read and
+//! written in one access: a 16-byte load behind two 8-byte stores would wait for both.
+//!
+//! Invariant: a vector register number is one that the emitter has checked: 0 to 15, or
+//! [`SCRATCH`].
+
+use core::mem::offset_of;
+
+use super::super::Cpu;
+use crate::memory::Width;
+use crate::state::{CpuState, Fpu};
+
+/// 128 bits.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+pub(crate) type Vector = core::arch::x86_64::__m128i;
+/// 128 bits.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+pub(crate) type Vector = u128;
+
+/// The elements of a vector, the first in the lowest bits.
+pub(super) trait Lanes: Copy {
+    /// The elements of `vector`.
+    fn of(vector: Vector) -> Self;
+    /// The vector of these elements.
+    fn vector(self) -> Vector;
+}
+
+macro_rules! lanes {
+    ($($type:ty),*) => {
+        $(impl Lanes for $type {
+            #[inline(always)]
+            fn of(vector: Vector) -> Self {
+                // SAFETY: both are 16 bytes of plain data; hosts are little-endian, as guests are.
+                unsafe { core::mem::transmute::<Vector, Self>(vector) }
+            }
+            #[inline(always)]
+            fn vector(self) -> Vector {
+                // SAFETY: as above.
+                unsafe { core::mem::transmute::<Self, Vector>(self) }
+            }
+        })*
+    };
+}
+
+lanes!(u128, [u8; 16], [i8; 16], [u16; 8], [i16; 8], [u32; 4], [i32; 4], [u64; 2]);
+
+const XMM: usize = offset_of!(Cpu, state) + offset_of!(CpuState, fpu) + offset_of!(Fpu, xmm);
+const SCRATCH_DISTANCE: usize = offset_of!(Cpu, scratch_vector) - XMM;
+/// The number of the vector register that no guest sees: it takes an operand from memory to the op
+/// that works on it.
+pub(super) const SCRATCH: u8 = (SCRATCH_DISTANCE / 16) as u8;
+
+const _: () = assert!(
+    XMM.is_multiple_of(16) && SCRATCH_DISTANCE.is_multiple_of(16) && SCRATCH_DISTANCE < 256 * 16
+);
+
+impl Cpu {
+    /// Vector register `number`.
+    #[inline(always)]
+    pub(super) fn vector(&self, number: u8) -> Vector {
+        let base = core::ptr::from_ref(self).cast::<u8>();
+        // SAFETY: the scratch register, which has the highest number, is within the value, and so
+        // are those in front of it.
+        unsafe { base.add(XMM + usize::from(number) * 16).cast::<Vector>().read() }
+    }
+
+    /// Writes vector register `number`.
+    #[inline(always)]
+    pub(super) fn set_vector(&mut self, number: u8, value: Vector) {
+        debug_assert!(number < 16 || number == SCRATCH);
+        let base = core::ptr::from_mut(self).cast::<u8>();
+        // SAFETY: as in `vector`; the emitter names no other number.
+        unsafe { base.add(XMM + usize::from(number) * 16).cast::<Vector>().write(value) }
+    }
+}
+
+/// How an operand in memory becomes a vector.
+pub(super) trait Load: 'static {
+    /// What is read.
+    type Memory: Width;
+    /// Whether an address that is no multiple of 16 raises #GP(0).
+    const ALIGNED: bool = false;
+
+    /// The vector, given what the destination holds.
+    ///
+    /// # Safety
+    /// As for [`Width::load`].
+    unsafe fn load(pointer: *const u8, old: Vector) -> Vector;
+}
+
+/// How a vector goes to memory.
+pub(super) trait Store: 'static {
+    /// What is written.
+    type Memory: Width;
+    /// Whether an address that is no multiple of 16 raises #GP(0).
+    const ALIGNED: bool = false;
+
+    /// # Safety
+    /// As for [`Width::store`].
+    unsafe fn store(pointer: *mut u8, value: Vector);
+}
+
+/// All 16 bytes, aligned.
+pub(super) struct Aligned;
+/// All 16 bytes, at any address.
+pub(super) struct Unaligned;
+/// The low 4 bytes; a load clears the others.
+pub(super) struct Low32;
+/// The low 8 bytes; a load clears the others.
+pub(super) struct Low64;
+/// The low 8 bytes; a load keeps the others.
+pub(super) struct MergeLow64;
+/// The high 8 bytes; a load keeps the others.
+pub(super) struct High64;
+
+macro_rules! load {
+    ($form:ident: $width:ty, $aligned:literal, $native:literal, |$value:ident, $old:ident| $vector:expr) => {
+        impl Load for $form {
+            type Memory = $width;
+            const ALIGNED: bool = $aligned;
+
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            #[inline(always)]
+            unsafe fn load(pointer: *const u8, old: Vector) -> Vector {
+                let mut value = old;
+                // SAFETY: the caller vouches for the bytes; the instruction touches nothing else.
+                unsafe {
+                    core::arch::asm!($native, inout(xmm_reg) value, in(reg) pointer,
+                        options(nostack, preserves_flags, readonly));
+                }
+                value
+            }
+
+            #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+            #[inline(always)]
+            unsafe fn load(pointer: *const u8, $old: Vector) -> Vector {
+                // SAFETY: the caller vouches for the bytes.
+                let $value = unsafe { <$width>::load(pointer) };
+                $vector
+            }
+        }
+    };
+}
+
+macro_rules! store {
+    ($form:ident: $width:ty, $aligned:literal, $native:literal, |$value:ident| $part:expr) => {
+        impl Store for $form {
+            type Memory = $width;
+            const ALIGNED: bool = $aligned;
+
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            #[inline(always)]
+            unsafe fn store(pointer: *mut u8, value: Vector) {
+                // SAFETY: the caller vouches for the bytes; the instruction touches nothing else.
+                unsafe {
+                    core::arch::asm!($native, in(xmm_reg) value, in(reg) pointer,
+                        options(nostack, preserves_flags));
+                }
+            }
+
+            #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+            #[inline(always)]
+            unsafe fn store(pointer: *mut u8, $value: Vector) {
+                // SAFETY: the caller vouches for the bytes.
+                unsafe { <$width>::store(pointer, $part) };
+            }
+        }
+    };
+}
+
+// Guests may rely on no more than eight bytes of these being atomic; a bounce buffer in place of
+// the operand need not be aligned.
+load!(Aligned: u128, true, "movups {0}, [{1}]", |value, _old| value);
+load!(Unaligned: u128, false, "movups {0}, [{1}]", |value, _old| value);
+load!(Low32: u32, false, "movss {0}, dword ptr [{1}]", |value, _old| value.into());
+load!(Low64: u64, false, "movsd {0}, qword ptr [{1}]", |value, _old| value.into());
+load!(MergeLow64: u64, false, "movlps {0}, qword ptr [{1}]", |value, old| {
+    let [_, high] = Lanes::of(old);
+    [value, high].vector()
+});
+load!(High64: u64, false, "movhps {0}, qword ptr [{1}]", |value, old| {
+    let [low, _] = Lanes::of(old);
+    [low, value].vector()
+});
+store!(Aligned: u128, true, "movups [{1}], {0}", |value| value);
+store!(Unaligned: u128, false, "movups [{1}], {0}", |value| value);
+store!(Low32: u32, false, "movss dword ptr [{1}], {0}", |value| value as u32);
+store!(Low64: u64, false, "movsd qword ptr [{1}], {0}", |value| value as u64);
+store!(High64: u64, false, "movhps qword ptr [{1}], {0}", |value| (value >> 64) as u64);

@@ -1,0 +1,9 @@
+//! SSE and SSE2: each instruction beside the host's own, and what it raises.
+
+#![cfg(target_arch = "x86_64")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod instructions;
+mod native;
+mod values;
