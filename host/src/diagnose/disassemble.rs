@@ -148,6 +148,7 @@ fn formatter() -> IntelFormatter {
     options.set_uppercase_hex(false);
     options.set_space_after_operand_separator(true);
     options.set_branch_leading_zeros(false);
+    options.set_show_branch_size(false);
     formatter
 }
 

@@ -10,6 +10,14 @@ pub fn chain(deliveries: &[Delivery]) -> &[Delivery] {
     &deliveries[origin.unwrap_or_default()..]
 }
 
+/// The last of `deliveries`: at most `limit` of them that begin where nothing was nested, or if the
+/// last chain alone is longer, that.
+pub fn last(deliveries: &[Delivery], limit: usize) -> &[Delivery] {
+    let earliest = deliveries.len().saturating_sub(limit);
+    let origin = deliveries.iter().skip(earliest).position(|delivery| !delivery.nested);
+    origin.map_or_else(|| chain(deliveries), |offset| &deliveries[earliest + offset..])
+}
+
 /// `#PF page fault`, `interrupt 32`.
 pub fn name(cause: Cause) -> String {
     match cause {
@@ -222,5 +230,9 @@ mod tests {
         assert_eq!(chain(&deliveries).len(), 3);
         assert_eq!(chain(&deliveries[2..]).len(), 2);
         assert_eq!(chain(&[]).len(), 0);
+        for (limit, length) in [(0, 3), (1, 3), (3, 3), (4, 4), (9, 4)] {
+            assert_eq!(last(&deliveries, limit).len(), length, "{limit}");
+        }
+        assert_eq!(last(&[], 3).len(), 0);
     }
 }

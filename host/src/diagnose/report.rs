@@ -39,7 +39,11 @@ pub fn report(failure: &Failure<'_>, colour: bool) -> String {
     let place = if here == Default::default() { format!("{rip:#x}") } else { here.to_string() };
     page.title(&cause::sentence(failure));
     page.lines([summary(failure, &place)]);
-    page.section("exceptions", exceptions(failure, &guest, &symbolizer));
+    let heading = match failure.outcome {
+        Outcome::TripleFault => "exceptions",
+        _ => "last exceptions",
+    };
+    page.section(heading, exceptions(failure, &guest, &symbolizer));
     page.section("code", code::listing(&guest, &symbolizer, &here));
     page.section("callers", code::callers(&guest, &symbolizer));
     page.section("registers", registers::general(failure.state));
@@ -104,7 +108,7 @@ fn exceptions(failure: &Failure<'_>, guest: &Guest<'_>, symbolizer: &Symbolizer)
         _ => &[],
     };
     let handled = &failure.deliveries[..failure.deliveries.len() - fatal.len()];
-    let handled = &handled[handled.len().saturating_sub(MAX_EARLIER)..];
+    let handled = fault::last(handled, MAX_EARLIER);
     let shown: Vec<_> = handled.iter().chain(fatal).collect();
     let addresses: Vec<_> = shown.iter().map(|delivery| guest.code_address(delivery.rip)).collect();
     let symbols = symbolizer.look_up(&addresses);
