@@ -5,6 +5,11 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod guest;
+#[cfg(target_arch = "x86_64")]
+pub mod native;
+pub mod numbers;
+
 use std::sync::Arc;
 
 use monovisor_core::state::{
