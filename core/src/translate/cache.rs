@@ -170,7 +170,8 @@ impl Cache {
             // SAFETY: `locate` has checked that the op is in use.
             unsafe { self.ops[index].assume_init_ref() }.payload()
         } else {
-            self.block(id).key.rip.wrapping_add(u64::from(origin.offset))
+            // Not the first op's own offset: a fused pair has its branch's.
+            self.block(id).key.rip
         }
     }
 
