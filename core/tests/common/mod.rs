@@ -1,6 +1,6 @@
 //! A processor in 64-bit mode with a few pages of memory, for tests that execute instructions.
 //!
-//! Memory below 1 GiB is mapped as it is. The interrupt descriptor table is empty, so that an
+//! The first 2 MiB are memory, and mapped as they are; nothing else is mapped. The interrupt descriptor table is empty, so that an
 //! exception ends in a triple fault with the first one in the fault log.
 
 #![allow(dead_code, reason = "each test uses its part")]
@@ -24,7 +24,7 @@ pub const DATA: u64 = 0x2_0000;
 /// Top of the stack.
 pub const STACK: u64 = 0x8_0000;
 
-const MEMORY_BYTES: u64 = 1 << 20;
+const MEMORY_BYTES: usize = 2 << 20;
 const TABLES: u64 = 0x1000;
 const PRESENT_WRITABLE_USER: u64 = 7;
 const LARGE_PAGE: u64 = 0x80;
@@ -59,7 +59,7 @@ impl Outcome {
 
 impl Machine {
     pub fn new() -> Self {
-        let ram = Arc::new(Ram::new(MEMORY_BYTES as usize).expect("memory"));
+        let ram = Arc::new(Ram::new(MEMORY_BYTES).expect("memory"));
         for (level, entry) in [TABLES + 0x1000, TABLES + 0x2000].into_iter().enumerate() {
             let table = TABLES + 0x1000 * level as u64;
             ram.write(table, &(entry | PRESENT_WRITABLE_USER).to_le_bytes());

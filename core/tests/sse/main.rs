@@ -4,6 +4,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
+mod floating;
+mod harness;
 mod instructions;
 mod native;
 mod values;

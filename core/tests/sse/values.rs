@@ -116,4 +116,9 @@ impl Random {
         let flags = if random & 0x30_0000 == 0 { random & 0x3f } else { 0 };
         0x1f80 | random & 0xe000 | (random >> 16 & 0x40) & (random >> 17) | flags
     }
+
+    /// An MXCSR with some exceptions unmasked.
+    pub fn unmasked_mxcsr(&mut self) -> u32 {
+        self.mxcsr() & !((1 << (7 + self.next() % 6)) | (1 << (7 + self.next() % 6)))
+    }
 }

@@ -2,8 +2,12 @@
 //! single and double.
 
 use super::handler::{frequent, operation};
+use super::soft_float::{
+    add, divide, doubles, maximum, minimum, multiply, reciprocal, reciprocal_root, root, singles,
+    subtract,
+};
 use super::vector::{Aligned, Low32, Low64, Vector};
-use super::{Operation, native, rows};
+use super::{native, rows};
 
 rows! {
     Addps => frequent::<Addps>, Addpd => frequent::<Addpd>,
@@ -25,14 +29,26 @@ rows! {
 }
 
 native! {
-    Addps: Aligned, "addps"; Addpd: Aligned, "addpd"; Addss: Low32, "addss"; Addsd: Low64, "addsd";
-    Subps: Aligned, "subps"; Subpd: Aligned, "subpd"; Subss: Low32, "subss"; Subsd: Low64, "subsd";
-    Mulps: Aligned, "mulps"; Mulpd: Aligned, "mulpd"; Mulss: Low32, "mulss"; Mulsd: Low64, "mulsd";
-    Divps: Aligned, "divps"; Divpd: Aligned, "divpd"; Divss: Low32, "divss"; Divsd: Low64, "divsd";
-    Minps: Aligned, "minps"; Minpd: Aligned, "minpd"; Minss: Low32, "minss"; Minsd: Low64, "minsd";
-    Maxps: Aligned, "maxps"; Maxpd: Aligned, "maxpd"; Maxss: Low32, "maxss"; Maxsd: Low64, "maxsd";
-    Sqrtps: Aligned, "sqrtps"; Sqrtpd: Aligned, "sqrtpd";
-    Sqrtss: Low32, "sqrtss"; Sqrtsd: Low64, "sqrtsd";
-    Rcpps: Aligned, "rcpps"; Rcpss: Low32, "rcpss";
-    Rsqrtps: Aligned, "rsqrtps"; Rsqrtss: Low32, "rsqrtss";
+    FLOATS = true;
+    Addps: Aligned, "addps", singles::<4>(add); Addpd: Aligned, "addpd", doubles::<2>(add);
+    Addss: Low32, "addss", singles::<1>(add); Addsd: Low64, "addsd", doubles::<1>(add);
+    Subps: Aligned, "subps", singles::<4>(subtract); Subpd: Aligned, "subpd", doubles::<2>(subtract);
+    Subss: Low32, "subss", singles::<1>(subtract); Subsd: Low64, "subsd", doubles::<1>(subtract);
+    Mulps: Aligned, "mulps", singles::<4>(multiply); Mulpd: Aligned, "mulpd", doubles::<2>(multiply);
+    Mulss: Low32, "mulss", singles::<1>(multiply); Mulsd: Low64, "mulsd", doubles::<1>(multiply);
+    Divps: Aligned, "divps", singles::<4>(divide); Divpd: Aligned, "divpd", doubles::<2>(divide);
+    Divss: Low32, "divss", singles::<1>(divide); Divsd: Low64, "divsd", doubles::<1>(divide);
+    Minps: Aligned, "minps", singles::<4>(minimum); Minpd: Aligned, "minpd", doubles::<2>(minimum);
+    Minss: Low32, "minss", singles::<1>(minimum); Minsd: Low64, "minsd", doubles::<1>(minimum);
+    Maxps: Aligned, "maxps", singles::<4>(maximum); Maxpd: Aligned, "maxpd", doubles::<2>(maximum);
+    Maxss: Low32, "maxss", singles::<1>(maximum); Maxsd: Low64, "maxsd", doubles::<1>(maximum);
+    Sqrtps: Aligned, "sqrtps", singles::<4>(root); Sqrtpd: Aligned, "sqrtpd", doubles::<2>(root);
+    Sqrtss: Low32, "sqrtss", singles::<1>(root); Sqrtsd: Low64, "sqrtsd", doubles::<1>(root);
+}
+
+// Approximations raise nothing.
+native! {
+    FLOATS = false;
+    Rcpps: Aligned, "rcpps", singles::<4>(reciprocal); Rcpss: Low32, "rcpss", singles::<1>(reciprocal);
+    Rsqrtps: Aligned, "rsqrtps", singles::<4>(reciprocal_root); Rsqrtss: Low32, "rsqrtss", singles::<1>(reciprocal_root);
 }

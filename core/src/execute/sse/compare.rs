@@ -1,10 +1,13 @@
 //! Floating-point comparisons: CMPcc makes masks, COMIS and UCOMIS set the status flags.
 
+use core::cmp::Ordering;
+
 use super::super::emit::{Emit, EmitFn};
 use super::super::flags::{CF, PF, ZF};
 use super::handler::{comparison, operation};
-use super::vector::{Aligned, Low32, Low64, Vector};
-use super::{Compare, Operation, enabled, instruction, rows};
+use super::soft_float::{DOUBLE, Environment, SINGLE, doubles, order, predicate, singles};
+use super::vector::{Aligned, Lanes, Low32, Low64, Vector};
+use super::{Compare, Operation, enabled, rows};
 
 rows! {
     Cmpps => |e| by_predicate(e, &predicates!(Cmpps)),
@@ -44,15 +47,24 @@ pub(in crate::execute) fn cmpsd(emit: &mut Emit) -> Option<()> {
 }
 
 macro_rules! masks {
-    ($($name:ident: $source:ty, $instruction:literal;)*) => {
+    ($($name:ident: $source:ty, $instruction:literal, $lanes:expr;)*) => {
         $(struct $name<const PREDICATE: u8>;
         impl<const PREDICATE: u8> Operation for $name<PREDICATE> {
             type Source = $source;
             const FLOATS: bool = true;
+
+            fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+                let computed = $lanes(|env: &mut Environment, format, left, right| {
+                    predicate(env, format, left, right, PREDICATE)
+                });
+                computed(&mut Environment(mxcsr), destination, source)
+            }
+
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
             #[inline(always)]
             fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
                 let mut result = destination;
-                instruction!(concat!($instruction, " {0}, {1}, {2}"), inout(xmm_reg) result,
+                super::instruction!(concat!($instruction, " {0}, {1}, {2}"), inout(xmm_reg) result,
                     in(xmm_reg) source, const PREDICATE);
                 result
             }
@@ -61,21 +73,33 @@ macro_rules! masks {
 }
 
 masks! {
-    Cmpps: Aligned, "cmpps";
-    Cmppd: Aligned, "cmppd";
-    Cmpss: Low32, "cmpss";
-    Cmpsd: Low64, "cmpsd";
+    Cmpps: Aligned, "cmpps", singles::<4>;
+    Cmppd: Aligned, "cmppd", doubles::<2>;
+    Cmpss: Low32, "cmpss", singles::<1>;
+    Cmpsd: Low64, "cmpsd", doubles::<1>;
 }
 
 macro_rules! comparisons {
-    ($($name:ident: $source:ty, $instruction:literal;)*) => {
+    ($($name:ident: $source:ty, $instruction:literal, $format:expr, $quiet:literal;)*) => {
         $(struct $name;
         impl Compare for $name {
             type Source = $source;
+
+            fn compute(mxcsr: &mut u32, left: Vector, right: Vector) -> u64 {
+                let ([left, _], [right, _]) = (<[u64; 2]>::of(left), <[u64; 2]>::of(right));
+                match order(&mut Environment(mxcsr), $format, left, right, $quiet) {
+                    None => CF | PF | ZF,
+                    Some(Ordering::Less) => CF,
+                    Some(Ordering::Equal) => ZF,
+                    Some(Ordering::Greater) => 0,
+                }
+            }
+
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
             #[inline(always)]
             fn apply(_: &mut u32, left: Vector, right: Vector) -> u64 {
                 let flags: u64;
-                instruction!(concat!($instruction, " {0}, {1}", "\nlahf"), in(xmm_reg) left,
+                super::instruction!(concat!($instruction, " {0}, {1}", "\nlahf"), in(xmm_reg) left,
                     in(xmm_reg) right, lateout("rax") flags);
                 // OF, SF and AF are cleared.
                 flags >> 8 & (CF | PF | ZF)
@@ -85,8 +109,8 @@ macro_rules! comparisons {
 }
 
 comparisons! {
-    Comiss: Low32, "comiss";
-    Comisd: Low64, "comisd";
-    Ucomiss: Low32, "ucomiss";
-    Ucomisd: Low64, "ucomisd";
+    Comiss: Low32, "comiss", SINGLE, false;
+    Comisd: Low64, "comisd", DOUBLE, false;
+    Ucomiss: Low32, "ucomiss", SINGLE, true;
+    Ucomisd: Low64, "ucomisd", DOUBLE, true;
 }

@@ -183,14 +183,14 @@ fn number(detail: &Detail, position: usize) -> u8 {
 fn binary_guarded<O: Operation>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let a = number(detail, 0);
     let (left, right) = (cpu.vector(a), cpu.vector(number(detail, 1)));
-    let result = guarded(cpu, |mxcsr| O::apply(mxcsr, left, right, detail.immediate as u8))?;
+    let result = guarded(cpu, |mxcsr| O::compute(mxcsr, left, right, detail.immediate as u8))?;
     cpu.set_vector(a, result);
     Ok(())
 }
 
 fn to_general_guarded<O: ToGeneral>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let source = cpu.vector(number(detail, 1));
-    let value = guarded(cpu, |mxcsr| O::apply(mxcsr, source))?;
+    let value = guarded(cpu, |mxcsr| O::compute(mxcsr, source))?;
     cpu.set::<O::Width>(detail.registers[0], value);
     Ok(())
 }
@@ -202,14 +202,14 @@ fn from_general_guarded<O: FromGeneral>(cpu: &mut Cpu, detail: &Detail) -> Resul
         1 => <[u64; 2]>::of(cpu.vector(SCRATCH))[0],
         _ => cpu.get::<O::Width>(detail.registers[1]),
     };
-    let result = guarded(cpu, |mxcsr| O::apply(mxcsr, left, right))?;
+    let result = guarded(cpu, |mxcsr| O::compute(mxcsr, left, right))?;
     cpu.set_vector(a, result);
     Ok(())
 }
 
 fn compare_guarded<O: Compare>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let (left, right) = (cpu.vector(number(detail, 0)), cpu.vector(number(detail, 1)));
-    let flags = guarded(cpu, |mxcsr| O::apply(mxcsr, left, right))?;
+    let flags = guarded(cpu, |mxcsr| O::compute(mxcsr, left, right))?;
     cpu.set_status(flags);
     Ok(())
 }

@@ -10,8 +10,9 @@
 //! its host traits (`Clock`, `GuestMemory`) are called while the guest's is loaded, and must not
 //! compute with floats either. Moves don't look at MXCSR, so the compiler is free to use them.
 //!
-//! Where an exception is unmasked the operation runs inside [`guarded`], which raises #XM before
-//! anything is written.
+//! Where an exception is unmasked the operation is computed in integers
+//! ([`soft_float`](super::soft_float)) inside [`guarded`], which raises #XM before anything is
+//! written. On other hosts than x86-64 every operation is, and nothing is loaded here.
 
 use super::super::{Cpu, Leave};
 use crate::state::{Cr4Flags, Exception, Vector};
@@ -23,9 +24,8 @@ pub(crate) const MASKS: u32 = FLAGS << MASK_SHIFT;
 /// Flags of what is found before a result is computed: invalid operation, denormal operand, divide
 /// by zero.
 const PRE_COMPUTATION: u32 = 7;
-const UNDERFLOW: u32 = 1 << 4;
-const MASK_SHIFT: u32 = 7;
-const FLUSH_TO_ZERO: u32 = 1 << 15;
+pub(super) const MASK_SHIFT: u32 = 7;
+pub(super) const FLUSH_TO_ZERO: u32 = 1 << 15;
 /// Bits of MXCSR that are not reserved (MXCSR_MASK in the FXSAVE image).
 pub(crate) const WRITABLE: u32 = 0xffff;
 
@@ -93,24 +93,14 @@ impl Cpu {
 /// (SDM, "SIMD Floating-Point Exception Conditions"). Its flags are then set: if it is one that
 /// precedes the computation, only those of its like, in whatever element.
 pub(super) fn guarded<T>(cpu: &mut Cpu, operation: impl FnOnce(&mut u32) -> T) -> Result<T, Leave> {
-    let mxcsr = cpu.mxcsr();
-    let unmasked = FLAGS & !(mxcsr >> MASK_SHIFT);
-    let mut control = mxcsr & !FLAGS | MASKS;
-    if unmasked & UNDERFLOW != 0 {
-        // An unmasked underflow is any tiny result, a masked one is tiny and inexact. Flushing to
-        // zero, which itself is for masked underflow only, reports the former.
-        control |= FLUSH_TO_ZERO;
-    }
-    cpu.state.fpu.mxcsr = control;
-    load(control);
-    let result = operation(&mut cpu.state.fpu.mxcsr);
-    let raised = (store() | cpu.state.fpu.mxcsr) & FLAGS;
-    let reported = match raised & unmasked {
-        found if found & PRE_COMPUTATION != 0 => raised & PRE_COMPUTATION,
-        _ => raised,
-    };
-    cpu.set_mxcsr(mxcsr | reported);
-    if raised & unmasked == 0 {
+    let before = cpu.mxcsr();
+    let mut mxcsr = before & !FLAGS;
+    let result = operation(&mut mxcsr);
+    let raised = mxcsr & FLAGS;
+    let unmasked = raised & !(mxcsr >> MASK_SHIFT);
+    let reported = if unmasked & PRE_COMPUTATION != 0 { raised & PRE_COMPUTATION } else { raised };
+    cpu.set_mxcsr(before | reported);
+    if unmasked == 0 {
         return Ok(result);
     }
     Err(match cpu.state.control.cr4.contains(Cr4Flags::OSXMMEXCPT_ENABLE) {

@@ -37,7 +37,7 @@ macro_rules! by_element {
             type Source = Aligned;
             const FLOATS: bool = false;
             #[inline(always)]
-            fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+            fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
                 let left = <[$element; $count]>::of(destination);
                 let right = <[$element; $count]>::of(source);
                 let result: [$element; $count] = core::array::from_fn(|index| {
@@ -96,7 +96,7 @@ impl Operation for Pmaddwd {
     type Source = Aligned;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+    fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
         let (left, right) = (<[i16; 8]>::of(destination), <[i16; 8]>::of(source));
         let product = |index: usize| i32::from(left[index]) * i32::from(right[index]);
         let sums: [i32; 4] =
@@ -112,7 +112,7 @@ impl Operation for Psadbw {
     type Source = Aligned;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+    fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
         let (left, right) = (<[u8; 16]>::of(destination), <[u8; 16]>::of(source));
         let difference = |index: usize| u64::from(left[index].abs_diff(right[index]));
         [(0..8).map(difference).sum::<u64>(), (8..16).map(difference).sum()].vector()
@@ -127,7 +127,7 @@ impl ToGeneral for Pmovmskb {
     type Width = u32;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn apply(_: &mut u32, source: Vector) -> u64 {
+    fn compute(_: &mut u32, source: Vector) -> u64 {
         // Multiplication gathers the top bits of eight bytes in the highest byte.
         let gather = |half: u64| {
             ((half >> 7 & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080)) >> 56

@@ -19,6 +19,7 @@ pub(super) mod moves;
 pub(super) mod pack;
 pub(super) mod shift;
 pub(super) mod shuffle;
+mod soft_float;
 pub(crate) mod vector;
 
 use iced_x86::CpuidFeature;
@@ -37,8 +38,15 @@ trait Operation: 'static {
     /// Whether floating-point exceptions may occur.
     const FLOATS: bool;
 
-    /// The new destination. `mxcsr` is for hosts whose own is not the guest's.
-    fn apply(mxcsr: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector;
+    /// The new destination, and flags in `mxcsr`.
+    fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector;
+
+    /// The same by the host's means: its own MXCSR may stand for `mxcsr`, with all exceptions
+    /// masked.
+    #[inline(always)]
+    fn apply(mxcsr: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector {
+        Self::compute(mxcsr, destination, source, immediate)
+    }
 }
 
 /// Computes a general register's new value from a vector.
@@ -50,7 +58,14 @@ trait ToGeneral: 'static {
     /// Whether floating-point exceptions may occur.
     const FLOATS: bool;
 
-    fn apply(mxcsr: &mut u32, source: Vector) -> u64;
+    /// The new value, and flags in `mxcsr`.
+    fn compute(mxcsr: &mut u32, source: Vector) -> u64;
+
+    /// As [`Operation::apply`].
+    #[inline(always)]
+    fn apply(mxcsr: &mut u32, source: Vector) -> u64 {
+        Self::compute(mxcsr, source)
+    }
 }
 
 /// Computes a vector from the destination and a general register or its like in memory.
@@ -62,7 +77,14 @@ trait FromGeneral: 'static {
     /// Whether floating-point exceptions may occur.
     const FLOATS: bool;
 
-    fn apply(mxcsr: &mut u32, destination: Vector, source: u64) -> Vector;
+    /// The new destination, and flags in `mxcsr`.
+    fn compute(mxcsr: &mut u32, destination: Vector, source: u64) -> Vector;
+
+    /// As [`Operation::apply`].
+    #[inline(always)]
+    fn apply(mxcsr: &mut u32, destination: Vector, source: u64) -> Vector {
+        Self::compute(mxcsr, destination, source)
+    }
 }
 
 /// Computes the status flags from two vectors.
@@ -70,7 +92,14 @@ trait Compare: 'static {
     /// What the right operand in memory is.
     type Source: Load;
 
-    fn apply(mxcsr: &mut u32, left: Vector, right: Vector) -> u64;
+    /// The flags in RFLAGS's places, and MXCSR's in `mxcsr`.
+    fn compute(mxcsr: &mut u32, left: Vector, right: Vector) -> u64;
+
+    /// As [`Operation::apply`].
+    #[inline(always)]
+    fn apply(mxcsr: &mut u32, left: Vector, right: Vector) -> u64 {
+        Self::compute(mxcsr, left, right)
+    }
 }
 
 /// The rows of instructions on XMM registers: each is emitted where SSE is enabled.
@@ -83,14 +112,21 @@ macro_rules! rows {
 }
 use rows;
 
-/// Operations that are the host's own instruction, by name. On hosts that have none of them they
-/// are never emitted ([`host_float::PRESENT`]).
+/// Floating-point operations, which may raise exceptions or not: the host's own instruction, and what
+/// computes them elsewhere.
 macro_rules! native {
-    ($($name:ident: $source:ty, $instruction:literal);* $(;)?) => {
-        $(pub(super) struct $name;
-        impl Operation for $name {
+    (FLOATS = $floats:literal; $($name:ident: $source:ty, $instruction:literal, $computed:expr);* $(;)?) => {
+        $(struct $name;
+        impl $crate::execute::sse::Operation for $name {
             type Source = $source;
-            const FLOATS: bool = true;
+            const FLOATS: bool = $floats;
+
+            fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+                let computed = $computed;
+                computed(&mut $crate::execute::sse::soft_float::Environment(mxcsr), destination, source)
+            }
+
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
             #[inline(always)]
             fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
                 let mut result = destination;
@@ -105,15 +141,16 @@ use native;
 
 /// One instruction of the host that reads MXCSR and may set flags there, for which reason it does
 /// not promise to be pure, and clobbers the status flags.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 macro_rules! instruction {
     ($text:expr, $($operands:tt)*) => {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
         // SAFETY: the instruction touches its operands and MXCSR's flags, which are the guest's.
         unsafe {
             core::arch::asm!($text, $($operands)*, options(nomem, nostack));
         }
     };
 }
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 use instruction;
 
 /// Emits an instruction if it is SSE's or SSE2's and works on XMM registers, and the system has

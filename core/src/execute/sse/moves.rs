@@ -9,7 +9,7 @@ use super::vector::{
 };
 use super::{FromGeneral, Operation, ToGeneral, enabled, rows};
 use crate::memory::Width;
-use crate::state::SegmentRegister;
+use crate::state::{Register, SegmentRegister};
 
 rows! {
     Movaps => whole::<Aligned>,
@@ -58,7 +58,7 @@ macro_rules! moves {
             type Source = Unaligned;
             const FLOATS: bool = false;
             #[inline(always)]
-            fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+            fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
                 let ($destination, $source) = (destination, source);
                 $result
             }
@@ -141,7 +141,7 @@ impl<W: Width, M: Load> ToGeneral for Bits<W, M> {
     type Width = W;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn apply(_: &mut u32, source: Vector) -> u64 {
+    fn compute(_: &mut u32, source: Vector) -> u64 {
         <[u64; 2]>::of(source)[0]
     }
 }
@@ -151,7 +151,7 @@ impl<W: Width, M: Load> FromGeneral for Bits<W, M> {
     type Width = W;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn apply(_: &mut u32, _: Vector, source: u64) -> Vector {
+    fn compute(_: &mut u32, _: Vector, source: u64) -> Vector {
         [source, 0].vector()
     }
 }
@@ -166,7 +166,7 @@ impl ToGeneral for SignsOfSingles {
     type Width = u32;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn apply(_: &mut u32, source: Vector) -> u64 {
+    fn compute(_: &mut u32, source: Vector) -> u64 {
         let [a, b, c, d] = <[u32; 4]>::of(source).map(|element| u64::from(element >> 31));
         a | b << 1 | c << 2 | d << 3
     }
@@ -177,20 +177,20 @@ impl ToGeneral for SignsOfDoubles {
     type Width = u32;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn apply(_: &mut u32, source: Vector) -> u64 {
+    fn compute(_: &mut u32, source: Vector) -> u64 {
         let [low, high] = <[u64; 2]>::of(source).map(|element| element >> 63);
         low | high << 1
     }
 }
 
-/// MASKMOVDQU: stores the bytes whose mask has its top bit set. Bytes that are not stored cannot
-/// fault; the rest either all do or none is written.
+/// MASKMOVDQU: stores the bytes whose mask has its top bit set, at DS:RDI. Bytes that are not stored
+/// cannot fault; if one of the others does, none is stored.
 fn mask_move(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let values = <[u8; 16]>::of(cpu.vector(detail.registers[1]));
     let mask = <[u8; 16]>::of(cpu.vector(detail.registers[2]));
     let chosen = || (0..16_u8).filter(|&index| mask[usize::from(index)] & 0x80 != 0);
     let segment: SegmentRegister = super::super::segment_register(detail.segment);
-    let offset = cpu.effective_address(detail);
+    let offset = cpu.state.gpr[Register::Rdi];
     let address_mask = super::super::operand::address_mask(detail.address_bits);
     let place = |cpu: &Cpu, index: u8| {
         let offset = offset.wrapping_add(u64::from(index)) & address_mask;

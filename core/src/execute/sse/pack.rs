@@ -30,7 +30,7 @@ macro_rules! packs {
             type Source = Aligned;
             const FLOATS: bool = false;
             #[inline(always)]
-            fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+            fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
                 let (low, high) = (<[$from; $count]>::of(destination), <[$from; $count]>::of(source));
                 let narrow = |element: $from| {
                     element.clamp(<$to>::MIN as $from, <$to>::MAX as $from) as $bits
@@ -58,7 +58,7 @@ macro_rules! unpacks {
             type Source = Aligned;
             const FLOATS: bool = false;
             #[inline(always)]
-            fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+            fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
                 let even = <[$element; $count]>::of(destination);
                 let odd = <[$element; $count]>::of(source);
                 let elements: [$element; $count] = core::array::from_fn(|index| {

@@ -35,7 +35,7 @@ impl<S: Shift> Operation for ByImmediate<S> {
     type Source = Aligned;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn apply(_: &mut u32, destination: Vector, _: Vector, immediate: u8) -> Vector {
+    fn compute(_: &mut u32, destination: Vector, _: Vector, immediate: u8) -> Vector {
         S::shift(destination, immediate.into())
     }
 }
@@ -44,7 +44,7 @@ impl<S: Shift> Operation for BySource<S> {
     type Source = Aligned;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+    fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
         S::shift(destination, <[u64; 2]>::of(source)[0])
     }
 }
@@ -86,7 +86,7 @@ macro_rules! byte_shifts {
             type Source = Aligned;
             const FLOATS: bool = false;
             #[inline(always)]
-            fn apply(_: &mut u32, destination: Vector, _: Vector, immediate: u8) -> Vector {
+            fn compute(_: &mut u32, destination: Vector, _: Vector, immediate: u8) -> Vector {
                 let ($value, $bits) = (u128::of(destination), u32::from(immediate) * 8);
                 $result.unwrap_or(0).vector()
             }

@@ -36,7 +36,7 @@ macro_rules! shuffles {
             type Source = Aligned;
             const FLOATS: bool = false;
             #[inline(always)]
-            fn apply(_: &mut u32, destination: Vector, source: Vector, $immediate: u8) -> Vector {
+            fn compute(_: &mut u32, destination: Vector, source: Vector, $immediate: u8) -> Vector {
                 let $left = <[$element; $count]>::of(destination);
                 let $right = <[$element; $count]>::of(source);
                 let elements: [$element; $count] = $result;

@@ -1,0 +1,71 @@
+//! Conversions among formats and integers.
+
+use super::{DOUBLE, Environment, Format, INVALID, Kind, PRECISION, ROUNDING_SHIFT, SINGLE};
+
+/// A signed integer of `bits` bits; what does not fit gives the integer indefinite.
+pub(in super::super) fn to_integer(
+    env: &mut Environment,
+    format: Format,
+    source: u64,
+    bits: u32,
+    truncate: bool,
+) -> u64 {
+    let number = env.unpack(format, source);
+    let mut mxcsr = *env.0 | if truncate { 3 << ROUNDING_SHIFT } else { 0 };
+    let rounding = Environment(&mut mxcsr);
+    let indefinite = 1_u64 << (bits - 1);
+    let (magnitude, inexact) = match number.kind {
+        Kind::Zero => return 0,
+        Kind::Finite if number.exponent + (number.significand.ilog2() as i32) < 64 => {
+            let negative = number.negative;
+            let (kept, place, inexact) =
+                rounding.cut(negative, number.significand, number.exponent, |_| 0);
+            (kept << place, inexact)
+        }
+        _ => (u128::MAX, false),
+    };
+    let limit = u128::from(indefinite) - u128::from(!number.negative);
+    if magnitude > limit {
+        env.raise(INVALID);
+        return indefinite;
+    }
+    if inexact {
+        env.raise(PRECISION);
+    }
+    let magnitude = magnitude as u64;
+    if number.negative { magnitude.wrapping_neg() } else { magnitude }
+}
+
+/// The number nearest to a signed integer.
+pub(in super::super) fn from_integer(env: &mut Environment, format: Format, source: i64) -> u64 {
+    env.round(format, source < 0, source.unsigned_abs().into(), 0)
+}
+
+/// Single to double.
+pub(in super::super) fn widen(env: &mut Environment, source: u64) -> u64 {
+    reformat(env, SINGLE, DOUBLE, source)
+}
+
+/// Double to single.
+pub(in super::super) fn narrow(env: &mut Environment, source: u64) -> u64 {
+    reformat(env, DOUBLE, SINGLE, source)
+}
+
+fn reformat(env: &mut Environment, from: Format, to: Format, source: u64) -> u64 {
+    let number = env.unpack(from, source);
+    let sign = to.sign(number.negative);
+    if let Some(nan) = env.propagate(from, &[number]) {
+        let payload = nan & ((1 << from.fraction_bits) - 1);
+        let payload = match to.fraction_bits.checked_sub(from.fraction_bits) {
+            Some(up) => payload << up,
+            None => payload >> (from.fraction_bits - to.fraction_bits),
+        };
+        return sign | to.infinity() | payload;
+    }
+    env.look_for_denormals(&[number]);
+    match number.kind {
+        Kind::Zero => sign,
+        Kind::Finite => env.round(to, number.negative, number.significand, number.exponent),
+        _ => sign | to.infinity(),
+    }
+}
