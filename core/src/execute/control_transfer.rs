@@ -96,13 +96,23 @@ macro_rules! follow {
 #[cold]
 #[inline(never)]
 extern "C" fn pause(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget: i64) -> Flow {
-    if cpu.remaining > 0 && !cpu.mmu.attention && !cpu.kick.is_pending() {
-        let grant = cpu.remaining.min(SLICE);
-        cpu.remaining -= grant;
-        cpu.granted += grant;
+    if let Some(grant) = cpu.next_slice() {
         next!(cpu, op, res, src, budget + grant)
     }
     leave(cpu, op, res, src, budget, &Leave::Slice)
+}
+
+impl Cpu {
+    /// The instructions of another slice, unless somebody wants the loop to look at something.
+    pub(crate) fn next_slice(&mut self) -> Option<i64> {
+        if self.remaining <= 0 || self.mmu.attention || self.kick.is_pending() {
+            return None;
+        }
+        let grant = self.remaining.min(SLICE);
+        self.remaining -= grant;
+        self.granted += grant;
+        Some(grant)
+    }
 }
 
 /// Goes to `rip` through the jump cache. The block is complete and counted.

@@ -6,6 +6,8 @@
 
 use alloc::boxed::Box;
 
+use heapless::Vec;
+
 use super::op::Op;
 
 const SIZE: usize = 1024;
@@ -34,7 +36,11 @@ impl JumpEntry {
 /// The jumps of one privilege level.
 pub(crate) struct JumpCache {
     entries: Box<[JumpEntry]>,
-    used: bool,
+    /// The first entries that were used since the cache was last empty, so that a guest that empties
+    /// its TLB often does not pay for all of them.
+    used: Vec<u16, 32>,
+    /// Others were used, too.
+    more: bool,
 }
 
 impl JumpCache {
@@ -42,7 +48,11 @@ impl JumpCache {
     pub const NOWHERE: &'static [JumpEntry; SIZE] = &[JumpEntry::EMPTY; SIZE];
 
     pub fn new() -> Self {
-        Self { entries: alloc::vec![JumpEntry::EMPTY; SIZE].into_boxed_slice(), used: false }
+        Self {
+            entries: alloc::vec![JumpEntry::EMPTY; SIZE].into_boxed_slice(),
+            used: Vec::new(),
+            more: false,
+        }
     }
 
     pub fn as_ptr(&self) -> *const JumpEntry {
@@ -50,8 +60,9 @@ impl JumpCache {
     }
 
     pub fn remember(&mut self, rip: u64, op: *const Op) {
-        self.entries[JumpEntry::slot(rip)] = JumpEntry { rip, op };
-        self.used = true;
+        let slot = JumpEntry::slot(rip);
+        self.entries[slot] = JumpEntry { rip, op };
+        self.more |= self.used.push(slot as u16).is_err();
     }
 
     /// Forgets the jump to a block that is freed.
@@ -63,8 +74,12 @@ impl JumpCache {
     }
 
     pub fn clear(&mut self) {
-        if core::mem::take(&mut self.used) {
+        if core::mem::take(&mut self.more) {
             self.entries.fill(JumpEntry::EMPTY);
         }
+        for slot in &self.used {
+            self.entries[usize::from(*slot)] = JumpEntry::EMPTY;
+        }
+        self.used.clear();
     }
 }

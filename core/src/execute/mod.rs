@@ -74,6 +74,8 @@ pub(crate) struct Cpu {
     pub leave: Leave,
     /// The segments as the current mode sees them.
     pub segment_windows: [SegmentWindow; 8],
+    /// They are those of 64-bit mode, where only FS and GS differ from one another.
+    pub flat_windows: bool,
     /// Instructions of this run that are not yet granted to a slice.
     pub remaining: i64,
     /// Instructions granted to slices since `retired` was last brought up to date.
@@ -158,6 +160,7 @@ impl Cpu {
             frame: Frame { op: core::ptr::null(), res: 0, src: 0, budget: 0 },
             leave: Leave::Retired,
             segment_windows: [SegmentWindow::default(); 8],
+            flat_windows: false,
             remaining: 0,
             granted: 0,
             retired: 0,
@@ -227,6 +230,13 @@ impl Cpu {
         self.jump_caches[self.mmu.active_index()].remember(rip, op);
     }
 
+    /// Where a remembered jump to `rip` leads in the mode that was entered last.
+    pub fn remembered_jump(&self, rip: u64) -> Option<*const Op> {
+        // SAFETY: `enter_mode` has pointed `jumps` at the entries of a jump cache.
+        let entry = unsafe { &*self.jumps.add(JumpEntry::slot(rip)) };
+        (entry.rip == rip).then_some(entry.op)
+    }
+
     /// Forgets all jumps: a mapping has changed, or blocks were freed.
     pub fn forget_jumps(&mut self) {
         self.jump_caches.iter_mut().for_each(JumpCache::clear);
@@ -248,7 +258,12 @@ impl Cpu {
             false => self.jump_caches[self.mmu.active_index()].as_ptr(),
         };
         let long = self.state.mode_64bit();
-        for register in SegmentRegister::ALL {
+        let changed = match long && self.flat_windows {
+            true => &[SegmentRegister::Fs, SegmentRegister::Gs][..],
+            false => &SegmentRegister::ALL,
+        };
+        self.flat_windows = long;
+        for &register in changed {
             self.segment_windows[register as usize] = self.segment_window(register, long);
         }
     }

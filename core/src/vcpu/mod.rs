@@ -20,7 +20,9 @@ use crate::execute::sse::host_float;
 use crate::execute::{Cpu, Leave};
 use crate::interrupt::{FaultLog, Shutdown};
 use crate::paging::AccessError;
-use crate::state::{CpuState, Cr0Flags, Cr4Flags, Exception, RFlags, SegmentRegister};
+use crate::state::{
+    Activity, CpuState, Cr0Flags, Cr4Flags, Exception, Pending, RFlags, SegmentRegister, Shadow,
+};
 use crate::translate::{Cache, Key, Lowering};
 use crate::{Access, Clock, Engine, EngineError, Exit, GuestMemory, Kick};
 
@@ -39,6 +41,8 @@ pub struct Vcpu {
     written: usize,
     /// The MMU's flushes that the jump caches have followed.
     followed_flushes: u64,
+    /// What the blocks in the jump caches were translated for.
+    followed_mode: (Mode, u64),
     /// The instruction that executes began with TF set.
     trapping: bool,
 }
@@ -74,6 +78,7 @@ impl Vcpu {
             device: DeviceRead::None,
             written: 0,
             followed_flushes: 0,
+            followed_mode: translated_for(&CpuState::reset(apic_id), false),
             trapping: false,
         }
     }
@@ -194,9 +199,9 @@ impl Vcpu {
         self.trapping = self.cpu.state.rflags.contains(RFlags::TRAP_FLAG);
         self.cpu.state.shadow.sti = false;
         self.cpu.state.shadow.mov_ss = false;
-        self.follow_flushes();
+        self.follow_changes();
         self.cpu.enter_mode(single);
-        let mut op = match self.find(single) {
+        let mut op = match self.first(single) {
             Ok(op) => op,
             Err(error) => return self.abort(Leave::access(error, SegmentRegister::Cs)),
         };
@@ -243,13 +248,63 @@ impl Vcpu {
                 self.device = DeviceRead::None;
                 self.trap_after();
             }
-            Leave::Retired => self.retire(single),
+            Leave::Retired => {
+                self.retire(single);
+                if !single && self.undisturbed() {
+                    return Ok(self.proceed());
+                }
+            }
             leave @ (Leave::Exception(_) | Leave::Device(_)) => {
                 self.rewind(op);
                 self.abort(leave)?;
             }
         }
         Ok(Next::Events)
+    }
+
+    /// Whether nothing but the next instruction is due behind one that has ended its block: a way
+    /// round the loop for system calls and their like. What STI or a load of SS holds back for an
+    /// instruction is not there then.
+    fn undisturbed(&self) -> bool {
+        let cpu = &*self.cpu;
+        let quiet = !cpu.mmu.attention && !cpu.timer_changed && cpu.apic_effect.is_none();
+        let state = &cpu.state;
+        quiet
+            && state.activity == Activity::Active
+            && state.pending == Pending::default()
+            && !self.is_watched()
+            && !self.window_wanted
+            && (!state.rflags.contains(RFlags::INTERRUPT_FLAG) || cpu.apic.pending().is_none())
+    }
+
+    /// Goes on at `state.rip` in what may be another mode, with another slice if one is due.
+    fn proceed(&mut self) -> Next {
+        if self.cpu.frame.budget < 0 {
+            match self.cpu.next_slice() {
+                Some(grant) => self.cpu.frame.budget += grant,
+                None => return Next::Events,
+            }
+        }
+        self.follow_changes();
+        self.cpu.enter_mode(false);
+        let nmi = self.cpu.state.shadow.nmi;
+        self.cpu.state.shadow = Shadow { nmi, ..Shadow::default() };
+        // A fault of the fetch is raised by the loop.
+        self.first(false).map_or(Next::Events, Next::Block)
+    }
+
+    /// The first op of the block at `state.rip`, remembered unless it is a `single` instruction.
+    fn first(&mut self, single: bool) -> Result<*const Op, AccessError> {
+        if single {
+            return self.find(true);
+        }
+        let rip = self.cpu.state.rip;
+        if let Some(first) = self.cpu.remembered_jump(rip) {
+            return Ok(first);
+        }
+        let first = self.find(false)?;
+        self.cpu.remember_jump(rip, first);
+        Ok(first)
     }
 
     /// Goes back to before the instruction of `op`: RIP, flags and count.
@@ -307,9 +362,8 @@ impl Vcpu {
         let cpu = &mut *self.cpu;
         let state = &cpu.state;
         let long = state.mode_64bit();
-        let cs = &state.segments[SegmentRegister::Cs];
-        let cs_base = if long { 0 } else { cs.base };
-        if !long && state.rip > u64::from(cs.limit) {
+        let (mode, cs_base) = translated_for(state, single);
+        if !long && state.rip > u64::from(state.segments[SegmentRegister::Cs].limit) {
             return Err(AccessError::Exception(Exception::GP0));
         }
         let linear = cs_base.wrapping_add(state.rip);
@@ -319,7 +373,7 @@ impl Vcpu {
             physical: page.physical & !0xfff | linear & 0xfff,
             rip: state.rip,
             cs_base,
-            mode: mode(state, single),
+            mode,
         };
         if let Some(op) = self.cache.find(&key) {
             return Ok(op);
@@ -345,25 +399,30 @@ impl Vcpu {
 
     /// Whether the next instruction has to be looked at by itself.
     fn must_step(&self) -> bool {
+        let shadow = self.cpu.state.shadow;
+        self.device != DeviceRead::None || shadow.sti || shadow.mov_ss || self.is_watched()
+    }
+
+    /// Whether the guest traps single instructions or has breakpoints.
+    fn is_watched(&self) -> bool {
         let state = &self.cpu.state;
-        self.device != DeviceRead::None
-            || state.rflags.intersects(RFlags::TRAP_FLAG | RFlags::RESUME_FLAG)
-            || state.shadow.sti
-            || state.shadow.mov_ss
+        state.rflags.intersects(RFlags::TRAP_FLAG | RFlags::RESUME_FLAG)
             || state.debug.dr7 & 0xff != 0
     }
 
-    /// Empties the jump caches if a TLB was emptied.
-    fn follow_flushes(&mut self) {
-        if self.followed_flushes != self.cpu.mmu.flushes {
+    /// Empties the jump caches if a TLB was emptied, or if blocks are now translated differently.
+    fn follow_changes(&mut self) {
+        let mode = translated_for(&self.cpu.state, false);
+        if self.followed_flushes != self.cpu.mmu.flushes || self.followed_mode != mode {
             self.followed_flushes = self.cpu.mmu.flushes;
+            self.followed_mode = mode;
             self.cpu.forget_jumps();
         }
     }
 }
 
-/// The mode that blocks are translated for.
-fn mode(state: &CpuState, step: bool) -> Mode {
+/// The mode and the base of the code segment that blocks are translated for.
+fn translated_for(state: &CpuState, step: bool) -> (Mode, u64) {
     /// The six exception masks of MXCSR.
     const MASKS: u32 = 0x1f80;
     let (cr0, cr4) = (state.control.cr0, state.control.cr4);
@@ -376,7 +435,9 @@ fn mode(state: &CpuState, step: bool) -> Mode {
         Sse::Enabled
     };
     let simd_masked = state.fpu.mxcsr & MASKS == MASKS;
-    Mode { bitness: state.bitness() as u8, step, sse, simd_masked }
+    let mode = Mode { bitness: state.bitness() as u8, step, sse, simd_masked };
+    let long = state.mode_64bit();
+    (mode, if long { 0 } else { state.segments[SegmentRegister::Cs].base })
 }
 
 impl Engine for Vcpu {
