@@ -597,10 +597,10 @@ static COMPARE_JUMP_RR: [ByWidth; 16] = by_code!(compare_jump_rr, widths_of_code
 static COMPARE_JUMP_RI: [ByWidth; 16] = by_code!(compare_jump_ri, widths_of_code);
 static TEST_JUMP_RR: [ByWidth; 16] = by_code!(test_jump_rr, widths_of_code);
 
-/// The condition code of the instruction at hand: the low four bits of its opcode.
-fn code(emit: &Emit) -> usize {
+/// The condition code of an instruction: the low four bits of its opcode.
+fn code(instruction: &iced_x86::Instruction) -> usize {
     use iced_x86::ConditionCode as C;
-    match emit.instruction.condition_code() {
+    match instruction.condition_code() {
         C::o => 0,
         C::no => 1,
         C::b => 2,
@@ -620,49 +620,41 @@ fn code(emit: &Emit) -> usize {
     }
 }
 
-fn successors(emit: &Emit) -> Successors {
-    Successors {
-        taken: emit.instruction.near_branch_target(),
-        not_taken: Some(emit.instruction.next_ip()),
-    }
+fn successors(jump: &iced_x86::Instruction) -> Successors {
+    Successors { taken: jump.near_branch_target(), not_taken: Some(jump.next_ip()) }
 }
 
 fn jcc(emit: &mut Emit) -> Option<()> {
-    let code = code(emit);
-    let to = successors(emit);
+    let code = code(&emit.instruction);
+    let to = successors(&emit.instruction);
     match emit.flags() {
-        Some(kind) => emit.branch(JUMP_IF[code][usize::from(kind.0)], 0, 0, 0, to),
-        None => emit.branch(jump_if_dynamic, code as u8, 0, 0, to),
+        Some(kind) => emit.branch(JUMP_IF[code][usize::from(kind.0)], 0, 0, 0, 1, to),
+        None => emit.branch(jump_if_dynamic, code as u8, 0, 0, 1, to),
     }
     Some(())
 }
 
-/// Emits a comparison and the Jcc behind it as one op. `emit.instruction` is the Jcc, `first` what
-/// comes before; `false` if the two can't be one.
-pub(crate) fn fuse(emit: &mut Emit, first: &iced_x86::Instruction) -> bool {
-    let second = core::mem::replace(&mut emit.instruction, *first);
-    let width = emit.width(0);
+/// Emits the comparison at hand and the Jcc behind it as one op; `None` if the two can't be one.
+pub(crate) fn fuse(emit: &mut Emit, jump: &iced_x86::Instruction) -> Option<()> {
     let registers = emit.is_register(0) && emit.is_register(1);
     let immediate = emit.is_register(0) && emit.is_immediate(1);
-    let (a, b) = (emit.register(0), if registers { emit.register(1) } else { 0 });
-    let imm = if immediate { emit.immediate(1) as i32 } else { 0 };
-    emit.instruction = second;
-    let code = code(emit);
-    let (table, class) = match first.mnemonic() {
+    let (table, class) = match emit.instruction.mnemonic() {
         Mnemonic::Cmp if registers => (&COMPARE_JUMP_RR, Class::Sub),
         Mnemonic::Cmp if immediate => (&COMPARE_JUMP_RI, Class::Sub),
         Mnemonic::Test if registers => (&TEST_JUMP_RR, Class::Logic),
-        _ => return false,
+        _ => return None,
     };
+    let width = emit.width(0);
+    let (a, b) = (emit.register(0), if registers { emit.register(1) } else { 0 });
+    let imm = if immediate { emit.immediate(1) as i32 } else { 0 };
     emit.writes_flags(super::arithmetic::kind(class, width));
-    let to = successors(emit);
-    emit.branch(table[code][width], a, b, imm, to);
-    true
+    emit.branch(table[code(jump)][width], a, b, imm, 2, successors(jump));
+    Some(())
 }
 
 /// Emits the test of the condition of a SETcc or CMOVcc.
 pub(super) fn test_condition(emit: &mut Emit) {
-    let code = code(emit);
+    let code = code(&emit.instruction);
     match emit.flags() {
         Some(kind) => emit.op(TEST_IF[code][usize::from(kind.0)], 0, 0, 0, 0, 0),
         None => emit.op(test_if_dynamic, code as u8, 0, 0, 0, 0),
@@ -702,7 +694,7 @@ fn jmp(emit: &mut Emit) -> Option<()> {
         jump_through(emit, handlers[emit.width(0)], register);
     } else {
         let to = Successors { taken: instruction.near_branch_target(), not_taken: None };
-        emit.branch(jump(emit.flags().is_some()), 0, 0, 0, to);
+        emit.branch(jump(emit.flags().is_some()), 0, 0, 0, 1, to);
     }
     Some(())
 }
@@ -773,8 +765,8 @@ fn ret_near_slow<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> 
 /// LOOPcc and JrCXZ: `test` decides and counts, then the branch follows what it found.
 fn counted(emit: &mut Emit, test: super::emit::Function) -> Option<()> {
     emit.call_out_with_flags(test);
-    let to = successors(emit);
-    emit.branch(jump_if_tested::<true>, 0, 0, 0, to);
+    let to = successors(&emit.instruction);
+    emit.branch(jump_if_tested::<true>, 0, 0, 0, 1, to);
     Some(())
 }
 

@@ -394,11 +394,19 @@ impl Emit {
         }
     }
 
-    /// Ends the block with an op that has links: `handler` with operands `a` and `imm`, and its
-    /// successors.
-    pub fn branch(&mut self, handler: Handler, a: u8, b: u8, imm: i32, to: Successors) {
+    /// Ends the block with an op that has links: `handler` with operands `a`, `b` and `imm`, the
+    /// instructions that it completes, and its successors.
+    pub fn branch(
+        &mut self,
+        handler: Handler,
+        a: u8,
+        b: u8,
+        imm: i32,
+        completes: u8,
+        to: Successors,
+    ) {
         self.op(handler, a, b, 0, 0, imm);
-        let count = u32::from(self.index) + 1;
+        let count = u32::from(self.index) + u32::from(completes);
         let kind = self.kind.map_or(Origin::DYNAMIC, |kind| kind.0);
         // The stubs come right behind.
         let not_taken = if to.not_taken.is_some() { 2 * Links::SLOT } else { Links::SLOT };
@@ -424,12 +432,9 @@ impl Emit {
     /// Ends the block by going on with the instruction that follows, which belongs to another.
     pub fn fall_through(&mut self) {
         let next = self.instruction.next_ip();
-        // The instruction is already counted as retired.
-        self.index -= 1;
         let to = Successors { taken: next, not_taken: None };
         let handler = branch::jump(self.kind.is_some());
-        self.branch(handler, 0, 0, 0, to);
-        self.index += 1;
+        self.branch(handler, 0, 0, 0, 0, to);
     }
 
     fn exit(&mut self, target: u64, stub: Handler) {

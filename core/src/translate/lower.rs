@@ -150,13 +150,10 @@ impl Lowering {
         let mut index = 0;
         while index < count && emit.has_room() && !emit.ended {
             emit.instruction = instructions[index];
-            if let Some(second) = fusible(instructions, index) {
-                emit.instruction = *second;
-                if fuse(emit, &instructions[index]) {
-                    // Both have retired when the branch has.
-                    return bytes(key, second);
-                }
-                emit.instruction = instructions[index];
+            if let Some(jump) = fusible(instructions, index)
+                && fuse(emit, jump).is_some()
+            {
+                return bytes(key, jump);
             }
             emit.flags_dead = flags_dead(instructions, index);
             let row = emit_function(emit.instruction.mnemonic());
