@@ -4,7 +4,7 @@
 //! What a register may hold and what a change of it asks for is in `control_register` and `msr`;
 //! here are privilege checks and operands, and the engine is told of the effect.
 
-use iced_x86::{Mnemonic, Register as Name};
+use iced_x86::{Code, Mnemonic, Register as Name};
 
 use super::control_register::{self as control, ControlEffect, Flush};
 use super::emit::{Emit, Function};
@@ -18,8 +18,8 @@ use crate::state::{
 };
 
 pub(super) const ROWS: &[Row] = &[
-    (Mnemonic::Lgdt, |e| last(e, lgdt)),
-    (Mnemonic::Lidt, |e| last(e, lidt)),
+    (Mnemonic::Lgdt, |e| last(e, if is_16bit(e) { lgdt::<true> } else { lgdt::<false> })),
+    (Mnemonic::Lidt, |e| last(e, if is_16bit(e) { lidt::<true> } else { lidt::<false> })),
     (Mnemonic::Sgdt, |e| plain(e, sgdt)),
     (Mnemonic::Sidt, |e| plain(e, sidt)),
     (Mnemonic::Lmsw, |e| last(e, lmsw)),
@@ -193,12 +193,20 @@ fn mov_from_debug(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     Ok(())
 }
 
+/// Whether LGDT or LIDT has an operand of 16 bits.
+fn is_16bit(emit: &Emit) -> bool {
+    matches!(emit.instruction.code(), Code::Lgdt_m1632_16 | Code::Lidt_m1632_16)
+}
+
 /// Bytes of the base in a descriptor-table operand.
 fn base_bytes(detail: &Detail) -> u64 {
     if detail.bitness == 64 { 8 } else { 4 }
 }
 
-fn load_table(cpu: &mut Cpu, detail: &Detail) -> Result<DescriptorTable, Leave> {
+fn load_table<const NARROW: bool>(
+    cpu: &mut Cpu,
+    detail: &Detail,
+) -> Result<DescriptorTable, Leave> {
     /// What a 16-bit operand holds of the base (SDM, LGDT).
     const BASE_16BIT: u64 = 0xff_ffff;
     cpu.require_cpl0()?;
@@ -210,20 +218,20 @@ fn load_table(cpu: &mut Cpu, detail: &Detail) -> Result<DescriptorTable, Leave> 
         64 => cpu.load::<u64>(segment, at)?,
         _ => u64::from(cpu.load::<u32>(segment, at)?),
     };
-    let base = if detail.width == 5 { base & BASE_16BIT } else { base };
+    let base = if NARROW { base & BASE_16BIT } else { base };
     if !canonical(base) {
         return Err(Exception::GP0.into());
     }
     Ok(DescriptorTable { base, limit })
 }
 
-fn lgdt(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    cpu.state.gdtr = load_table(cpu, detail)?;
+fn lgdt<const NARROW: bool>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    cpu.state.gdtr = load_table::<NARROW>(cpu, detail)?;
     Ok(())
 }
 
-fn lidt(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    cpu.state.idtr = load_table(cpu, detail)?;
+fn lidt<const NARROW: bool>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    cpu.state.idtr = load_table::<NARROW>(cpu, detail)?;
     Ok(())
 }
 
