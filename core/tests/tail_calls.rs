@@ -12,8 +12,17 @@ use monovisor_core::{Exit, InstructionClock, Ram, Vcpu};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 /// Functions of `execute` that call through a pointer by design.
-const CALLERS: [&str; 8] =
-    ["call_out", "dispatch", "bounce", "emit", "now_ns", "3msr", "3Cpu3new", "5serve"];
+const CALLERS: [&str; 9] = [
+    "call_out",
+    "dispatch",
+    "bounce",
+    "emit",
+    "now_ns",
+    "3msr",
+    "3Cpu3new",
+    "5serve",
+    "9fpu_state",
+];
 
 #[test]
 #[cfg(target_arch = "x86_64")]

@@ -122,7 +122,23 @@ unsafe extern "C" fn shift_ri<S: Shift, W: Width>(
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
-/// By CL or by a constant, where the flags are dead.
+/// By a constant, where the flags are dead.
+unsafe extern "C" fn shift_quiet<S: Shift, W: Width>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, imm, .. } = unsafe { *op };
+    // The emitter has masked the count, and it is not zero.
+    let shifted = S::apply::<W>(cpu.get::<W>(a), imm as u32).0;
+    cpu.set::<W>(a, shifted);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+/// By CL or by zero, where the flags are dead.
 unsafe extern "C" fn shift_silent<S: Shift, W: Width>(
     cpu: &mut Cpu,
     op: *const Op,
@@ -188,6 +204,7 @@ fn shift<S: Shift>(emit: &mut Emit) -> Option<()> {
     let mask = if width == 3 { 63 } else { 31 };
     match constant_count(emit).map(|count| count & mask) {
         // Even a shift by zero clears the upper half of a 32-bit register.
+        Some(count) if count != 0 && emit.flags_dead => quiet::<S>(emit, width, count),
         Some(count) if count != 0 => {
             let handlers: ByWidth = by_width!(W => shift_ri::<S, W>);
             emit.op(handlers[width], emit.register(0), 0, 0, 0, count as i32);
@@ -201,6 +218,11 @@ fn shift<S: Shift>(emit: &mut Emit) -> Option<()> {
     Some(())
 }
 
+fn quiet<S: Shift>(emit: &mut Emit, width: usize, count: u64) {
+    let handlers: ByWidth = by_width!(W => shift_quiet::<S, W>);
+    emit.op(handlers[width], emit.register(0), 0, 0, 0, count as i32);
+}
+
 fn silent<S: Shift>(emit: &mut Emit, width: usize, count: Option<u64>) {
     let handlers: ByWidth = by_width!(W => shift_silent::<S, W>);
     let (register, immediate) = match count {
@@ -212,9 +234,13 @@ fn silent<S: Shift>(emit: &mut Emit, width: usize, count: Option<u64>) {
 
 fn rotate<S: Shift>(emit: &mut Emit) -> Option<()> {
     let width = emit.width(0);
-    let count = constant_count(emit);
+    let mask = if width == 3 { 63 } else { 31 };
+    let count = constant_count(emit).map(|count| count & mask);
     if emit.is_register(0) && emit.flags_dead {
-        silent::<S>(emit, width, count);
+        match count {
+            Some(count) if count != 0 => quiet::<S>(emit, width, count),
+            _ => silent::<S>(emit, width, count),
+        }
     } else {
         emit.call_out_with_flags(functions!(rotate_operand, S)[width]);
     }

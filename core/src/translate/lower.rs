@@ -221,6 +221,13 @@ fn flags_dead(instructions: &[Instruction], index: usize) -> bool {
             | Mnemonic::Cmp
             | Mnemonic::Test
             | Mnemonic::Neg => return true,
+            // A count of zero leaves all flags, and may be in CL.
+            Mnemonic::Shl | Mnemonic::Shr | Mnemonic::Sar
+                if instruction.op1_kind() == OpKind::Immediate8
+                    && instruction.immediate8() & 0x1f != 0 =>
+            {
+                return true;
+            }
             Mnemonic::Mov
             | Mnemonic::Movzx
             | Mnemonic::Movsx

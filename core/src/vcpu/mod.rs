@@ -143,8 +143,11 @@ impl Vcpu {
         let cpu = &mut *self.cpu;
         cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
         cpu.adopt_status();
-        let now_ns = cpu.clock.now_ns(cpu.retired);
-        cpu.apic.advance(now_ns);
+        // Asking the clock costs more than the rest of a short run.
+        if cpu.apic.next_timer_ns().is_some() {
+            let now_ns = cpu.now_ns();
+            cpu.apic.advance(now_ns);
+        }
         let exit = self.run_loop(step);
         self.settle();
         exit
@@ -156,8 +159,10 @@ impl Vcpu {
         cpu.retired = cpu.retired.wrapping_add_signed(cpu.granted - cpu.frame.budget);
         cpu.remaining = cpu.remaining.saturating_add(cpu.frame.budget);
         (cpu.granted, cpu.frame.budget) = (0, 0);
-        cpu.frame.src = cpu.kind.word(cpu.frame.res, cpu.frame.src);
-        cpu.kind = Kind::KNOWN;
+        if cpu.kind != Kind::KNOWN {
+            cpu.frame.src = cpu.kind.word(cpu.frame.res, cpu.frame.src);
+            cpu.kind = Kind::KNOWN;
+        }
         cpu.commit_status();
     }
 

@@ -62,14 +62,21 @@ pub(crate) struct HostMxcsr(u32);
 /// Loads the guest's MXCSR in place of the host's.
 pub(crate) fn enter(cpu: &Cpu) -> HostMxcsr {
     let host = HostMxcsr(store());
-    load(cpu.state.fpu.mxcsr & WRITABLE | MASKS);
+    let guest = cpu.state.fpu.mxcsr & WRITABLE | MASKS;
+    // Loading it is not cheap, and most often it is the same.
+    if guest != host.0 {
+        load(guest);
+    }
     host
 }
 
 /// Collects the guest's flags, and puts the host's MXCSR back.
 pub(crate) fn leave(cpu: &mut Cpu, host: HostMxcsr) {
-    cpu.state.fpu.mxcsr = cpu.mxcsr();
-    load(host.0);
+    let mxcsr = store();
+    cpu.state.fpu.mxcsr |= mxcsr & FLAGS;
+    if mxcsr != host.0 {
+        load(host.0);
+    }
 }
 
 impl Cpu {
