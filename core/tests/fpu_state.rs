@@ -6,7 +6,7 @@ mod common;
 use common::{CODE, DATA, Machine};
 use monovisor_core::CpuState;
 use monovisor_core::state::{
-    Cr0Flags, Cr4Flags, Exception, Fpu, Register, SegmentRegister, Vector, XCr0Flags,
+    Access, Cr0Flags, Cr4Flags, Exception, Fpu, Register, SegmentRegister, Vector, XCr0Flags,
 };
 
 /// Byte offset of the XSAVE header, and of the area's end.
@@ -404,4 +404,18 @@ fn a_pending_x87_exception_is_raised_by_the_next_instruction_that_waits() {
     for code in [FNSTSW_AX, FNINIT, FNCLEX, FXSAVE, FNSTCW] {
         assert_eq!(raised(&mut machine, code), None, "{code:x?}");
     }
+}
+
+#[test]
+fn outside_64_bit_mode_there_are_eight_xmm_registers() {
+    let mut machine = machine();
+    machine.state.segments[SegmentRegister::Cs].access = Access(0xc09b);
+    done(&mut machine, FXSAVE);
+    let (found, expected) = (area(&machine), image(false));
+    assert_eq!(found[..288], expected[..288]);
+    assert_eq!(found[288..], [OLD; AREA - 288]);
+    machine.ram.write(DATA, &[0; AREA]);
+    let fpu = done(&mut machine, FXRSTOR).fpu;
+    assert_eq!(fpu.xmm[..8], [0; 8]);
+    assert_eq!(fpu.xmm[8..], some_fpu().xmm[8..]);
 }

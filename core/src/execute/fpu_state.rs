@@ -240,7 +240,7 @@ fn image_mxcsr(image: &[u8]) -> Result<u32, Leave> {
 fn st_bytes(fpu: &Fpu) -> [u8; 128] {
     let mut bytes = [0; 128];
     for (place, register) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(fpu.st) {
-        *place = (register & (1 << 80) - 1).to_le_bytes();
+        *place = (register & ((1 << 80) - 1)).to_le_bytes();
     }
     bytes
 }

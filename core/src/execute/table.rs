@@ -35,6 +35,7 @@ const GROUPS: &[&[Row]] = &[
     super::sse::pack::ROWS,
     super::sse::shift::ROWS,
     super::sse::shuffle::ROWS,
+    super::sse::signs::ROWS,
     super::string::ROWS,
     super::system::ROWS,
 ];

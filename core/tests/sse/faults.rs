@@ -1,6 +1,8 @@
 //! What SSE instructions raise besides #XM: alignment, and what the system has not enabled.
 
-use monovisor_core::state::{Cr0Flags, Cr4Flags, Exception, Register, Vector};
+use monovisor_core::state::{
+    Access, Cr0Flags, Cr4Flags, Exception, Register, SegmentRegister, Vector,
+};
 
 use crate::common::{CODE, DATA, Machine};
 
@@ -248,4 +250,52 @@ fn masked_bytes_are_stored_and_the_others_cannot_fault() {
     machine.state.gpr[Register::Rdi] = (2 << 20) - 12;
     let exception = machine.execute().raised().map(|exception| exception.vector);
     assert_eq!(exception, Some(Vector::PageFault));
+}
+
+#[test]
+fn alignment_is_the_linear_address_s_in_segments_with_base_and_limit() {
+    let expand_down = Access(0xc097);
+    let narrow = Access(0x4093);
+    for access in [narrow, expand_down] {
+        for code in ALIGNED {
+            let mut machine = Machine::new();
+            machine.state.segments[SegmentRegister::Cs].access = Access(0xc09b);
+            let data = &mut machine.state.segments[SegmentRegister::Ds];
+            (data.base, data.access) = (DATA - 0x2008, access);
+            data.limit = if access == narrow { 0x2fff } else { 0x1fff };
+            assert_eq!(raised(&mut machine, code, 0x2008), None, "{code:x?}");
+            assert_eq!(raised(&mut machine, code, 0x2010), Some(Exception::GP0), "{code:x?}");
+            // The last byte is the first outside.
+            let outside = if access == narrow { 0x2ff8 } else { 0x1ff8 };
+            assert_eq!(raised(&mut machine, code, outside), Some(Exception::GP0), "{code:x?}");
+            let inside = if access == narrow { 0x2fe8 } else { 0x2008 };
+            assert_eq!(raised(&mut machine, code, inside), None, "{code:x?}");
+        }
+        for code in UNALIGNED.iter().filter(|code| code[1] != 0x48) {
+            let mut machine = Machine::new();
+            machine.state.segments[SegmentRegister::Cs].access = Access(0xc09b);
+            let data = &mut machine.state.segments[SegmentRegister::Ds];
+            (data.base, data.access) = (DATA - 0x2008, access);
+            data.limit = if access == narrow { 0x2fff } else { 0x1fff };
+            assert_eq!(raised(&mut machine, code, 0x2003), None, "{code:x?}");
+            let outside = if access == narrow { 0x2fff } else { 0x1fff };
+            assert_eq!(raised(&mut machine, code, outside), Some(Exception::GP0), "{code:x?}");
+        }
+    }
+}
+
+#[test]
+fn results_outside_64_bit_mode_are_the_same() {
+    // addps xmm0, [rsi]; movaps [rsi], xmm0
+    let code = [0x0f, 0x58, 0x06, 0x0f, 0x29, 0x06];
+    let mut machine = Machine::new();
+    machine.state.segments[SegmentRegister::Cs].access = Access(0xc09b);
+    machine.state.gpr[Register::Rsi] = DATA;
+    machine.state.fpu.xmm[0] = 0x3f80_0000_4000_0000_4040_0000_4080_0000;
+    machine.ram.write(DATA, &0x3f80_0000_3f80_0000_3f80_0000_3f80_0000_u128.to_le_bytes());
+    machine.assemble(&code);
+    assert_eq!(machine.execute().raised(), None);
+    let mut sum = [0; 16];
+    machine.ram.read(DATA, &mut sum);
+    assert_eq!(u128::from_le_bytes(sum), 0x4000_0000_4040_0000_4080_0000_40a0_0000);
 }

@@ -78,7 +78,7 @@ impl Random {
         match self.next() % 4 {
             0 => self.next() as u32,
             // Exponents near each other, so that sums round.
-            1 => (self.next() as u32 & 0x07ff_ffff) + 0x3c00_0000 | sign,
+            1 => ((self.next() as u32 & 0x07ff_ffff) + 0x3c00_0000) | sign,
             _ => self.pick(&SINGLES) | sign,
         }
     }
@@ -87,7 +87,7 @@ impl Random {
         let sign = (self.next() & 1) << 63;
         match self.next() % 4 {
             0 => self.next(),
-            1 => (self.next() & 0x01ff_ffff_ffff_ffff) + 0x3f00_0000_0000_0000 | sign,
+            1 => ((self.next() & 0x01ff_ffff_ffff_ffff) + 0x3f00_0000_0000_0000) | sign,
             _ => self.pick(&DOUBLES) | sign,
         }
     }

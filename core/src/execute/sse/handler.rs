@@ -2,9 +2,9 @@
 
 use super::super::address::{Address, operand};
 use super::super::dispatch::{Flow, leave, next};
-use super::super::emit::{ByForm, Emit, by_form};
+use super::super::emit::{ByForm, Emit, Function, by_form};
 use super::super::flags::Kind;
-use super::super::op::{Detail, Op};
+use super::super::op::{Detail, Handler, Op};
 use super::super::{Cpu, Leave};
 use super::host_float::guarded;
 use super::vector::{Lanes, Load, SCRATCH, Store};
@@ -242,28 +242,58 @@ fn checks_alignment(emit: &Emit) -> bool {
     emit.mode.bitness == 64
 }
 
+/// What an operand in memory asks of the emitter.
+struct Source {
+    load: ByForm,
+    aligned: bool,
+}
+
+const fn source_of<L: Load>() -> Source {
+    Source { load: by_form!(A => load::<L, A>), aligned: L::ALIGNED }
+}
+
+/// What an instruction asks of the emitter.
+struct Body {
+    source: Source,
+    /// What executes it while all exceptions are masked.
+    masked: Handler,
+    /// What executes it while one is not; `None` if it raises none.
+    guarded: Option<Function>,
+}
+
 /// The vector register with operand `position`; one in memory is loaded first.
-pub(super) fn source<L: Load>(emit: &mut Emit, position: u32) -> u8 {
+fn source(emit: &mut Emit, position: u32, source: &Source) -> u8 {
     if !emit.is_memory(position) {
         return emit.register(position);
     }
-    if L::ALIGNED && !checks_alignment(emit) {
+    if source.aligned && !checks_alignment(emit) {
         emit.call_out(load_aligned);
     } else {
-        let handlers: ByForm = by_form!(A => load::<L, A>);
-        emit.memory_op(&handlers, SCRATCH, None);
+        emit.memory_op(&source.load, SCRATCH, None);
     }
     SCRATCH
 }
 
+/// Emits an instruction that reads operand 1 and writes operand 0.
+fn emit_body(emit: &mut Emit, body: &Body) -> Option<()> {
+    let last = emit.instruction.op_count() - 1;
+    let immediate = if emit.is_immediate(last) { emit.immediate(last) as u8 } else { 0 };
+    let b = if emit.is_immediate(1) { 0 } else { source(emit, 1, &body.source) };
+    match body.guarded {
+        Some(guarded) if !emit.mode.simd_masked => emit.call_out(guarded),
+        _ => emit.op(body.masked, emit.register(0), b, 0, 0, immediate.into()),
+    }
+    Some(())
+}
+
 /// Emits a load of register operand 0 from memory.
 pub(super) fn load_register<L: Load>(emit: &mut Emit) -> Option<()> {
-    if L::ALIGNED && !checks_alignment(emit) {
-        let source = source::<L>(emit, 1);
-        emit.op(binary::<super::moves::Copy>, emit.register(0), source, 0, 0, 0);
+    let form = const { source_of::<L>() };
+    if form.aligned && !checks_alignment(emit) {
+        let b = source(emit, 1, &form);
+        emit.op(binary::<super::moves::Copy>, emit.register(0), b, 0, 0, 0);
     } else {
-        let handlers: ByForm = by_form!(A => load::<L, A>);
-        emit.memory_op(&handlers, emit.register(0), None);
+        emit.memory_op(&form.load, emit.register(0), None);
     }
     Some(())
 }
@@ -281,15 +311,14 @@ pub(super) fn store_register<S: Store>(emit: &mut Emit) -> Option<()> {
 
 /// Emits an [`Operation`].
 pub(super) fn operation<O: Operation>(emit: &mut Emit) -> Option<()> {
-    let last = emit.instruction.op_count() - 1;
-    let immediate = if emit.is_immediate(last) { emit.immediate(last) as u8 } else { 0 };
-    let b = if emit.is_immediate(1) { 0 } else { source::<O::Source>(emit, 1) };
-    if O::FLOATS && !emit.mode.simd_masked {
-        emit.call_out(binary_guarded::<O>);
-    } else {
-        emit.op(binary::<O>, emit.register(0), b, 0, 0, i32::from(immediate));
-    }
-    Some(())
+    let form = const {
+        Body {
+            source: source_of::<O::Source>(),
+            masked: binary::<O>,
+            guarded: if O::FLOATS { Some(binary_guarded::<O> as Function) } else { None },
+        }
+    };
+    emit_body(emit, &form)
 }
 
 /// Emits an [`Operation`] without an immediate operand that is frequent enough for a source in
@@ -307,31 +336,29 @@ pub(super) fn frequent<O: Operation>(emit: &mut Emit) -> Option<()> {
 
 /// Emits a [`ToGeneral`].
 pub(super) fn into_general<O: ToGeneral>(emit: &mut Emit) -> Option<()> {
-    let b = source::<O::Source>(emit, 1);
-    if O::FLOATS && !emit.mode.simd_masked {
-        emit.call_out(to_general_guarded::<O>);
-    } else {
-        emit.op(to_general::<O>, emit.register(0), b, 0, 0, 0);
-    }
-    Some(())
+    let form = const {
+        Body {
+            source: source_of::<O::Source>(),
+            masked: to_general::<O>,
+            guarded: if O::FLOATS { Some(to_general_guarded::<O> as Function) } else { None },
+        }
+    };
+    emit_body(emit, &form)
 }
 
 /// Emits a [`FromGeneral`].
 pub(super) fn out_of_general<O: FromGeneral>(emit: &mut Emit) -> Option<()> {
-    let memory = emit.is_memory(1);
-    let b = source::<O::Source>(emit, 1);
-    if O::FLOATS && !emit.mode.simd_masked {
-        emit.call_out(from_general_guarded::<O>);
-    } else {
-        let handler = if memory { from_low::<O> } else { from_general::<O> };
-        emit.op(handler, emit.register(0), b, 0, 0, 0);
-    }
-    Some(())
+    let form = Body {
+        source: const { source_of::<O::Source>() },
+        masked: if emit.is_memory(1) { from_low::<O> } else { from_general::<O> },
+        guarded: if O::FLOATS { Some(from_general_guarded::<O>) } else { None },
+    };
+    emit_body(emit, &form)
 }
 
 /// Emits a [`Compare`].
 pub(super) fn comparison<O: Compare>(emit: &mut Emit) -> Option<()> {
-    let b = source::<O::Source>(emit, 1);
+    let b = source(emit, 1, &const { source_of::<O::Source>() });
     if emit.mode.simd_masked {
         emit.op(compare::<O>, emit.register(0), b, 0, 0, 0);
         emit.writes_flags(Kind::KNOWN);

@@ -1,8 +1,8 @@
 //! Integer arithmetic, comparisons and logic, element by element.
 
-use super::handler::{frequent, into_general, operation};
-use super::vector::{Aligned, Lanes, Unaligned, Vector};
-use super::{Operation, ToGeneral, rows};
+use super::handler::{frequent, operation};
+use super::vector::{Aligned, Lanes, Vector};
+use super::{Operation, rows};
 
 rows! {
     Paddb => frequent::<Paddb>, Paddw => frequent::<Paddw>,
@@ -26,7 +26,6 @@ rows! {
     Pandn => frequent::<AndNot>, Andnps => frequent::<AndNot>, Andnpd => frequent::<AndNot>,
     Por => frequent::<Or>, Orps => frequent::<Or>, Orpd => frequent::<Or>,
     Pxor => frequent::<Xor>, Xorps => frequent::<Xor>, Xorpd => frequent::<Xor>,
-    Pmovmskb => into_general::<Pmovmskb>,
 }
 
 /// Operations on each pair of elements, which are of one type.
@@ -68,8 +67,8 @@ by_element! {
     Psubusb: [u8; 16], |left, right| left.saturating_sub(right);
     Psubusw: [u16; 8], |left, right| left.saturating_sub(right);
     Pmullw: [u16; 8], |left, right| left.wrapping_mul(right);
-    Pmulhw: [i16; 8], |left, right| (i32::from(left) * i32::from(right) >> 16) as i16;
-    Pmulhuw: [u16; 8], |left, right| (u32::from(left) * u32::from(right) >> 16) as u16;
+    Pmulhw: [i16; 8], |left, right| ((i32::from(left) * i32::from(right)) >> 16) as i16;
+    Pmulhuw: [u16; 8], |left, right| ((u32::from(left) * u32::from(right)) >> 16) as u16;
     Pmuludq: [u64; 2], |left, right| (left & 0xffff_ffff) * (right & 0xffff_ffff);
     Pavgb: [u8; 16], |left, right| (u16::from(left) + u16::from(right)).div_ceil(2) as u8;
     Pavgw: [u16; 8], |left, right| (u32::from(left) + u32::from(right)).div_ceil(2) as u16;
@@ -116,23 +115,5 @@ impl Operation for Psadbw {
         let (left, right) = (<[u8; 16]>::of(destination), <[u8; 16]>::of(source));
         let difference = |index: usize| u64::from(left[index].abs_diff(right[index]));
         [(0..8).map(difference).sum::<u64>(), (8..16).map(difference).sum()].vector()
-    }
-}
-
-/// PMOVMSKB: the top bit of each byte.
-struct Pmovmskb;
-
-impl ToGeneral for Pmovmskb {
-    type Source = Unaligned;
-    type Width = u32;
-    const FLOATS: bool = false;
-    #[inline(always)]
-    fn compute(_: &mut u32, source: Vector) -> u64 {
-        // Multiplication gathers the top bits of eight bytes in the highest byte.
-        let gather = |half: u64| {
-            ((half >> 7 & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080)) >> 56
-        };
-        let [low, high] = <[u64; 2]>::of(source).map(gather);
-        low | high << 8
     }
 }

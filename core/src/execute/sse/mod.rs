@@ -19,6 +19,7 @@ pub(super) mod moves;
 pub(super) mod pack;
 pub(super) mod shift;
 pub(super) mod shuffle;
+pub(super) mod signs;
 mod soft_float;
 pub(crate) mod vector;
 

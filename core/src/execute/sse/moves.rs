@@ -21,17 +21,15 @@ rows! {
     Movntps => whole::<Aligned>,
     Movntpd => whole::<Aligned>,
     Movntdq => whole::<Aligned>,
-    Movss => |e| part::<Low32, Low32, MoveLow32>(e),
-    Movlps => |e| part::<MergeLow64, Low64, MoveLow64>(e),
-    Movlpd => |e| part::<MergeLow64, Low64, MoveLow64>(e),
-    Movhps => |e| part::<High64, High64, MoveLowToHigh>(e),
-    Movhpd => |e| part::<High64, High64, MoveLowToHigh>(e),
+    Movss => part::<Low32, Low32, MoveLow32>,
+    Movlps => part::<MergeLow64, Low64, MoveLow64>,
+    Movlpd => part::<MergeLow64, Low64, MoveLow64>,
+    Movhps => part::<High64, High64, MoveLowToHigh>,
+    Movhpd => part::<High64, High64, MoveLowToHigh>,
     Movlhps => operation::<MoveLowToHigh>,
     Movhlps => operation::<MoveHighToLow>,
     Movd => between::<u32, Low32>,
     Movq => movq,
-    Movmskps => into_general::<SignsOfSingles>,
-    Movmskpd => into_general::<SignsOfDoubles>,
     Maskmovdqu => |e| {
         e.call_out(mask_move);
         Some(())
@@ -153,33 +151,6 @@ impl<W: Width, M: Load> FromGeneral for Bits<W, M> {
     #[inline(always)]
     fn compute(_: &mut u32, _: Vector, source: u64) -> Vector {
         [source, 0].vector()
-    }
-}
-
-/// MOVMSKPS.
-struct SignsOfSingles;
-/// MOVMSKPD.
-struct SignsOfDoubles;
-
-impl ToGeneral for SignsOfSingles {
-    type Source = Unaligned;
-    type Width = u32;
-    const FLOATS: bool = false;
-    #[inline(always)]
-    fn compute(_: &mut u32, source: Vector) -> u64 {
-        let [a, b, c, d] = <[u32; 4]>::of(source).map(|element| u64::from(element >> 31));
-        a | b << 1 | c << 2 | d << 3
-    }
-}
-
-impl ToGeneral for SignsOfDoubles {
-    type Source = Unaligned;
-    type Width = u32;
-    const FLOATS: bool = false;
-    #[inline(always)]
-    fn compute(_: &mut u32, source: Vector) -> u64 {
-        let [low, high] = <[u64; 2]>::of(source).map(|element| element >> 63);
-        low | high << 1
     }
 }
 

@@ -26,6 +26,12 @@ fn shift<S: Shift>(emit: &mut Emit) -> Option<()> {
 
 trait Shift: 'static {
     fn shift(vector: Vector, count: u64) -> Vector;
+
+    /// The same by the host's means; the count is the low half of a vector.
+    #[inline(always)]
+    fn by_vector(vector: Vector, count: Vector) -> Vector {
+        Self::shift(vector, <[u64; 2]>::of(count)[0])
+    }
 }
 
 struct ByImmediate<S>(PhantomData<S>);
@@ -38,6 +44,10 @@ impl<S: Shift> Operation for ByImmediate<S> {
     fn compute(_: &mut u32, destination: Vector, _: Vector, immediate: u8) -> Vector {
         S::shift(destination, immediate.into())
     }
+    #[inline(always)]
+    fn apply(_: &mut u32, destination: Vector, _: Vector, immediate: u8) -> Vector {
+        S::by_vector(destination, u128::from(immediate).vector())
+    }
 }
 
 impl<S: Shift> Operation for BySource<S> {
@@ -47,54 +57,72 @@ impl<S: Shift> Operation for BySource<S> {
     fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
         S::shift(destination, <[u64; 2]>::of(source)[0])
     }
+    #[inline(always)]
+    fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+        S::by_vector(destination, source)
+    }
 }
 
 macro_rules! shifts {
-    ($($name:ident: [$element:ty; $count:literal], |$value:ident, $by:ident| $result:expr, $beyond:expr;)*) => {
+    ($($name:ident: $instruction:literal, [$element:ty; $count:literal], |$value:ident, $by:ident| $result:expr;)*) => {
         $(struct $name;
         impl Shift for $name {
             #[inline(always)]
             fn shift(vector: Vector, count: u64) -> Vector {
-                let elements = <[$element; $count]>::of(vector);
-                match count < u64::from(<$element>::BITS) {
-                    true => {
-                        let $by = count as u32;
-                        elements.map(|$value| $result).vector()
-                    }
-                    false => elements.map(|$value| $beyond).vector(),
+                let $by = count.min(64) as u32;
+                <[$element; $count]>::of(vector).map(|$value| $result).vector()
+            }
+
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            #[inline(always)]
+            fn by_vector(vector: Vector, count: Vector) -> Vector {
+                let mut result = vector;
+                // SAFETY: the instruction touches its operands alone.
+                unsafe {
+                    core::arch::asm!(concat!($instruction, " {0}, {1}"), inout(xmm_reg) result,
+                        in(xmm_reg) count, options(pure, nomem, nostack, preserves_flags));
                 }
+                result
             }
         })*
     };
 }
 
 shifts! {
-    Psllw: [u16; 8], |value, by| value << by, value & 0;
-    Pslld: [u32; 4], |value, by| value << by, value & 0;
-    Psllq: [u64; 2], |value, by| value << by, value & 0;
-    Psrlw: [u16; 8], |value, by| value >> by, value & 0;
-    Psrld: [u32; 4], |value, by| value >> by, value & 0;
-    Psrlq: [u64; 2], |value, by| value >> by, value & 0;
-    Psraw: [i16; 8], |value, by| value >> by, value >> 15;
-    Psrad: [i32; 4], |value, by| value >> by, value >> 31;
+    Psllw: "psllw", [u16; 8], |value, by| value.checked_shl(by).unwrap_or(0);
+    Pslld: "pslld", [u32; 4], |value, by| value.checked_shl(by).unwrap_or(0);
+    Psllq: "psllq", [u64; 2], |value, by| value.checked_shl(by).unwrap_or(0);
+    Psrlw: "psrlw", [u16; 8], |value, by| value.checked_shr(by).unwrap_or(0);
+    Psrld: "psrld", [u32; 4], |value, by| value.checked_shr(by).unwrap_or(0);
+    Psrlq: "psrlq", [u64; 2], |value, by| value.checked_shr(by).unwrap_or(0);
+    Psraw: "psraw", [i16; 8], |value, by| value >> by.min(15);
+    Psrad: "psrad", [i32; 4], |value, by| value >> by.min(31);
 }
 
+/// Shifts of the whole register, in halves: what stays within a half, and what goes to the other
+/// one by less or by more than its width.
 macro_rules! byte_shifts {
-    ($($name:ident: |$value:ident, $bits:ident| $result:expr;)*) => {
+    ($($name:ident: $shift:ident, $back:ident, $from:literal, $to:literal;)*) => {
         $(struct $name;
         impl Operation for $name {
             type Source = Aligned;
             const FLOATS: bool = false;
             #[inline(always)]
             fn compute(_: &mut u32, destination: Vector, _: Vector, immediate: u8) -> Vector {
-                let ($value, $bits) = (u128::of(destination), u32::from(immediate) * 8);
-                $result.unwrap_or(0).vector()
+                let halves = <[u64; 2]>::of(destination);
+                let by = 8 * u32::from(immediate);
+                let within = halves.map(|half| half.$shift(by).unwrap_or(0));
+                let across = halves[$from].$back(64_u32.wrapping_sub(by)).unwrap_or(0)
+                    | halves[$from].$shift(by.wrapping_sub(64)).unwrap_or(0);
+                let mut result = within;
+                result[$to] |= across;
+                result.vector()
             }
         })*
     };
 }
 
 byte_shifts! {
-    Pslldq: |value, bits| value.checked_shl(bits);
-    Psrldq: |value, bits| value.checked_shr(bits);
+    Pslldq: checked_shl, checked_shr, 0, 1;
+    Psrldq: checked_shr, checked_shl, 1, 0;
 }

@@ -30,7 +30,9 @@ pub(super) trait Lanes: Copy {
 
 macro_rules! lanes {
     ($($type:ty),*) => {
-        $(impl Lanes for $type {
+        $(
+        #[allow(unnecessary_transmutes, reason = "where vectors are `u128`, some have another name")]
+        impl Lanes for $type {
             #[inline(always)]
             fn of(vector: Vector) -> Self {
                 // SAFETY: both are 16 bytes of plain data; hosts are little-endian, as guests are.
@@ -45,7 +47,7 @@ macro_rules! lanes {
     };
 }
 
-lanes!(u128, [u8; 16], [i8; 16], [u16; 8], [i16; 8], [u32; 4], [i32; 4], [u64; 2]);
+lanes!(u128, [u8; 16], [i8; 16], [u16; 8], [i16; 8], [u32; 4], [i32; 4], [u64; 2], [i64; 2]);
 
 const XMM: usize = offset_of!(Cpu, state) + offset_of!(CpuState, fpu) + offset_of!(Fpu, xmm);
 const SCRATCH_DISTANCE: usize = offset_of!(Cpu, scratch_vector) - XMM;
@@ -117,21 +119,39 @@ pub(super) struct MergeLow64;
 pub(super) struct High64;
 
 macro_rules! load {
+    ($form:ident: $width:ty, $aligned:literal, $native:literal, |$value:ident| $vector:expr) => {
+        load!(@ $form: $width, $aligned, lateout, $native, |$value, _old| $vector);
+    };
     ($form:ident: $width:ty, $aligned:literal, $native:literal, |$value:ident, $old:ident| $vector:expr) => {
+        load!(@ $form: $width, $aligned, inout, $native, |$value, $old| $vector);
+    };
+    (@ native lateout, $native:literal, $pointer:ident, $old:ident) => {{
+        let value: Vector;
+        // SAFETY: the caller vouches for the bytes; the instruction touches nothing else.
+        unsafe {
+            core::arch::asm!($native, lateout(xmm_reg) value, in(reg) $pointer,
+                options(nostack, preserves_flags, readonly));
+        }
+        value
+    }};
+    (@ native inout, $native:literal, $pointer:ident, $old:ident) => {{
+        let mut value = $old;
+        // SAFETY: the caller vouches for the bytes; the instruction touches nothing else.
+        unsafe {
+            core::arch::asm!($native, inout(xmm_reg) value, in(reg) $pointer,
+                options(nostack, preserves_flags, readonly));
+        }
+        value
+    }};
+    (@ $form:ident: $width:ty, $aligned:literal, $direction:ident, $native:literal, |$value:ident, $old:ident| $vector:expr) => {
         impl Load for $form {
             type Memory = $width;
             const ALIGNED: bool = $aligned;
 
             #[cfg(all(target_arch = "x86_64", not(miri)))]
             #[inline(always)]
-            unsafe fn load(pointer: *const u8, old: Vector) -> Vector {
-                let mut value = old;
-                // SAFETY: the caller vouches for the bytes; the instruction touches nothing else.
-                unsafe {
-                    core::arch::asm!($native, inout(xmm_reg) value, in(reg) pointer,
-                        options(nostack, preserves_flags, readonly));
-                }
-                value
+            unsafe fn load(pointer: *const u8, $old: Vector) -> Vector {
+                load!(@ native $direction, $native, pointer, $old)
             }
 
             #[cfg(not(all(target_arch = "x86_64", not(miri))))]
@@ -173,10 +193,10 @@ macro_rules! store {
 
 // Guests may rely on no more than eight bytes of these being atomic; a bounce buffer in place of
 // the operand need not be aligned.
-load!(Aligned: u128, true, "movups {0}, [{1}]", |value, _old| value);
-load!(Unaligned: u128, false, "movups {0}, [{1}]", |value, _old| value);
-load!(Low32: u32, false, "movss {0}, dword ptr [{1}]", |value, _old| value.into());
-load!(Low64: u64, false, "movsd {0}, qword ptr [{1}]", |value, _old| value.into());
+load!(Aligned: u128, true, "movups {0}, [{1}]", |value| value);
+load!(Unaligned: u128, false, "movups {0}, [{1}]", |value| value);
+load!(Low32: u32, false, "movss {0}, dword ptr [{1}]", |value| value.into());
+load!(Low64: u64, false, "movsd {0}, qword ptr [{1}]", |value| value.into());
 load!(MergeLow64: u64, false, "movlps {0}, qword ptr [{1}]", |value, old| {
     let [_, high] = Lanes::of(old);
     [value, high].vector()

@@ -14,6 +14,8 @@ mod arithmetic;
 mod compare;
 mod convert;
 mod lanes;
+#[cfg(test)]
+mod tests;
 
 pub(super) use arithmetic::{add, divide, multiply, reciprocal, reciprocal_root, root, subtract};
 pub(super) use compare::{maximum, minimum, order, predicate};
