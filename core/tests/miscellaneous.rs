@@ -7,7 +7,7 @@ use monovisor_core::state::{Exception, RFlags, Register, Vector};
 
 #[test]
 fn all_forms_of_nop_do_nothing() {
-    let nops: [&[u8]; 7] = [
+    let nops: [&[u8]; 9] = [
         &[0x90],
         &[0x0f, 0x1f, 0x00],
         &[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0, 0, 0, 0],
@@ -17,6 +17,9 @@ fn all_forms_of_nop_do_nothing() {
         // rdsspq without shadow stacks; cldemote
         &[0xf3, 0x48, 0x0f, 0x1e, 0xc8],
         &[0x0f, 0x1c, 0x00],
+        // prefetchw; a reserved NOP
+        &[0x0f, 0x0d, 0x08],
+        &[0x0f, 0x19, 0xc0],
     ];
     for code in nops {
         let mut guest = Guest::long_mode();

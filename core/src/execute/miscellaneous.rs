@@ -22,6 +22,12 @@ pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Rdsspd, nothing),
     (Mnemonic::Rdsspq, nothing),
     (Mnemonic::Cldemote, nothing),
+    // Hints that the processor need not know to ignore.
+    (Mnemonic::Prefetch, nothing),
+    (Mnemonic::Prefetchw, nothing),
+    (Mnemonic::Prefetchwt1, nothing),
+    (Mnemonic::Prefetchit0, nothing),
+    (Mnemonic::Prefetchit1, nothing),
     (Mnemonic::Cpuid, |e| plain(e, identify)),
     (Mnemonic::Xlatb, |e| plain(e, translate)),
     (Mnemonic::Rdrand, random),

@@ -28,6 +28,8 @@ pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Invlpg, |e| last(e, invlpg)),
     (Mnemonic::Invd, |e| plain(e, flush_caches)),
     (Mnemonic::Wbinvd, |e| plain(e, flush_caches)),
+    // A prefix that is ignored.
+    (Mnemonic::Wbnoinvd, |e| plain(e, flush_caches)),
     (Mnemonic::Hlt, |e| last(e, hlt)),
     (Mnemonic::Rdmsr, |e| plain(e, rdmsr)),
     (Mnemonic::Wrmsr, |e| last(e, wrmsr)),
