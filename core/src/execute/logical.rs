@@ -3,9 +3,9 @@
 use iced_x86::Mnemonic;
 
 use super::address::{Address, operand};
-use super::arithmetic::{Binary, binary, pick};
+use super::arithmetic::{Binary, binary};
 use super::dispatch::{Flow, next};
-use super::emit::{ByWidth, Emit, by_form_and_width, by_width, functions};
+use super::emit::{ByWidth, Emit, by_form_and_width, by_width, functions, pick};
 use super::flags::Class;
 use super::op::{Detail, Op};
 use super::table::Row;

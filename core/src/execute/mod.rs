@@ -30,6 +30,7 @@ mod flag_control;
 mod fpu_state;
 mod io;
 mod logical;
+mod materialize;
 mod miscellaneous;
 mod segment;
 mod shift_rotate;

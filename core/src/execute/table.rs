@@ -11,9 +11,16 @@ pub(crate) type Row = (Mnemonic, EmitFn);
 /// The rows of every instruction group.
 const GROUPS: &[&[Row]] = &[
     super::arithmetic::ROWS,
+    super::arithmetic::multiply_divide::ROWS,
+    super::arithmetic::unary::ROWS,
     super::bit_byte::ROWS,
     super::control_transfer::ROWS,
+    super::control_transfer::branch::ROWS,
+    super::control_transfer::call::ROWS,
+    super::control_transfer::condition::ROWS,
     super::data_transfer::ROWS,
+    super::data_transfer::extend::ROWS,
+    super::data_transfer::stack::ROWS,
     super::decimal::ROWS,
     super::exchange::ROWS,
     super::far_transfer::ROWS,

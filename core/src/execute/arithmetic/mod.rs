@@ -1,0 +1,279 @@
+//! Binary arithmetic: ADD, ADC, SUB, SBB, CMP, and what all operations on two operands share. INC,
+//! DEC and NEG are in `unary`; MUL, IMUL, DIV and IDIV in `multiply_divide`.
+
+pub(super) mod multiply_divide;
+pub(super) mod unary;
+
+use iced_x86::Mnemonic;
+
+use super::address::{Address, operand};
+use super::dispatch::{Flow, next};
+use super::emit::{ByWidth, Emit, by_form_and_width, by_width, functions, pick};
+use super::flags::{CF, Class, Kind};
+use super::op::{Detail, Op};
+use super::table::Row;
+use super::{Cpu, Leave};
+use crate::memory::Width;
+
+pub(super) const ROWS: &[Row] = &[
+    (Mnemonic::Add, |e| binary::<Add>(e)),
+    (Mnemonic::Sub, |e| binary::<Sub>(e)),
+    (Mnemonic::Cmp, |e| binary::<Cmp>(e)),
+    (Mnemonic::Adc, |e| with_carry::<Adc>(e)),
+    (Mnemonic::Sbb, |e| with_carry::<Sbb>(e)),
+];
+
+/// An operation on two operands. Operands and results are zero-extended.
+pub(super) trait Binary: 'static {
+    /// How its flags are read.
+    const CLASS: Class;
+    /// Whether the result goes anywhere but the flags.
+    const WRITES: bool = true;
+    /// The result; it may have bits beyond the width.
+    fn apply<W: Width>(left: u64, right: u64, src: u64) -> u64;
+    /// What goes into the source word.
+    #[inline(always)]
+    fn source<W: Width>(_left: u64, right: u64, _res: u64) -> u64 {
+        right
+    }
+}
+
+/// ADD.
+pub(super) struct Add;
+/// SUB.
+pub(super) struct Sub;
+/// CMP.
+pub(super) struct Cmp;
+/// ADC; CF is bit 0 of the source word.
+pub(super) struct Adc;
+/// SBB; CF is bit 0 of the source word.
+pub(super) struct Sbb;
+
+impl Binary for Add {
+    const CLASS: Class = Class::Add;
+    #[inline(always)]
+    fn apply<W: Width>(left: u64, right: u64, _src: u64) -> u64 {
+        left.wrapping_add(right)
+    }
+}
+
+impl Binary for Sub {
+    const CLASS: Class = Class::Sub;
+    #[inline(always)]
+    fn apply<W: Width>(left: u64, right: u64, _src: u64) -> u64 {
+        left.wrapping_sub(right)
+    }
+}
+
+impl Binary for Cmp {
+    const CLASS: Class = Class::Sub;
+    const WRITES: bool = false;
+    #[inline(always)]
+    fn apply<W: Width>(left: u64, right: u64, _src: u64) -> u64 {
+        left.wrapping_sub(right)
+    }
+}
+
+impl Binary for Adc {
+    const CLASS: Class = Class::Carries;
+    #[inline(always)]
+    fn apply<W: Width>(left: u64, right: u64, src: u64) -> u64 {
+        left.wrapping_add(right).wrapping_add(src & 1)
+    }
+    #[inline(always)]
+    fn source<W: Width>(left: u64, right: u64, res: u64) -> u64 {
+        left & right | (left | right) & !res
+    }
+}
+
+impl Binary for Sbb {
+    const CLASS: Class = Class::Carries;
+    #[inline(always)]
+    fn apply<W: Width>(left: u64, right: u64, src: u64) -> u64 {
+        left.wrapping_sub(right).wrapping_sub(src & 1)
+    }
+    #[inline(always)]
+    fn source<W: Width>(left: u64, right: u64, res: u64) -> u64 {
+        !left & right | !(left ^ right) & res
+    }
+}
+
+/// `value` cut to the width.
+#[inline(always)]
+pub(super) fn cut<W: Width>(value: u64) -> u64 {
+    value & u64::MAX >> (64 - W::BITS)
+}
+
+unsafe extern "C" fn binary_rr<O: Binary, W: Width>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    _res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, .. } = unsafe { *op };
+    let (left, right) = (cpu.get::<W>(a), cpu.get::<W>(b));
+    let res = cut::<W>(O::apply::<W>(left, right, src));
+    if O::WRITES {
+        cpu.set::<W>(a, res);
+    }
+    next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
+}
+
+unsafe extern "C" fn binary_ri<O: Binary, W: Width>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    _res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, imm, .. } = unsafe { *op };
+    let (left, right) = (cpu.get::<W>(a), cut::<W>(imm as u64));
+    let res = cut::<W>(O::apply::<W>(left, right, src));
+    if O::WRITES {
+        cpu.set::<W>(a, res);
+    }
+    next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
+}
+
+unsafe extern "C" fn binary_rm<O: Binary, W: Width, A: Address>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    let pointer = operand!(read W, A, 0, cpu, op, res, src, budget);
+    // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
+    let (a, right) = unsafe { ((*op).a, W::load(pointer).extend()) };
+    let left = cpu.get::<W>(a);
+    let res = cut::<W>(O::apply::<W>(left, right, src));
+    if O::WRITES {
+        cpu.set::<W>(a, res);
+    }
+    next!(cpu, op.wrapping_add(A::SLOTS), res, O::source::<W>(left, right, res), budget)
+}
+
+unsafe extern "C" fn binary_mr<O: Binary, W: Width, A: Address>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let right = unsafe { cpu.get::<W>((*op).a) };
+    let (res, src) = if O::WRITES {
+        let pointer = operand!(MODIFY W, A, 0, cpu, op, res, src, budget);
+        // SAFETY: the TLB has vouched for the pointer.
+        unsafe { memory_binary::<O, W>(pointer, right, src) }
+    } else {
+        let pointer = operand!(read W, A, 0, cpu, op, res, src, budget);
+        // SAFETY: the TLB has vouched for the pointer.
+        let left = unsafe { W::load(pointer).extend() };
+        let res = cut::<W>(O::apply::<W>(left, right, src));
+        (res, O::source::<W>(left, right, res))
+    };
+    next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
+}
+
+unsafe extern "C" fn binary_mi<O: Binary, W: Width, A: Address>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: the slot behind the address holds the immediate.
+    let right = unsafe { cut::<W>((*op.add(A::SLOTS)).payload()) };
+    let (res, src) = if O::WRITES {
+        let pointer = operand!(MODIFY W, A, 1, cpu, op, res, src, budget);
+        // SAFETY: the TLB has vouched for the pointer.
+        unsafe { memory_binary::<O, W>(pointer, right, src) }
+    } else {
+        let pointer = operand!(read W, A, 1, cpu, op, res, src, budget);
+        // SAFETY: the TLB has vouched for the pointer.
+        let left = unsafe { W::load(pointer).extend() };
+        let res = cut::<W>(O::apply::<W>(left, right, src));
+        (res, O::source::<W>(left, right, res))
+    };
+    next!(cpu, op.wrapping_add(A::SLOTS + 1), res, src, budget)
+}
+
+/// A read-modify-write that is not locked.
+///
+/// # Safety
+/// As for [`Width::store`].
+#[inline(always)]
+unsafe fn memory_binary<O: Binary, W: Width>(pointer: *mut u8, right: u64, src: u64) -> (u64, u64) {
+    // SAFETY: the caller vouches for the pointer.
+    let left = unsafe { W::load(pointer).extend() };
+    let res = cut::<W>(O::apply::<W>(left, right, src));
+    // SAFETY: the caller vouches for the pointer.
+    unsafe { W::store(pointer, W::truncate(res)) };
+    (res, O::source::<W>(left, right, res))
+}
+
+/// The kind of an operation of `class` on operands of 2^`width` bytes.
+pub(super) fn kind(class: Class, width: usize) -> Kind {
+    Kind::new(class, width as u8)
+}
+
+/// Emits a binary operation in all its forms.
+pub(super) fn binary<O: Binary>(emit: &mut Emit) -> Option<()> {
+    let width = emit.width(0);
+    if emit.is_locked() {
+        emit.call_out_with_flags(functions!(binary_locked, O)[width]);
+        return Some(());
+    }
+    let immediate = emit.is_immediate(1).then(|| emit.immediate(1));
+    match (emit.is_memory(0), emit.is_memory(1), immediate) {
+        (true, _, Some(immediate)) => {
+            let handlers: [ByWidth; 3] = by_form_and_width!(A, W => binary_mi::<O, W, A>);
+            emit.memory_op(&pick(&handlers, width), 0, Some(immediate));
+        }
+        (true, ..) => {
+            let handlers: [ByWidth; 3] = by_form_and_width!(A, W => binary_mr::<O, W, A>);
+            emit.memory_op(&pick(&handlers, width), emit.register(1), None);
+        }
+        (_, true, _) => {
+            let handlers: [ByWidth; 3] = by_form_and_width!(A, W => binary_rm::<O, W, A>);
+            emit.memory_op(&pick(&handlers, width), emit.register(0), None);
+        }
+        (_, _, Some(immediate)) => {
+            let handlers: ByWidth = by_width!(W => binary_ri::<O, W>);
+            emit.op(handlers[width], emit.register(0), 0, 0, 0, immediate as i32);
+        }
+        _ => {
+            let handlers: ByWidth = by_width!(W => binary_rr::<O, W>);
+            emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, 0);
+        }
+    }
+    emit.writes_flags(kind(O::CLASS, width));
+    Some(())
+}
+
+/// A locked binary operation on memory.
+fn binary_locked<O: Binary, W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let right = match detail.registers[1] {
+        crate::state::Gpr::ZERO_OFFSET => cut::<W>(detail.immediate),
+        register => cpu.get::<W>(register),
+    };
+    let carry = cpu.status() & CF;
+    let left = cpu.modify::<W>(detail, |left| O::apply::<W>(left, right, carry))?;
+    let res = cut::<W>(O::apply::<W>(left, right, carry));
+    cpu.set_status(Kind::of::<W>(O::CLASS).word(res, O::source::<W>(left, right, res)));
+    Ok(())
+}
+
+/// ADC and SBB: CF goes to the source word first. Where the operation can fault, all flags stay.
+fn with_carry<O: Binary>(emit: &mut Emit) -> Option<()> {
+    if emit.is_memory(0) || emit.is_memory(1) {
+        emit.materialize();
+    } else {
+        emit.carry_to_source();
+    }
+    binary::<O>(emit)
+}

@@ -1,0 +1,174 @@
+//! MUL, IMUL, DIV and IDIV. Compiled code multiplies by the forms of IMUL with two and three operands,
+//! which are handlers; the rest are functions.
+
+use iced_x86::Mnemonic;
+
+use super::{cut, kind};
+use crate::execute::address::{Address, operand};
+use crate::execute::dispatch::{Flow, next};
+use crate::execute::emit::{ByWidth, Emit, Function, by_form_and_width, by_width, functions, pick};
+use crate::execute::flags::{Class, Kind};
+use crate::execute::op::{Detail, Op};
+use crate::execute::table::Row;
+use crate::execute::{Cpu, Leave};
+use crate::memory::Width;
+use crate::state::{Exception, Register};
+
+pub(in crate::execute) const ROWS: &[Row] = &[
+    (Mnemonic::Mul, |e| one_operand(e, functions!(multiply))),
+    (Mnemonic::Imul, imul),
+    (Mnemonic::Div, |e| one_operand(e, functions!(divide))),
+    (Mnemonic::Idiv, |e| one_operand(e, functions!(divide_signed))),
+];
+
+const RAX: u8 = 0;
+const RDX: u8 = Register::Rdx as u8 * 8;
+const AH: u8 = 1;
+
+/// The result of a signed multiplication, and CF and OF in the form of [`Class::Given`].
+#[inline(always)]
+fn product<W: Width>(left: u64, right: u64) -> (u64, u64) {
+    let sign = |value: u64| i128::from(W::truncate(value).sign_extend() as i64);
+    let full = sign(left) * sign(right);
+    let res = cut::<W>(full as u64);
+    (res, if sign(res) == full { 0 } else { 3 })
+}
+
+unsafe extern "C" fn imul_rr<W: Width>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    _res: u64,
+    _src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, .. } = unsafe { *op };
+    let (res, src) = product::<W>(cpu.get::<W>(a), cpu.get::<W>(b));
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+unsafe extern "C" fn imul_rri<W: Width>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    _res: u64,
+    _src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, imm, .. } = unsafe { *op };
+    let (res, src) = product::<W>(cpu.get::<W>(b), imm as u64);
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+unsafe extern "C" fn imul_rm<W: Width, A: Address>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    let pointer = operand!(read W, A, 0, cpu, op, res, src, budget);
+    // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
+    let (a, right) = unsafe { ((*op).a, W::load(pointer).extend()) };
+    let (res, src) = product::<W>(cpu.get::<W>(a), right);
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
+}
+
+fn imul(emit: &mut Emit) -> Option<()> {
+    let width = emit.width(0);
+    match emit.instruction.op_count() {
+        1 => return one_operand(emit, functions!(multiply_signed)),
+        3 if emit.is_memory(1) => {
+            emit.call_out_with_flags(functions!(imul_memory_immediate)[width]);
+            return Some(());
+        }
+        3 => {
+            let handlers: ByWidth = by_width!(W => imul_rri::<W>);
+            let immediate = emit.immediate(2) as i32;
+            emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, immediate);
+        }
+        _ if emit.is_memory(1) => {
+            let handlers: [ByWidth; 3] = by_form_and_width!(A, W => imul_rm::<W, A>);
+            emit.memory_op(&pick(&handlers, width), emit.register(0), None);
+        }
+        _ => {
+            let handlers: ByWidth = by_width!(W => imul_rr::<W>);
+            emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, 0);
+        }
+    }
+    emit.writes_flags(kind(Class::Given, width));
+    Some(())
+}
+
+fn imul_memory_immediate<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let left = cpu.read::<W>(detail, 1)?;
+    let (res, src) = product::<W>(left, detail.immediate);
+    cpu.set::<W>(detail.registers[0], res);
+    cpu.set_status(Kind::of::<W>(Class::Given).word(res, src));
+    Ok(())
+}
+
+/// MUL, IMUL, DIV and IDIV with the accumulator as the other operand.
+fn one_operand(emit: &mut Emit, functions: [Function; 4]) -> Option<()> {
+    emit.call_out_with_flags(functions[emit.width(0)]);
+    Some(())
+}
+
+/// Writes the two halves of a product or of quotient and remainder: (E/R)AX and (E/R)DX, or AL and AH.
+fn set_pair<W: Width>(cpu: &mut Cpu, low: u64, high: u64) {
+    cpu.set::<W>(RAX, low);
+    cpu.set::<W>(if W::BYTES == 1 { AH } else { RDX }, high);
+}
+
+fn multiply<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let right = cpu.read::<W>(detail, 0)?;
+    let full = u128::from(cpu.get::<W>(RAX)) * u128::from(right);
+    let high = (full >> W::BITS) as u64;
+    set_pair::<W>(cpu, full as u64, high);
+    let overflow = if high == 0 { 0 } else { 3 };
+    cpu.set_status(Kind::of::<W>(Class::Given).word(cut::<W>(full as u64), overflow));
+    Ok(())
+}
+
+fn multiply_signed<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let right = cpu.read::<W>(detail, 0)?;
+    let sign = |value: u64| i128::from(W::truncate(value).sign_extend() as i64);
+    let full = sign(cpu.get::<W>(RAX)) * sign(right);
+    set_pair::<W>(cpu, full as u64, (full >> W::BITS) as u64);
+    let (res, overflow) = product::<W>(sign(full as u64) as u64, 1);
+    let overflow = if sign(res) == full { overflow } else { 3 };
+    cpu.set_status(Kind::of::<W>(Class::Given).word(res, overflow));
+    Ok(())
+}
+
+/// The dividend: (E/R)DX:(E/R)AX, or AX.
+fn dividend<W: Width>(cpu: &Cpu) -> u128 {
+    let high = if W::BYTES == 1 { cpu.get::<u8>(AH) } else { cpu.get::<W>(RDX) };
+    u128::from(high) << W::BITS | u128::from(cpu.get::<W>(RAX))
+}
+
+fn divide<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let divisor = u128::from(cpu.read::<W>(detail, 0)?);
+    let dividend = dividend::<W>(cpu);
+    let quotient = dividend.checked_div(divisor).ok_or(Exception::DE)?;
+    if quotient >> W::BITS != 0 {
+        return Err(Exception::DE.into());
+    }
+    set_pair::<W>(cpu, quotient as u64, (dividend % divisor) as u64);
+    Ok(())
+}
+
+fn divide_signed<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let divisor = i128::from(W::truncate(cpu.read::<W>(detail, 0)?).sign_extend() as i64);
+    let shift = 128 - 2 * W::BITS;
+    let dividend = (dividend::<W>(cpu) << shift) as i128 >> shift;
+    let quotient = dividend.checked_div(divisor).ok_or(Exception::DE)?;
+    if quotient != i128::from(W::truncate(quotient as u64).sign_extend() as i64) {
+        return Err(Exception::DE.into());
+    }
+    set_pair::<W>(cpu, quotient as u64, (dividend % divisor) as u64);
+    Ok(())
+}

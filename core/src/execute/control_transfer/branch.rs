@@ -1,0 +1,237 @@
+//! Conditional branches: Jcc, alone or as one op with the comparison in front, LOOPcc and JrCXZ.
+
+use iced_x86::{Instruction, Mnemonic};
+
+use super::condition::{by_code, code};
+use super::links::follow;
+use crate::execute::arithmetic::{cut, kind};
+use crate::execute::dispatch::Flow;
+use crate::execute::emit::{ByWidth, Emit, Function, Successors, by_kind, by_width};
+use crate::execute::flags::{Class, Kind, ZF};
+use crate::execute::op::{Detail, Handler, Links, Op};
+use crate::execute::operand::address_mask;
+use crate::execute::table::Row;
+use crate::execute::{Cpu, Leave};
+use crate::memory::Width;
+use crate::state::Register;
+
+pub(in crate::execute) const ROWS: &[Row] = &[
+    (Mnemonic::Jo, jcc),
+    (Mnemonic::Jno, jcc),
+    (Mnemonic::Jb, jcc),
+    (Mnemonic::Jae, jcc),
+    (Mnemonic::Je, jcc),
+    (Mnemonic::Jne, jcc),
+    (Mnemonic::Jbe, jcc),
+    (Mnemonic::Ja, jcc),
+    (Mnemonic::Js, jcc),
+    (Mnemonic::Jns, jcc),
+    (Mnemonic::Jp, jcc),
+    (Mnemonic::Jnp, jcc),
+    (Mnemonic::Jl, jcc),
+    (Mnemonic::Jge, jcc),
+    (Mnemonic::Jle, jcc),
+    (Mnemonic::Jg, jcc),
+    (Mnemonic::Loop, |e| counted(e, test_loop)),
+    (Mnemonic::Loope, |e| counted(e, test_loope)),
+    (Mnemonic::Loopne, |e| counted(e, test_loopne)),
+    (Mnemonic::Jcxz, |e| counted(e, test_counter_zero)),
+    (Mnemonic::Jecxz, |e| counted(e, test_counter_zero)),
+    (Mnemonic::Jrcxz, |e| counted(e, test_counter_zero)),
+];
+
+/// Goes one of two ways. Each arm ends in a dispatch of its own, so that the processor predicts the
+/// branch and the jump by itself: a select of the successor's address would make every dispatch wait
+/// for the comparison.
+macro_rules! choose {
+    ($cpu:expr, $condition:expr, $links:expr, $res:expr, $src:expr, $budget:expr) => {{
+        let links = $links;
+        if $condition {
+            // SAFETY: the slot behind a branch holds its links.
+            let distance = unsafe { (*links).taken };
+            follow!($cpu, links, distance, $res, $src, $budget, "/* taken */")
+        } else {
+            // SAFETY: as above.
+            let distance = unsafe { (*links).not_taken };
+            follow!($cpu, links, distance, $res, $src, $budget, "/* not taken */")
+        }
+    }};
+}
+
+/// Jcc on flags of a static kind.
+unsafe extern "C" fn jump_if<const KIND: u8, const CODE: u8>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    cpu.kind = Kind(KIND);
+    let condition = Kind(KIND).condition(CODE, res, src);
+    choose!(cpu, condition, op.wrapping_add(1).cast::<Links>(), res, src, budget)
+}
+
+/// Jcc with its code in `a`, on flags of a kind that is known at run time only.
+unsafe extern "C" fn jump_if_dynamic(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let code = unsafe { (*op).a };
+    let condition = cpu.kind.condition(code, res, src);
+    choose!(cpu, condition, op.wrapping_add(1).cast::<Links>(), res, src, budget)
+}
+
+/// A branch on what the op in front has tested.
+unsafe extern "C" fn jump_if_tested<const KNOWN: bool>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    let links = op.wrapping_add(1).cast::<Links>();
+    if KNOWN {
+        // SAFETY: the slot behind a branch holds its links.
+        cpu.kind = Kind(unsafe { (*links).kind });
+    }
+    choose!(cpu, cpu.condition, links, res, src, budget)
+}
+
+/// CMP of two registers and Jcc in one.
+unsafe extern "C" fn compare_jump_rr<W: Width, const CODE: u8>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    _res: u64,
+    _src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, .. } = unsafe { *op };
+    let (left, src) = (cpu.get::<W>(a), cpu.get::<W>(b));
+    let res = cut::<W>(left.wrapping_sub(src));
+    cpu.kind = Kind::of::<W>(Class::Sub);
+    let condition = Kind::of::<W>(Class::Sub).condition(CODE, res, src);
+    choose!(cpu, condition, op.wrapping_add(1).cast::<Links>(), res, src, budget)
+}
+
+/// CMP of a register with a constant and Jcc in one.
+unsafe extern "C" fn compare_jump_ri<W: Width, const CODE: u8>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    _res: u64,
+    _src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, imm, .. } = unsafe { *op };
+    let (left, src) = (cpu.get::<W>(a), cut::<W>(imm as u64));
+    let res = cut::<W>(left.wrapping_sub(src));
+    cpu.kind = Kind::of::<W>(Class::Sub);
+    let condition = Kind::of::<W>(Class::Sub).condition(CODE, res, src);
+    choose!(cpu, condition, op.wrapping_add(1).cast::<Links>(), res, src, budget)
+}
+
+/// TEST of two registers and Jcc in one.
+unsafe extern "C" fn test_jump_rr<W: Width, const CODE: u8>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    _res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, .. } = unsafe { *op };
+    let res = cpu.get::<W>(a) & cpu.get::<W>(b);
+    cpu.kind = Kind::of::<W>(Class::Logic);
+    let condition = Kind::of::<W>(Class::Logic).condition(CODE, res, src);
+    choose!(cpu, condition, op.wrapping_add(1).cast::<Links>(), res, src, budget)
+}
+
+/// One array of handlers by width for a condition code.
+macro_rules! widths_of_code {
+    ($handler:ident, $code:literal) => {
+        by_width!(W => $handler::<W, $code>)
+    };
+}
+
+static JUMP_IF: [[Handler; Kind::COUNT]; 16] = by_code!(jump_if, by_kind);
+
+static COMPARE_JUMP_RR: [ByWidth; 16] = by_code!(compare_jump_rr, widths_of_code);
+static COMPARE_JUMP_RI: [ByWidth; 16] = by_code!(compare_jump_ri, widths_of_code);
+static TEST_JUMP_RR: [ByWidth; 16] = by_code!(test_jump_rr, widths_of_code);
+
+fn successors(jump: &Instruction) -> Successors {
+    Successors { taken: jump.near_branch_target(), not_taken: Some(jump.next_ip()) }
+}
+
+fn jcc(emit: &mut Emit) -> Option<()> {
+    let code = code(&emit.instruction);
+    let to = successors(&emit.instruction);
+    match emit.flags() {
+        Some(kind) => emit.branch(JUMP_IF[code][usize::from(kind.0)], 0, 0, 0, 1, to),
+        None => emit.branch(jump_if_dynamic, code as u8, 0, 0, 1, to),
+    }
+    Some(())
+}
+
+/// Emits the comparison at hand and the Jcc behind it as one op; `None` if the two can't be one.
+pub(crate) fn fuse(emit: &mut Emit, jump: &Instruction) -> Option<()> {
+    let registers = emit.is_register(0) && emit.is_register(1);
+    let immediate = emit.is_register(0) && emit.is_immediate(1);
+    let (table, class) = match emit.instruction.mnemonic() {
+        Mnemonic::Cmp if registers => (&COMPARE_JUMP_RR, Class::Sub),
+        Mnemonic::Cmp if immediate => (&COMPARE_JUMP_RI, Class::Sub),
+        Mnemonic::Test if registers => (&TEST_JUMP_RR, Class::Logic),
+        _ => return None,
+    };
+    let width = emit.width(0);
+    let (a, b) = (emit.register(0), if registers { emit.register(1) } else { 0 });
+    let imm = if immediate { emit.immediate(1) as i32 } else { 0 };
+    emit.writes_flags(kind(class, width));
+    emit.branch(table[code(jump)][width], a, b, imm, 2, successors(jump));
+    Some(())
+}
+
+/// LOOPcc and JrCXZ: `test` decides and counts, then the branch follows what it found.
+fn counted(emit: &mut Emit, test: Function) -> Option<()> {
+    emit.call_out_with_flags(test);
+    let to = successors(&emit.instruction);
+    emit.branch(jump_if_tested::<true>, 0, 0, 0, 1, to);
+    Some(())
+}
+
+/// Counts (E/R)CX down in its address size; the new value.
+fn count_down(cpu: &mut Cpu, detail: &Detail) -> u64 {
+    let mask = address_mask(detail.address_bits);
+    let rcx = cpu.state.gpr[Register::Rcx];
+    let count = rcx.wrapping_sub(1) & mask;
+    // A 32-bit count clears the upper half of RCX.
+    let kept = if detail.address_bits == 16 { rcx & !mask } else { 0 };
+    cpu.state.gpr[Register::Rcx] = kept | count;
+    count
+}
+
+fn test_loop(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    cpu.condition = count_down(cpu, detail) != 0;
+    Ok(())
+}
+
+fn test_loope(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    cpu.condition = count_down(cpu, detail) != 0 && cpu.status() & ZF != 0;
+    Ok(())
+}
+
+fn test_loopne(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    cpu.condition = count_down(cpu, detail) != 0 && cpu.status() & ZF == 0;
+    Ok(())
+}
+
+fn test_counter_zero(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let mask = address_mask(detail.address_bits);
+    cpu.condition = cpu.state.gpr[Register::Rcx] & mask == 0;
+    Ok(())
+}

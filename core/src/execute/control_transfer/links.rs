@@ -1,0 +1,158 @@
+//! How a block leads to the next: through its [`Links`](crate::execute::op::Links) directly within a
+//! page, through the jump cache across pages and for indirect targets. The end of a block is also
+//! where the slice's budget is counted down.
+
+use crate::execute::dispatch::{Flow, Frame, LEFT, leave, next};
+use crate::execute::op::Op;
+use crate::execute::{Cpu, Leave};
+
+/// Instructions granted at a time; between slices, requests to stop are looked at.
+const SLICE: i64 = 512;
+
+/// Counts the block and goes to a successor `distance` slots from its links.
+macro_rules! follow {
+    ($cpu:expr, $links:expr, $distance:expr, $res:expr, $src:expr, $budget:expr) => {
+        follow!($cpu, $links, $distance, $res, $src, $budget, "")
+    };
+    ($cpu:expr, $links:expr, $distance:expr, $res:expr, $src:expr, $budget:expr, $mark:literal) => {{
+        let links: *const $crate::execute::op::Links = $links;
+        // SAFETY: distances lead to ops of the code cache: a linked block, or this block's stubs.
+        let (target, budget) = unsafe {
+            let target = links.byte_offset($distance as isize).cast::<$crate::execute::op::Op>();
+            (target, $budget - i64::from((*links).count))
+        };
+        if budget < 0 {
+            return $crate::execute::control_transfer::links::pause(
+                $cpu, target, $res, $src, budget,
+            );
+        }
+        // SAFETY: a comment; it keeps ends with different marks from being merged.
+        unsafe { core::arch::asm!($mark, options(nomem, nostack, preserves_flags)) };
+        $crate::execute::dispatch::next!($cpu, target, $res, $src, budget)
+    }};
+}
+
+/// Between two slices: grants the next one, or leaves.
+#[cold]
+#[inline(never)]
+pub(super) extern "C" fn pause(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    if let Some(grant) = cpu.next_slice() {
+        next!(cpu, op, res, src, budget + grant)
+    }
+    leave(cpu, op, res, src, budget, &Leave::Slice)
+}
+
+impl Cpu {
+    /// The instructions of another slice, unless somebody wants the loop to look at something.
+    pub(crate) fn next_slice(&mut self) -> Option<i64> {
+        if self.remaining <= 0 || self.mmu.attention || self.kick.is_pending() {
+            return None;
+        }
+        let grant = self.remaining.min(SLICE);
+        self.remaining -= grant;
+        self.granted += grant;
+        Some(grant)
+    }
+}
+
+/// Goes to `rip` through the jump cache. The block is complete and counted.
+macro_rules! jump_to {
+    ($cpu:expr, $op:expr, $rip:expr, $res:expr, $src:expr, $budget:expr) => {{
+        let rip: u64 = $rip;
+        // SAFETY: dispatch has pointed `jumps` at the active cache's entries.
+        let entry = unsafe { &*$cpu.jumps.add($crate::execute::jump_cache::JumpEntry::slot(rip)) };
+        if entry.rip != rip {
+            return $crate::execute::control_transfer::links::look_up(
+                $cpu, $op, $res, $src, $budget, rip,
+            );
+        }
+        if $budget < 0 {
+            return $crate::execute::control_transfer::links::pause(
+                $cpu, entry.op, $res, $src, $budget,
+            );
+        }
+        $crate::execute::dispatch::next!($cpu, entry.op, $res, $src, $budget)
+    }};
+}
+
+#[cold]
+#[inline(never)]
+pub(super) extern "C" fn look_up(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+    target: u64,
+) -> Flow {
+    cpu.frame = Frame { op, res, src, budget };
+    cpu.leave = Leave::Jump { target };
+    LEFT
+}
+
+/// The successor of the branch in front is not linked yet.
+pub(crate) unsafe extern "C" fn stub_taken(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    leave(cpu, op, res, src, budget, &Leave::LinkTaken)
+}
+
+/// The instruction after the branch in front is not linked yet.
+pub(crate) unsafe extern "C" fn stub_not_taken(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    leave(cpu, op, res, src, budget, &Leave::LinkNotTaken)
+}
+
+/// As [`stub_taken`], behind a CALL and its return address.
+pub(crate) unsafe extern "C" fn stub_call(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    leave(cpu, op, res, src, budget, &Leave::LinkCall)
+}
+
+/// The successor is in another page, whose mapping may change: it is looked up each time.
+pub(crate) unsafe extern "C" fn cross_page(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op, which holds the target.
+    let rip = unsafe { (*op).payload() };
+    jump_to!(cpu, op, rip, res, src, budget)
+}
+
+/// The successor is not to be executed now.
+pub(crate) unsafe extern "C" fn leave_jump(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op, which holds the target.
+    let rip = unsafe { (*op).payload() };
+    look_up(cpu, op, res, src, budget, rip)
+}
+
+pub(super) use {follow, jump_to};
