@@ -1,6 +1,8 @@
 //! Time, as a host lends it.
 
 /// A source of time that never runs backwards.
+///
+/// It is asked while a guest's floating-point modes are loaded, so it must compute in integers.
 pub trait Clock: Send + Sync {
     /// Nanoseconds since the machine was made. `instructions` is how many the asking vCPU has
     /// retired: a deterministic clock counts them, a real one ignores them.

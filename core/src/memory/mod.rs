@@ -36,7 +36,8 @@ pub struct HostRegion {
     pub writable: bool,
 }
 
-/// Guest RAM.
+/// Guest RAM. It is asked while a guest's floating-point modes are loaded, so it must compute in
+/// integers.
 ///
 /// # Safety
 /// For a page that [`page`](Self::page) or [`region`](Self::region) has returned, all of its 4096

@@ -1,6 +1,7 @@
 //! Shuffles by an immediate, and single words in and out: PSHUFD, PSHUFLW, PSHUFHW, SHUFPS, SHUFPD,
 //! PEXTRW, PINSRW.
 
+use super::super::emit::{Emit, EmitFn};
 use super::super::op::Detail;
 use super::super::{Cpu, Leave};
 use super::handler::operation;
@@ -8,7 +9,7 @@ use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, rows};
 
 rows! {
-    Pshufd => operation::<Pshufd>,
+    Pshufd => pshufd,
     Pshuflw => operation::<Pshuflw>,
     Pshufhw => operation::<Pshufhw>,
     Shufps => operation::<Shufps>,
@@ -47,7 +48,6 @@ macro_rules! shuffles {
 }
 
 shuffles! {
-    Pshufd: [u32; 4], |_left, right, immediate| select(right, immediate);
     Pshuflw: [u16; 8], |_left, right, immediate| {
         let [a, b, c, d, high @ ..] = right;
         let [a, b, c, d] = select([a, b, c, d], immediate);
@@ -67,6 +67,38 @@ shuffles! {
     Shufpd: [u64; 2], |left, right, immediate| {
         [left[usize::from(immediate & 1)], right[usize::from(immediate >> 1 & 1)]]
     };
+}
+
+/// PSHUFD by one immediate: it is frequent, and the host's own has the immediate in its code.
+struct Pshufd<const IMMEDIATE: u8>;
+
+impl<const IMMEDIATE: u8> Operation for Pshufd<IMMEDIATE> {
+    type Source = Aligned;
+    const FLOATS: bool = false;
+
+    #[inline(always)]
+    fn compute(_: &mut u32, _: Vector, source: Vector, _: u8) -> Vector {
+        select(<[u32; 4]>::of(source), IMMEDIATE).vector()
+    }
+}
+
+/// Emits `$name` for each immediate, by its upper and its lower four bits.
+macro_rules! by_immediate {
+    ($name:ident) => {
+        by_immediate!(@upper $name, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    (@upper $name:ident, $($upper:literal)*) => {
+        [$(by_immediate!(@lower $name, $upper, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)),*]
+    };
+    (@lower $name:ident, $upper:literal, $($lower:literal)*) => {
+        [$(operation::<$name<{ $upper << 4 | $lower }>> as EmitFn),*]
+    };
+}
+
+fn pshufd(emit: &mut Emit) -> Option<()> {
+    static EMITTERS: [[EmitFn; 16]; 16] = by_immediate!(Pshufd);
+    let immediate = emit.immediate(2) as usize;
+    EMITTERS[immediate >> 4 & 15][immediate & 15](emit)
 }
 
 fn extract_word(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
