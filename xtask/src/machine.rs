@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::guest::header::{Header, flag_value};
+use crate::guest::header::{Header, flag_value, flag_values};
 use crate::process::Invocation;
 
 /// QEMU's program for whole x86-64 machines.
@@ -29,14 +29,14 @@ impl Machine {
     /// The command that runs `image` as its `header` says, with this kernel command line.
     pub fn invocation(&self, image: &Path, header: &Header, append: Option<&str>) -> Invocation {
         let image = image.to_string_lossy().into_owned();
-        let memory = flag_value(&header.flags, "--memory").unwrap_or(MEMORY);
+        let qemu = || qemu(&image, &header.flags);
         let command = match self {
             Self::Monovisor(program) => Invocation::new(program.to_string_lossy())
                 .with(["run", "--accel", "interp"])
                 .with(header.flags.iter().cloned()),
-            Self::Qemu => qemu(&image, memory).with(["-nodefaults", "-serial", "stdio"]),
+            Self::Qemu => qemu().with(["-nodefaults", "-serial", "stdio"]),
             // In QEMU's favour: a hello guest needs the serial port and none of what is off.
-            Self::QemuMicrovm => qemu(&image, memory).with([
+            Self::QemuMicrovm => qemu().with([
                 "-M",
                 "microvm,isa-serial=on,pit=off,pic=off,rtc=off",
                 "-bios",
@@ -55,7 +55,12 @@ impl Machine {
     }
 }
 
-fn qemu(image: &str, memory: &str) -> Invocation {
+/// QEMU with what it has in common on all its machines; it takes the memory's size and the modules
+/// from monovisor's flags.
+fn qemu(image: &str, flags: &[String]) -> Invocation {
+    let memory = flag_value(flags, "--memory").unwrap_or(MEMORY);
+    let modules: Vec<&str> = flag_values(flags, "--module").collect();
+    let initrd = (!modules.is_empty()).then(|| ["-initrd".to_owned(), modules.join(",")]);
     Invocation::new(QEMU)
         .with(["-accel", "tcg", "-cpu", "max", "-m", memory, "-kernel", image])
         .with([
@@ -67,6 +72,7 @@ fn qemu(image: &str, memory: &str) -> Invocation {
             "-device",
             "isa-debug-exit,iobase=0xf4,iosize=4",
         ])
+        .with(initrd.into_iter().flatten())
 }
 
 /// The first line of `program --version`, or `None` where it can't be run.
@@ -97,11 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn qemu_gets_the_command_line_and_the_memory_but_no_flags() {
+    fn qemu_gets_the_command_line_the_memory_and_the_modules_but_no_flags() {
         let words = command(&Machine::Qemu, "//@ flags: --memory 64M -v\n//@ append: a\n");
         assert!(words.contains(" -m 64M -kernel t/hello "), "{words}");
         assert!(words.ends_with(" -append a"), "{words}");
         assert!(!words.contains(" -v"), "{words}");
+        assert!(!words.contains("-initrd"), "{words}");
+        let words = command(&Machine::Qemu, "//@ flags: --module a --module=b\n");
+        assert!(words.contains(" -initrd a,b "), "{words}");
         assert!(command(&Machine::QemuMicrovm, "").contains(" -m 128M "));
     }
 }

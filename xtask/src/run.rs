@@ -50,7 +50,13 @@ impl Run {
             .with(flags)
             .with([images.join(&guest.name).to_string_lossy()]);
         // monovisor takes this process's place: its exit status, signals and terminal are the shell's.
-        let error = Command::new(&invocation.words[0]).args(&invocation.words[1..]).exec();
+        let mut command = Command::new(&invocation.words[0]);
+        command.args(&invocation.words[1..]);
+        if self.flags.is_empty() {
+            // A guest's own flags name files from there.
+            command.current_dir(&workspace.root);
+        }
+        let error = command.exec();
         Err(error).with_context(|| format!("starting `{invocation}`"))
     }
 

@@ -77,8 +77,8 @@ impl Workspace {
 
     /// Builds the optimised `monovisor` and returns its path.
     ///
-    /// The program with the `loop` dispatcher is moved aside, so that both can be had at once and
-    /// share the build of everything that does not differ.
+    /// The program with the `loop` dispatcher is set aside, so that both can be had at once and share
+    /// the build of everything that does not differ.
     pub fn build_monovisor(&self, dispatcher: Dispatcher, features: &[String]) -> Result<PathBuf> {
         let shell = &self.shell;
         let mut features = features.to_vec();
@@ -90,12 +90,18 @@ impl Workspace {
             .quiet()
             .run()
             .context("building monovisor")?;
-        let built = self.target.join("release").join(exe("monovisor"));
-        if dispatcher == Dispatcher::Tail {
-            return Ok(built);
+        match dispatcher {
+            Dispatcher::Tail => Ok(self.target.join("release").join(exe("monovisor"))),
+            Dispatcher::Loop => self.set_aside("release", "loop-dispatch"),
         }
-        let folder = self.target.join("loop-dispatch");
-        shell.create_dir(&folder)?;
+    }
+
+    /// Copies the `monovisor` that was just built from cargo's folder `profile` to a `folder` of its
+    /// own, where the next build does not replace it, and returns its path there.
+    pub fn set_aside(&self, profile: &str, folder: &str) -> Result<PathBuf> {
+        let built = self.target.join(profile).join(exe("monovisor"));
+        let folder = self.target.join(folder);
+        self.shell.create_dir(&folder)?;
         let aside = folder.join(exe("monovisor"));
         // Copied under another name first: the old program may still be running.
         let fresh = folder.join("monovisor.new");

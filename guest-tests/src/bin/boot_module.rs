@@ -1,7 +1,6 @@
 //! A module beside the guest: PVH's module list gives its place and its size, and its
 //! bytes are the file's (Xen, x86/HVM direct boot ABI).
 //@ flags: --module guest-tests/guest.ld
-//@ qemu: skip: it takes modules by another flag, -initrd
 
 #![no_std]
 #![no_main]

@@ -33,7 +33,7 @@ pub struct Header {
     pub stdout_contains: Vec<String>,
     /// Text that is somewhere in monovisor's report.
     pub stderr_contains: Vec<String>,
-    /// Flags for monovisor beyond the usual.
+    /// Flags for monovisor beyond the usual; files in them are named from the root.
     pub flags: Vec<String>,
     /// The kernel's command line.
     pub append: Option<String>,
@@ -239,12 +239,17 @@ fn qemu(value: &str) -> Result<Qemu, String> {
 }
 
 /// The value of a flag, written as `--flag value` or `--flag=value`.
-pub fn flag_value<'a>(flags: &'a [String], flag: &str) -> Option<&'a str> {
-    let at = flags.iter().position(|word| word.split('=').next() == Some(flag))?;
-    match flags[at].split_once('=') {
-        Some((_, value)) => Some(value),
-        None => flags.get(at + 1).map(String::as_str),
-    }
+pub fn flag_value<'a>(flags: &'a [String], flag: &'a str) -> Option<&'a str> {
+    flag_values(flags, flag).next()
+}
+
+/// The values of a flag that may repeat.
+pub fn flag_values<'a>(flags: &'a [String], flag: &'a str) -> impl Iterator<Item = &'a str> {
+    let next = flags.iter().skip(1).map(String::as_str).map(Some).chain([None]);
+    flags.iter().zip(next).filter_map(move |(word, next)| match word.split_once('=') {
+        Some((name, value)) => (name == flag).then_some(value),
+        None => next.filter(|_| word == flag),
+    })
 }
 
 /// A time as monovisor's flags write it: `500ms`, `2s`, `1m`.
@@ -358,5 +363,8 @@ mod tests {
         assert_eq!(flag_value(&flags, "--timeout"), Some("1s"));
         assert_eq!(flag_value(&flags, "--memory"), Some("64M"));
         assert_eq!(flag_value(&flags, "--serial"), None);
+        assert_eq!(flag_value(&flags, "64M"), None);
+        let flags = ["--module", "a", "--module=b", "-v"].map(str::to_owned);
+        assert_eq!(flag_values(&flags, "--module").collect::<Vec<_>>(), ["a", "b"]);
     }
 }

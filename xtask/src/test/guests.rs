@@ -14,13 +14,13 @@ use crate::machine::Machine;
 use crate::process::{Finished, Invocation};
 
 /// After this a guest is killed, whatever it declares: far beyond what any needs on a busy machine.
-const HARD_LIMIT: Duration = Duration::from_secs(60);
+const HARD_LIMIT: Duration = Duration::from_secs(90);
 
 /// monovisor's own limit where a header sets none: a guest that hangs dies with a report.
-const REPORTED_LIMIT: &str = "--timeout=40s";
+const REPORTED_LIMIT: &str = "--timeout=60s";
 
-/// What QEMU may take for its firmware, beyond a guest's own time limit.
-const FIRMWARE: Duration = Duration::from_secs(2);
+/// What QEMU may take to start on a busy machine, beyond a guest's own time limit.
+const FIRMWARE: Duration = Duration::from_secs(8);
 
 /// Guests at a time: they are short, and more would disturb those that watch timers.
 const THREADS: usize = 2;

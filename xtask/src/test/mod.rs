@@ -1,16 +1,20 @@
 //! `cargo xtask test`: everything that is tested, in one command.
 //!
-//! First cargo's own tests, with the default dispatcher and then the portable one; then every guest
-//! on both, and on QEMU (`guests`), each against what its file declares (`expect`).
+//! First cargo's own tests, and the integration tests again with the portable dispatcher; then every
+//! guest on both, and on QEMU (`guests`), each against what its file declares (`expect`).
+//!
+//! The processor takes long to compile, so it is compiled no more often than it must: the guests run
+//! on the release that `cargo xtask run` builds, and on the very program that the integration tests
+//! were built with.
 
 mod expect;
 mod guests;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
-use xshell::cmd;
+use xshell::{Cmd, cmd};
 
 use crate::guest;
 use crate::machine::{self, Machine, QEMU};
@@ -18,7 +22,7 @@ use crate::workspace::{Dispatcher, Workspace};
 
 /// Runs every test: cargo's, and every guest on monovisor and on QEMU
 ///
-/// Unit, integration and documentation tests run first, then the processor's tests again with the
+/// Unit, integration and documentation tests run first, then the integration tests again with the
 /// portable `loop` dispatcher, then each guest of guest-tests/src/bin on both dispatchers and on
 /// qemu-system-x86_64 where that is installed. The last line counts the guests.
 #[derive(Args)]
@@ -39,6 +43,8 @@ pub struct Test {
 impl Test {
     /// Runs the subcommand.
     pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
+        // Headers name files from there.
+        std::env::set_current_dir(&workspace.root).context("entering the workspace's folder")?;
         let mut passed = true;
         if !self.only_guests {
             passed &= self.cargo_tests(workspace);
@@ -58,24 +64,36 @@ impl Test {
     fn cargo_tests(&self, workspace: &Workspace) -> bool {
         let shell = &workspace.shell;
         let filter = &self.filter;
-        let features: Vec<String> =
-            self.features.iter().map(|feature| format!("monovisor/{feature}")).collect();
-        let features = features.join(",");
+        let features = self.features(&[]);
         heading("unit, integration and documentation tests");
         let all = cmd!(shell, "cargo test --no-fail-fast --features {features} {filter...}");
         let mut passed = all.run().is_ok();
-        heading("the processor's tests with the `loop` dispatcher");
-        let portable = cmd!(
-            shell,
-            "cargo test -p monovisor-core --tests --no-fail-fast --features loop-dispatch {filter...}"
-        );
-        passed &= portable.run().is_ok();
+        heading("integration tests with the `loop` dispatcher");
+        passed &= self.portable_tests(workspace).args(filter).run().is_ok();
         passed
+    }
+
+    /// Cargo's command for the integration tests with the `loop` dispatcher, and for the `monovisor`
+    /// that they use.
+    fn portable_tests<'a>(&self, workspace: &'a Workspace) -> Cmd<'a> {
+        let features = self.features(&["loop-dispatch"]);
+        cmd!(
+            workspace.shell,
+            "cargo test -p monovisor-core -p monovisor --no-fail-fast --features {features} --test *"
+        )
+    }
+
+    fn features(&self, more: &[&str]) -> String {
+        let features = self.features.iter().map(String::as_str).chain(more.iter().copied());
+        features.map(|feature| format!("monovisor/{feature}")).collect::<Vec<_>>().join(",")
     }
 
     fn machines(&self, workspace: &Workspace) -> Result<Vec<(&'static str, Machine)>> {
         heading("building monovisor with both dispatchers, and the guests");
-        let portable = workspace.build_monovisor(Dispatcher::Loop, &self.features)?;
+        // There is nothing left to build if the tests have just run.
+        let portable = self.portable_tests(workspace).arg("--no-run").quiet();
+        portable.run().context("building monovisor with the `loop` dispatcher")?;
+        let portable = workspace.set_aside("debug", "loop-dispatch-tested")?;
         let usual = workspace.build_monovisor(Dispatcher::Tail, &self.features)?;
         let mut machines =
             vec![("tail", Machine::Monovisor(usual)), ("loop", Machine::Monovisor(portable))];
