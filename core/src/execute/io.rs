@@ -33,7 +33,13 @@ const OUT: Functions = [
 /// `data` is the position of the accumulator, the other operand names the port.
 fn port(emit: &mut Emit, data: u32, functions: &Functions) -> Option<()> {
     let through_dx = emit.is_register(1 - data);
-    emit.call_out_last(functions[usize::from(through_dx)][emit.width(data)]);
+    let function = functions[usize::from(through_dx)][emit.width(data)];
+    // A read leaves in any case; a write goes on in its block.
+    if data == 0 {
+        emit.call_out_last(function);
+    } else {
+        emit.call_out(function);
+    }
     Some(())
 }
 

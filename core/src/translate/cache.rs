@@ -163,6 +163,12 @@ impl Cache {
         (self.block(id).key.rip.wrapping_add(u64::from(origin.offset)), origin)
     }
 
+    /// How many instructions of its block precede that of `op`.
+    pub fn instructions_before(&self, op: *const Op) -> u8 {
+        // SAFETY: origins below the count are initialised, and `index` has checked that.
+        unsafe { self.origins[self.index(op)].assume_init() }.index
+    }
+
     /// RIP of what `op` leads to: the first op of a block, or an exit of one.
     pub fn entry_rip(&self, op: *const Op) -> u64 {
         let (id, index, origin) = self.locate(op);

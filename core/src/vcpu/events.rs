@@ -67,7 +67,7 @@ impl Vcpu {
     }
 
     /// The register's offset, if the access is to the local APIC's page.
-    fn apic_offset(&self, access: Access) -> Option<u32> {
+    pub(super) fn apic_offset(&self, access: Access) -> Option<u32> {
         let base = self.cpu.state.msr.apic_base & !0xfff;
         let offset = access.address.wrapping_sub(base);
         let mapped = self.cpu.apic.mode() == crate::apic::Mode::XApic;

@@ -8,6 +8,7 @@
 //! words with `Cpu::kind` are its status flags.
 
 mod events;
+mod resume;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -45,7 +46,12 @@ pub struct Vcpu {
     followed_mode: (Mode, u64),
     /// The instruction that executes began with TF set.
     trapping: bool,
+    /// Where to go on after a device write, if nothing else has happened.
+    resume: Option<*const Op>,
 }
+
+// SAFETY: the pointer leads into the code cache, which the same value owns.
+unsafe impl Send for Vcpu {}
 
 /// How far the instruction at hand is with reading from devices.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,16 +86,19 @@ impl Vcpu {
             followed_flushes: 0,
             followed_mode: translated_for(&CpuState::reset(apic_id), false),
             trapping: false,
+            resume: None,
         }
     }
 
     /// The architectural state between two instructions.
-    pub fn state(&self) -> &CpuState {
+    pub fn state(&mut self) -> &CpuState {
+        self.come_back();
         &self.cpu.state
     }
 
     /// Replaces the architectural state. TLBs are emptied, a started device access is forgotten.
     pub fn set_state(&mut self, state: &CpuState) {
+        self.come_back();
         self.cpu.state.clone_from(state);
         self.cpu.state.gpr.clear_hidden();
         self.cpu.apic.restore_base(state.msr.apic_base);
@@ -116,6 +125,7 @@ impl Vcpu {
     /// The host has written guest RAM behind the vCPU's back: `length` bytes at guest-physical
     /// `address`. Code that was translated from them is forgotten.
     pub fn memory_written(&mut self, address: u64, length: u64) {
+        self.come_back();
         let end = address.saturating_add(length);
         let mut start = address;
         while start < end {
@@ -128,7 +138,13 @@ impl Vcpu {
     /// Executes until something needs the host, at most `budget` instructions and the rest of a
     /// block.
     pub fn run(&mut self, budget: u64) -> Exit {
-        self.run_for(budget, false)
+        let Some(op) = self.resumable(budget) else { return self.run_for(budget, false) };
+        self.cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
+        let exit = match self.execute_from(op, false) {
+            Ok(()) => self.run_loop(false),
+            Err(exit) => exit,
+        };
+        self.finish(exit)
     }
 
     /// Executes one instruction, or delivers one event.
@@ -140,6 +156,7 @@ impl Vcpu {
         if let DeviceRead::Asked(access) = self.device {
             self.answer(access.all_ones());
         }
+        self.come_back();
         let cpu = &mut *self.cpu;
         cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
         cpu.adopt_status();
@@ -149,7 +166,14 @@ impl Vcpu {
             cpu.apic.advance(now_ns);
         }
         let exit = self.run_loop(step);
-        self.settle();
+        self.finish(exit)
+    }
+
+    /// Leaves the state as hosts find it.
+    fn finish(&mut self, exit: Exit) -> Exit {
+        if self.resume.is_none() {
+            self.settle();
+        }
         exit
     }
 
@@ -206,10 +230,15 @@ impl Vcpu {
         self.cpu.state.shadow.mov_ss = false;
         self.follow_changes();
         self.cpu.enter_mode(single);
-        let mut op = match self.first(single) {
+        let op = match self.first(single) {
             Ok(op) => op,
             Err(error) => return self.abort(Leave::access(error, SegmentRegister::Cs)),
         };
+        self.execute_from(op, single)
+    }
+
+    /// Executes from `op` until events are to be looked at.
+    fn execute_from(&mut self, mut op: *const Op, single: bool) -> Result<(), Exit> {
         let host = host_float::enter(&self.cpu);
         let result = loop {
             self.cpu.frame.op = op;
@@ -242,6 +271,9 @@ impl Vcpu {
             }
             Leave::Slice => self.cpu.state.rip = self.cache.entry_rip(op),
             Leave::Attention => {
+                if !single && let Some(exit) = self.suspend(op) {
+                    return Err(exit);
+                }
                 self.rewind(op);
                 self.retire(single);
             }
@@ -461,7 +493,7 @@ impl Engine for Vcpu {
     }
 
     fn state(&mut self) -> Result<CpuState, EngineError> {
-        Ok(self.cpu.state.clone())
+        Ok(Self::state(self).clone())
     }
 
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
@@ -474,14 +506,19 @@ impl Engine for Vcpu {
     }
 
     fn request_interrupt_window(&mut self, wanted: bool) {
+        if wanted {
+            self.come_back();
+        }
         self.window_wanted = wanted;
     }
 
     fn inject(&mut self, vector: u8) {
+        self.come_back();
         self.cpu.state.pending.interrupt = Some(vector);
     }
 
     fn inject_nmi(&mut self) {
+        self.come_back();
         self.cpu.state.pending.nmi = true;
     }
 
@@ -490,6 +527,7 @@ impl Engine for Vcpu {
     }
 
     fn deliver(&mut self, message: Message) {
+        self.come_back();
         if self.cpu.apic.matches(message.destination, None) {
             self.accept(message);
         }

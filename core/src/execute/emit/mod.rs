@@ -269,7 +269,9 @@ impl Emit {
 
     /// Ends the block by going on with the instruction that follows, which belongs to another.
     pub fn fall_through(&mut self) {
+        // The op that does it belongs to what follows.
         let next = self.instruction.next_ip();
+        self.instruction.set_ip(next);
         let to = Successors { taken: next, not_taken: None };
         let handler = control_transfer::jump(self.kind.is_some());
         self.branch(handler, 0, 0, 0, 0, to);
