@@ -16,6 +16,7 @@ pub(crate) mod jump_cache;
 pub(crate) mod msr;
 pub(crate) mod op;
 pub(crate) mod operand;
+pub(crate) mod pair;
 pub(crate) mod table;
 
 mod arithmetic;

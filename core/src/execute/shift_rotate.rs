@@ -32,14 +32,14 @@ pub(super) const ROWS: &[Row] = &[
 const CL: u8 = Register::Rcx as u8 * 8;
 
 /// A shift or rotate by a count that is not zero and within the operand's mask.
-trait Shift: 'static {
+pub(super) trait Shift: 'static {
     /// The result, and CF and OF in the form of [`Class::Given`].
     fn apply<W: Width>(value: u64, count: u32) -> (u64, u64);
 }
 
-struct Shl;
-struct Shr;
-struct Sar;
+pub(super) struct Shl;
+pub(super) struct Shr;
+pub(super) struct Sar;
 struct Rol;
 struct Ror;
 struct Rcl;

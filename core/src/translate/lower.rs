@@ -11,6 +11,7 @@ use crate::CpuState;
 use crate::execute::control_transfer::fuse;
 use crate::execute::emit::Emit;
 use crate::execute::op::Op;
+use crate::execute::pair::emit_pair;
 use crate::execute::table::emit_function;
 use crate::execute::{self};
 use crate::memory::Width;
@@ -155,6 +156,15 @@ impl Lowering {
             {
                 return bytes(key, jump);
             }
+            if let Some(second) = instructions.get(index + 1) {
+                emit.flags_dead = flags_dead(instructions, index + 1);
+                if emit_pair(emit, second).is_some() {
+                    emit.retire();
+                    emit.retire();
+                    index += 2;
+                    continue;
+                }
+            }
             emit.flags_dead = flags_dead(instructions, index);
             let row = emit_function(emit.instruction.mnemonic());
             if row.and_then(|row| row(emit)).is_none() {
@@ -233,7 +243,9 @@ fn flags_dead(instructions: &[Instruction], index: usize) -> bool {
             | Mnemonic::Movsx
             | Mnemonic::Movsxd
             | Mnemonic::Not
-            | Mnemonic::Lea => {}
+            | Mnemonic::Lea
+            | Mnemonic::Rol
+            | Mnemonic::Ror => {}
             _ => return false,
         }
     }
