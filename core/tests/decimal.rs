@@ -18,7 +18,7 @@ fn run(guest: &mut Guest, code: &[u8], ax: u64, flags: u64) -> (u64, u64) {
 fn decimal_sums_and_differences() {
     let mut guest = Guest::compatibility();
     for (left, right) in (0..100_u64).flat_map(|left| [7, 50, 99].map(|right| (left, right))) {
-        let bcd = |value: u64| value / 10 << 4 | value % 10;
+        let bcd = |value: u64| ((value / 10) << 4) | (value % 10);
         // add al, cl; daa, and sub al, cl; das
         for (code, result) in
             [([0x00, 0xc8, 0x27], left + right), ([0x28, 0xc8, 0x2f], (left + 100 - right) % 100)]

@@ -99,7 +99,7 @@ fn invlpg_and_cr3_forget_translations() {
         let mut guest = Guest::long_mode();
         guest.set(Register::R8, PAGES);
         guest.set(Register::R9, 0x4000);
-        guest.set(Register::Rcx, PAGES + 0x1000 | WRITABLE);
+        guest.set(Register::Rcx, (PAGES + 0x1000) | WRITABLE);
         guest.ram.write(PAGES + 0x1000, &[0x11]);
         // mov dl, [r8]; mov [r9], rcx; <forget>; mov dl, [r8]
         let code = [&[0x41, 0x8a, 0x10, 0x49, 0x89, 0x09], forget, &[0x41, 0x8a, 0x10]].concat();

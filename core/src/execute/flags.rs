@@ -146,7 +146,7 @@ impl Kind {
     pub const fn parity(self, res: u64, src: u64) -> bool {
         match self.class() {
             Class::Known => src & PF != 0,
-            _ => (res as u8).count_ones() % 2 == 0,
+            _ => (res as u8).count_ones().is_multiple_of(2),
         }
     }
 

@@ -114,7 +114,7 @@ pub(crate) struct Detail {
     pub index: u8,
 }
 
-const _: () = assert!(size_of::<Detail>() % size_of::<Op>() == 0);
+const _: () = assert!(size_of::<Detail>().is_multiple_of(size_of::<Op>()));
 
 impl Detail {
     /// No memory operand.

@@ -158,29 +158,6 @@ impl Mmu {
         Ok(pointer.map(|pointer| HostRun { pointer, length }))
     }
 
-    /// Reads at a physical address, of which W's size is a divisor; all ones where there is no RAM.
-    pub(crate) fn read_physical<W: Width>(&mut self, physical: u64) -> W {
-        let page = physical & !0xfff;
-        match self.regions.locate(&*self.memory, page) {
-            // SAFETY: within a page of RAM, as the access is aligned.
-            Some(Located { host, .. }) if physical.is_multiple_of(W::BYTES as u64) => unsafe {
-                W::load(ptr::with_exposed_provenance(host + (physical & 0xfff) as usize))
-            },
-            _ => W::narrow(u128::MAX),
-        }
-    }
-
-    /// Writes at a physical address, of which W's size is a divisor; nothing where there is no RAM.
-    pub(crate) fn write_physical<W: Width>(&mut self, physical: u64, value: W) {
-        let located = self
-            .regions
-            .locate(&*self.memory, physical & !0xfff)
-            .map(|page| Located { host: page.host + (physical & 0xfff) as usize, ..page });
-        if located.is_some() && physical.is_multiple_of(W::BYTES as u64) {
-            self.store(Parts::One(Part { physical, located, length: W::BYTES }), value);
-        }
-    }
-
     /// Translates all pages of an access.
     pub(super) fn locate<W: Width>(
         &mut self,

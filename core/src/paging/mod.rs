@@ -32,7 +32,6 @@ pub use mode::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS, PagingMode};
 pub use rights::AccessKind;
 pub use walk::Level;
 
-pub(crate) use data::HostRun;
 pub(crate) use devices::DeviceAccesses;
 pub(crate) use fault::AccessError;
 pub(crate) use rights::Privilege;

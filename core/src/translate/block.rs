@@ -34,8 +34,6 @@ pub(super) struct Block {
     pub key: Key,
     /// Its first op.
     pub first: u32,
-    /// Ops it takes.
-    pub length: u32,
     /// The physical pages that its bytes are in, with the chunks of 64 bytes they touch; a mask of
     /// 0 stands for no page.
     pub pages: [(u64, u64); 2],

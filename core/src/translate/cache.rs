@@ -114,7 +114,6 @@ impl Cache {
         let mut block = Block {
             key,
             first: first as u32,
-            length: ops.len() as u32,
             pages,
             next: self.by_key[slot],
             next_in_page: [NONE; 2],

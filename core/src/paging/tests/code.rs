@@ -49,7 +49,7 @@ fn writes_to_watched_chunks_are_done_and_recorded() {
     assert_eq!(guest.mmu.code.written, [(0x80fd, 12)]);
     guest.mmu.code.written.clear();
     let _ = guest.mmu.modify(&guest.state, 0x5138, true, |old: u64| old);
-    guest.mmu.write_physical(0x8120, 1u8);
+    assert_eq!(guest.write(0x5120, 1u8), Ok(()));
     assert_eq!(guest.mmu.code.written, [(0x8138, 8), (0x8120, 1)]);
 }
 

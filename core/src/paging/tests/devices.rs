@@ -126,13 +126,3 @@ fn no_tlb_serves_a_device() {
     let page = guest.mmu.fetch(&guest.state, 0x5000).expect("permitted");
     assert_eq!((page.physical, page.bytes), (MMIO, None));
 }
-
-#[test]
-fn physical_accesses() {
-    let mut guest = guest();
-    guest.mmu.write_physical(0x8008, 0x1122_3344u32);
-    assert_eq!(guest.mmu.read_physical::<u64>(0x8008), 0x1122_3344);
-    assert_eq!(guest.mmu.read_physical::<u16>(MMIO), 0xffff);
-    guest.mmu.write_physical(MMIO, 1u8);
-    assert_eq!(guest.mmu.devices.writes(), []);
-}
