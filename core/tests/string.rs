@@ -105,7 +105,7 @@ fn compared(left: u64, right: u64, width: u64) -> u64 {
     let sign = |value: u64| value >> (bits - 1) & 1;
     let overflow = sign(left) != sign(right) && sign(left) != sign(difference);
     u64::from(left < right)
-        | u64::from((difference as u8).count_ones() % 2 == 0) << 2
+        | u64::from((difference as u8).count_ones().is_multiple_of(2)) << 2
         | ((left ^ right ^ difference) & 0x10)
         | u64::from(difference == 0) << 6
         | sign(difference) << 7
