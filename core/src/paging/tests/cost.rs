@@ -8,7 +8,7 @@ use std::time::Instant;
 const PAGES: u64 = 16384; // 64 MiB
 
 fn big() -> Guest {
-    let mut guest = Guest::with_memory(80 << 20, u64::MAX);
+    let guest = Guest::with_memory(80 << 20, u64::MAX);
     for pd in 0..32u64 {
         guest.poke(PD + pd * 8, (0x10_0000 + pd * 0x1000) | P | W | U);
     }
@@ -25,7 +25,7 @@ fn measure(name: &str, count: u64, mut run: impl FnMut()) {
         run();
         best = best.min(start.elapsed().as_nanos() as f64 / count as f64);
     }
-    std::println!("{name:40} {best:7.2} ns");
+    std::eprintln!("{name:40} {best:7.2} ns");
 }
 
 #[test]

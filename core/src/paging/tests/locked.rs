@@ -83,13 +83,13 @@ fn no_addition_is_lost() {
         guest.read::<u64>(0x5000 + offset).map(|value| value & mask)
     };
     for (offset, width) in [(0, 8), (2, 16), (3, 16), (4, 32), (1, 32), (8, 64), (16, 128)] {
-        let expected = 2 * ROUNDS & (u64::MAX >> (64 - width.min(64)));
+        let expected = (2 * ROUNDS) & (u64::MAX >> (64 - width.min(64)));
         assert_eq!(count(offset, width), Ok(expected), "offset {offset}, {width} bits");
     }
     // Across two words of eight bytes, within sixteen.
     #[cfg(target_arch = "x86_64")]
     for (offset, width) in [(7, 16), (5, 32), (3, 64)] {
-        let expected = 2 * ROUNDS & (u64::MAX >> (64 - width));
+        let expected = (2 * ROUNDS) & (u64::MAX >> (64 - width));
         assert_eq!(count(offset, width), Ok(expected), "offset {offset}, {width} bits");
     }
 }

@@ -129,7 +129,7 @@ impl Manual<'_> {
                             let protect = control.cr0.contains(Cr0Flags::WRITE_PROTECT);
                             !prevented && (writable || !protect)
                         }
-                        Execute => !no_execute && !(smep && user_page),
+                        Execute => !(no_execute || smep && user_page),
                     }
                 };
                 if !permitted {
@@ -249,7 +249,10 @@ fn build(machine: &Machine) -> Guest {
     }
     for page in TABLES..PAGES {
         for word in 0..512u64 {
-            guest.poke(page << 12 | word * 8, page << 56 | word.wrapping_mul(0x0101_0101_0101));
+            guest.poke(
+                (page << 12) | (word * 8),
+                (page << 56) | word.wrapping_mul(0x0101_0101_0101),
+            );
         }
     }
     let bit = |bit: u32| machine.control >> bit & 1 != 0;

@@ -30,7 +30,7 @@ fn check(case: &Case, expected: Codes) {
     let accesses = [(0, Read), (0, Write), (0, Execute), (3, Read), (3, Write), (3, Execute)];
     for ((cpl, kind), code) in accesses.into_iter().zip(expected) {
         let mut guest = Guest::new();
-        guest.map(0x5000, case.entry | 0x8000 * u64::from(case.entry & P));
+        guest.map(0x5000, case.entry | (0x8000 * (case.entry & P)));
         guest.state.control.cr0.set(Cr0Flags::WRITE_PROTECT, case.write_protect);
         guest.state.control.efer.set(EferFlags::NO_EXECUTE_ENABLE, case.no_execute);
         guest.set_cr4(case.cr4, true);
