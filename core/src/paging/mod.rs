@@ -6,7 +6,7 @@
 //!
 //! Invariant: a TLB entry never permits more than a fresh walk would, as far as the architecture
 //! demands it: whoever changes CR3 flushes, whoever changes CR0, CR4 or EFER calls
-//! [`Mmu::update_mode`], which does. All functions take the state as it is for the access.
+//! `Mmu::update_mode`, which does. All functions take the state as it is for the access.
 
 mod data;
 mod devices;

@@ -1,11 +1,11 @@
 //! From an image file to guest memory and a processor's state. One file per boot protocol, one row
-//! each in [`PROTOCOLS`]; what they share is in `image`, `elf_file`, `placement` and `entry`.
+//! each in `PROTOCOLS`; what they share is in `image`, `elf_file`, `placement` and `entry`.
 //!
 //! The order of the rows is QEMU's for the images that `qemu-system-x86_64 -kernel` takes (Linux by
 //! its header, then Multiboot, then PVH), followed by what QEMU does not take: Multiboot 2 and plain
 //! ELF. An ELF64 file with a Multiboot header, which QEMU refuses, is loaded as Multiboot.
 //!
-//! Invariant: whatever the file says, the host allocates no more than [`image::MAX_STRUCTURE`] at a
+//! Invariant: whatever the file says, the host allocates no more than `image::MAX_STRUCTURE` at a
 //! time for it, nothing panics, and what can't be booted is one sentence.
 
 mod elf;

@@ -2,7 +2,7 @@
 //! the bus and interrupts to the engine, sleeps when the guest halts, and turns what ends a run
 //! into an [`Outcome`]. Here is the only match on [`Exit`].
 //!
-//! Invariants: no slice is longer than [`pace::MAX_SLICE`] instructions, so limits, stop requests
+//! Invariants: no slice is longer than `pace::MAX_SLICE` instructions, so limits, stop requests
 //! and deadlines are seen soon whatever the guest does; between two looks at the clock an access
 //! costs no system call and takes no lock.
 
