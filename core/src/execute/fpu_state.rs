@@ -5,6 +5,8 @@
 //! The state is written piece by piece after a probe of its whole area, and read as a whole before
 //! any of it changes.
 
+use core::ptr::NonNull;
+
 use iced_x86::Mnemonic;
 
 use super::control_register::write_xcr;
@@ -12,6 +14,8 @@ use super::op::Detail;
 use super::sse::host_float::WRITABLE;
 use super::table::Row;
 use super::{Cpu, Leave};
+use crate::memory::run;
+use crate::paging::AccessKind;
 use crate::state::{Cr0Flags, Cr4Flags, Exception, Fpu, Register, SegmentRegister, Vector};
 
 pub(super) const ROWS: &[Row] = &[
@@ -148,6 +152,20 @@ fn area(
     }
 }
 
+/// Where `length` bytes at `linear` are RAM in one page.
+fn host_run(
+    cpu: &mut Cpu,
+    segment: SegmentRegister,
+    linear: u64,
+    length: usize,
+    kind: AccessKind,
+) -> Result<Option<NonNull<u8>>, Leave> {
+    let length = length as u64;
+    let run = cpu.mmu.run(&cpu.state, linear, kind, length);
+    let run = run.map_err(|error| Leave::access(error, segment))?;
+    Ok(run.filter(|run| run.length == length).map(|run| run.pointer))
+}
+
 /// Writes `bytes`, a multiple of 8, at `linear`.
 fn write_bytes(
     cpu: &mut Cpu,
@@ -156,6 +174,11 @@ fn write_bytes(
     bytes: &[u8],
 ) -> Result<(), Leave> {
     let (words, _) = bytes.as_chunks::<8>();
+    if let Some(target) = host_run(cpu, segment, linear, bytes.len(), AccessKind::Write)? {
+        // SAFETY: the run is writable RAM of as many bytes.
+        unsafe { run::copy::<u64>(bytes.as_ptr(), target.as_ptr(), words.len()) };
+        return Ok(());
+    }
     for (index, word) in words.iter().enumerate() {
         cpu.store(segment, linear + 8 * index as u64, u64::from_le_bytes(*word))?;
     }
@@ -168,7 +191,13 @@ fn read_bytes(
     linear: u64,
     bytes: &mut [u8],
 ) -> Result<(), Leave> {
+    let source = host_run(cpu, segment, linear, bytes.len(), AccessKind::Read)?;
     let (words, _) = bytes.as_chunks_mut::<8>();
+    if let Some(source) = source {
+        // SAFETY: the run is RAM of as many bytes.
+        unsafe { run::copy::<u64>(source.as_ptr(), words.as_mut_ptr().cast(), words.len()) };
+        return Ok(());
+    }
     for (index, word) in words.iter_mut().enumerate() {
         *word = cpu.load::<u64>(segment, linear + 8 * index as u64)?.to_le_bytes();
     }
@@ -263,12 +292,12 @@ fn fxsave(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
     require_x87(cpu)?;
     let (segment, linear) = area(cpu, detail, HEADER, 16, true)?;
     cpu.probe_write(segment, linear, HEADER as u32)?;
-    let fpu = cpu.state.fpu;
+    let fpu = &cpu.state.fpu;
     let mut image = [0; LEGACY_USED];
-    image[..MXCSR].copy_from_slice(&x87_header(&fpu, wide));
+    image[..MXCSR].copy_from_slice(&x87_header(fpu, wide));
     image[MXCSR..ST].copy_from_slice(&mxcsr_bytes(cpu));
-    image[ST..XMM].copy_from_slice(&st_bytes(&fpu));
-    image[XMM..].copy_from_slice(&xmm_bytes(&fpu));
+    image[ST..XMM].copy_from_slice(&st_bytes(fpu));
+    image[XMM..].copy_from_slice(&xmm_bytes(fpu));
     let used = XMM + 16 * xmm_registers(cpu);
     write_bytes(cpu, segment, linear, &image[..used])
 }

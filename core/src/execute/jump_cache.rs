@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use heapless::Vec;
 
 use super::op::Op;
+use crate::paging::Gibibytes;
 
 const SIZE: usize = 1024;
 
@@ -41,6 +42,8 @@ pub(crate) struct JumpCache {
     used: Vec<u16, 32>,
     /// Others were used, too.
     more: bool,
+    /// Where the RIPs are that were remembered since.
+    places: Gibibytes,
 }
 
 impl JumpCache {
@@ -52,6 +55,7 @@ impl JumpCache {
             entries: alloc::vec![JumpEntry::EMPTY; SIZE].into_boxed_slice(),
             used: Vec::new(),
             more: false,
+            places: Gibibytes::NONE,
         }
     }
 
@@ -62,6 +66,7 @@ impl JumpCache {
     pub fn remember(&mut self, rip: u64, op: *const Op) {
         let slot = JumpEntry::slot(rip);
         self.entries[slot] = JumpEntry { rip, op };
+        self.places.add(rip);
         self.more |= self.used.push(slot as u16).is_err();
     }
 
@@ -73,7 +78,13 @@ impl JumpCache {
         }
     }
 
+    /// Whether a jump may be remembered to an address in the page of any size that contains `rip`.
+    pub fn may_lead_near(&self, rip: u64) -> bool {
+        self.places.may_contain(rip)
+    }
+
     pub fn clear(&mut self) {
+        self.places = Gibibytes::NONE;
         if core::mem::take(&mut self.more) {
             self.entries.fill(JumpEntry::EMPTY);
         }

@@ -244,6 +244,17 @@ impl Cpu {
         self.jump_caches.iter_mut().for_each(JumpCache::clear);
     }
 
+    /// Forgets the jumps into the page of any size that contains `linear`: its mapping has changed.
+    pub fn forget_jumps_near(&mut self, linear: u64) {
+        // Elsewhere RIP is not a linear address.
+        let everywhere = !self.state.mode_64bit();
+        for jumps in &mut self.jump_caches {
+            if everywhere || jumps.may_lead_near(linear) {
+                jumps.clear();
+            }
+        }
+    }
+
     /// The clock, as the host or the count of instructions tells it.
     #[inline(never)]
     pub fn now_ns(&self) -> u64 {

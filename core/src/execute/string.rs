@@ -1,6 +1,7 @@
 //! String instructions: MOVS, STOS, LODS, SCAS, CMPS, INS, OUTS, with and without REP.
 //!
-//! A repeated instruction works in parts: as many elements as lie within a page of RAM at host
+//! At flat 64-bit addresses most of the work is done by the handlers in `flat`. Here is the general
+//! way. A repeated instruction works in parts: as many elements as lie within a page of RAM at host
 //! speed, or one element by the general way. After each part the counter and the pointers are
 //! exact, so a fault in the next one finds what the manual promises. After a bounded number of
 //! elements, or an access that wants attention, the instruction leaves to be executed again, so that
@@ -9,17 +10,20 @@
 //! Invariant: a part that fails has changed nothing, and flags change when the whole instruction
 //! has ended (SDM, REP: "EFLAGS is restored to the state prior to the execution").
 
+mod flat;
+
 use core::ptr::NonNull;
 
 use iced_x86::{Mnemonic, Register as Name};
 
-use super::address::{Address, Base, operand};
+use self::flat::{
+    RDI, RSI, in_page, load_accumulator, move_run, step, store_accumulator, store_moved, store_run,
+};
 use super::arithmetic::cut;
-use super::dispatch::{Flow, next};
 use super::emit::{ByWidth, Emit, Function, Packed, by_width, functions};
 use super::flags::{Class, Kind};
 use super::io::{dx, read_port, require_port, write_port};
-use super::op::{Detail, Op, Prefixes};
+use super::op::{Detail, Prefixes};
 use super::operand::address_mask;
 use super::table::Row;
 use super::{Cpu, Leave, segment_register, sse};
@@ -61,9 +65,6 @@ const MOST_ELEMENTS: u64 = 16384;
 /// Bytes between two looks at events.
 const MOST_BYTES: u64 = 64 << 10;
 
-const RSI: u8 = Register::Rsi as u8 * 8;
-const RDI: u8 = Register::Rdi as u8 * 8;
-
 /// MOVSD, whose mnemonic SSE2 has too.
 fn move_doublewords(emit: &mut Emit) -> Option<()> {
     if emit.instruction.is_string_instruction() { movs(emit, 2) } else { sse::moves::movsd(emit) }
@@ -87,12 +88,14 @@ fn compares(emit: &mut Emit, function: Function) -> Option<()> {
     Some(())
 }
 
-/// Whether the instruction is one element at flat 64-bit addresses: what the handlers know.
-fn simple(emit: &Emit) -> bool {
-    let instruction = &emit.instruction;
-    let based = matches!(instruction.segment_prefix(), Name::FS | Name::GS);
-    let repeated = instruction.has_rep_prefix() || instruction.has_repne_prefix();
-    emit.string_address_bits() == Some(64) && !based && !repeated
+/// Whether the elements are at flat 64-bit addresses: what the handlers know.
+fn is_flat(emit: &Emit) -> bool {
+    let based = matches!(emit.instruction.segment_prefix(), Name::FS | Name::GS);
+    emit.string_address_bits() == Some(64) && !based
+}
+
+fn is_repeated(emit: &Emit) -> bool {
+    emit.instruction.has_rep_prefix() || emit.instruction.has_repne_prefix()
 }
 
 /// The memory operand at what `register` holds.
@@ -101,7 +104,11 @@ fn at(emit: &Emit, register: u8) -> Packed {
 }
 
 fn movs(emit: &mut Emit, width: usize) -> Option<()> {
-    if !simple(emit) {
+    if is_repeated(emit) || !is_flat(emit) {
+        if is_flat(emit) {
+            let handlers: ByWidth = by_width!(W => move_run::<W>);
+            emit.op(handlers[width], 0, 0, 0, 0, 0);
+        }
         return moves(emit, functions!(move_elements)[width]);
     }
     let source = at(emit, RSI);
@@ -113,7 +120,11 @@ fn movs(emit: &mut Emit, width: usize) -> Option<()> {
 }
 
 fn stos(emit: &mut Emit, width: usize) -> Option<()> {
-    if !simple(emit) {
+    if is_repeated(emit) || !is_flat(emit) {
+        if is_flat(emit) {
+            let handlers: ByWidth = by_width!(W => store_run::<W>);
+            emit.op(handlers[width], 0, 0, 0, 0, 0);
+        }
         return moves(emit, functions!(store_elements)[width]);
     }
     let handlers: ByWidth = by_width!(W => store_accumulator::<W>);
@@ -123,68 +134,13 @@ fn stos(emit: &mut Emit, width: usize) -> Option<()> {
 }
 
 fn lods(emit: &mut Emit, width: usize) -> Option<()> {
-    if !simple(emit) {
+    if is_repeated(emit) || !is_flat(emit) {
         return moves(emit, functions!(load_elements)[width]);
     }
     let handlers: ByWidth = by_width!(W => load_accumulator::<W>);
     let source = at(emit, RSI);
     emit.packed_op(&[handlers[width]; 3], 0, &source, None);
     Some(())
-}
-
-/// What is added to a pointer after an element.
-#[inline(always)]
-fn step<W: Width>(cpu: &Cpu) -> u64 {
-    let bytes = W::BYTES as u64;
-    if cpu.state.rflags.contains(RFlags::DIRECTION_FLAG) { bytes.wrapping_neg() } else { bytes }
-}
-
-/// Second half of a MOVS: stores the scratch word.
-unsafe extern "C" fn store_moved<W: Width>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let value = unsafe { cpu.get::<W>((*op).a) };
-    let pointer = operand!(WRITE W, Base, 0, cpu, op, res, src, budget);
-    // SAFETY: the TLB has vouched for the pointer.
-    unsafe { W::store(pointer, W::truncate(value)) };
-    let step = step::<W>(cpu);
-    cpu.set::<u64>(RSI, cpu.get::<u64>(RSI).wrapping_add(step));
-    cpu.set::<u64>(RDI, cpu.get::<u64>(RDI).wrapping_add(step));
-    next!(cpu, op.wrapping_add(1), res, src, budget)
-}
-
-unsafe extern "C" fn store_accumulator<W: Width>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    let pointer = operand!(WRITE W, Base, 0, cpu, op, res, src, budget);
-    // SAFETY: the TLB has vouched for the pointer.
-    unsafe { W::store(pointer, W::truncate(cpu.get::<W>(0))) };
-    cpu.set::<u64>(RDI, cpu.get::<u64>(RDI).wrapping_add(step::<W>(cpu)));
-    next!(cpu, op.wrapping_add(1), res, src, budget)
-}
-
-unsafe extern "C" fn load_accumulator<W: Width>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    let pointer = operand!(read W, Base, 0, cpu, op, res, src, budget);
-    // SAFETY: the TLB has vouched for the pointer.
-    let value = unsafe { W::load(pointer) };
-    cpu.set::<W>(0, value.extend());
-    cpu.set::<u64>(RSI, cpu.get::<u64>(RSI).wrapping_add(step::<W>(cpu)));
-    next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
 /// What a part has done.
@@ -282,8 +238,9 @@ impl Side {
         advance(cpu, detail, self.pointer, distance);
     }
 
-    /// The elements from here on, at most `most`, that lie in RAM at host speed. `None` where the
-    /// next element needs the general way, which also raises the faults that are due.
+    /// The elements from here on, at most `most`, that lie in RAM at host speed: where the first
+    /// one is, and how many they are. `None` where it needs the general way, which also raises the
+    /// faults that are due.
     fn run<W: Width>(
         self,
         cpu: &mut Cpu,
@@ -293,22 +250,29 @@ impl Side {
     ) -> Result<Option<(NonNull<u8>, u64)>, Leave> {
         let size = W::BYTES as u64;
         let offset = self.offset(cpu, detail);
-        // The pointer must not wrap within the run.
-        let room = (address_mask(detail.address_bits) - offset) / size;
-        let bytes = most.min(room).min(PAGE_SIZE / size) * size;
-        let write = kind == AccessKind::Write;
         let backward = cpu.state.rflags.contains(RFlags::DIRECTION_FLAG);
-        if bytes <= size || backward {
+        // The pointer must not wrap within the run.
+        let room = match backward {
+            true => offset / size,
+            false => (address_mask(detail.address_bits) - offset) / size,
+        };
+        let elements = most.min(room).min(PAGE_SIZE / size);
+        if elements <= 1 {
             return Ok(None);
         }
-        let Ok(linear) = cpu.segment_linear(self.segment, offset, bytes, write) else {
+        let lowest = if backward { offset - (elements - 1) * size } else { offset };
+        let write = kind == AccessKind::Write;
+        let bytes = elements * size;
+        let Ok(linear) = cpu.segment_linear(self.segment, lowest, bytes, write) else {
             return Ok(None);
         };
+        let first = cpu.following(linear, offset - lowest);
         let run = cpu
             .mmu
-            .run(&cpu.state, linear, kind, bytes)
+            .run(&cpu.state, first, kind, bytes)
             .map_err(|error| Leave::access(error, self.segment))?;
-        Ok(run.map(|run| (run.pointer, run.length / size)).filter(|&(_, elements)| elements != 0))
+        let elements = elements.min(in_page::<W>(first, backward));
+        Ok(run.map(|run| (run.pointer, elements)).filter(|_| elements != 0))
     }
 }
 
@@ -328,8 +292,14 @@ fn move_part<W: Width>(cpu: &mut Cpu, detail: &Detail, most: u64) -> Result<u64,
     if let Some((from, most)) = source.run::<W>(cpu, detail, AccessKind::Read, most)?
         && let Some((to, elements)) = target.run::<W>(cpu, detail, AccessKind::Write, most)?
     {
+        let (from, to, count) = (from.as_ptr(), to.as_ptr(), elements as usize);
         // SAFETY: both runs are RAM of at least so many elements, the target's writable.
-        unsafe { run::copy::<W>(from.as_ptr(), to.as_ptr(), elements as usize) };
+        unsafe {
+            match cpu.state.rflags.contains(RFlags::DIRECTION_FLAG) {
+                true => run::copy_down::<W>(from, to, count),
+                false => run::copy::<W>(from, to, count),
+            }
+        }
         return Ok(elements);
     }
     let value = source.load::<W>(cpu, detail)?;
@@ -345,8 +315,10 @@ fn store_elements<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave>
         let run = target.run::<W>(cpu, detail, AccessKind::Write, most)?;
         let elements = match run {
             Some((to, elements)) => {
+                let backward = cpu.state.rflags.contains(RFlags::DIRECTION_FLAG);
+                let below = if backward { (elements as usize - 1) * W::BYTES } else { 0 };
                 // SAFETY: the run is writable RAM of so many elements.
-                unsafe { run::fill(to.as_ptr(), value, elements as usize) };
+                unsafe { run::fill(to.as_ptr().sub(below), value, elements as usize) };
                 elements
             }
             None => {
@@ -373,16 +345,18 @@ fn load_elements<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> 
 /// The last pair of elements that SCAS or CMPS has compared.
 type Compared<W> = Option<(W, W)>;
 
-/// Goes through pairs of elements until the condition fails: how many there were, and the last one.
+/// Goes through pairs of elements, `step` bytes apart, until the condition fails: how many there
+/// were, and the last one.
 #[inline]
 fn compare_pairs<W: Width>(
     detail: &Detail,
     count: u64,
-    mut pair: impl FnMut(usize) -> (W, W),
+    step: u64,
+    mut pair: impl FnMut(isize) -> (W, W),
 ) -> (Part, Compared<W>) {
     let while_equal = !detail.prefixes.contains(Prefixes::REPNE);
     for index in 0..count {
-        let (left, right) = pair(index as usize * W::BYTES);
+        let (left, right) = pair(index.wrapping_mul(step) as isize);
         if (left == right) != while_equal {
             return (Part { elements: index + 1, ended: true }, Some((left, right)));
         }
@@ -409,13 +383,13 @@ fn scan<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let mut compared = None;
     repeat::<W>(cpu, detail, |cpu, most| {
         let (part, last) = match target.run::<W>(cpu, detail, AccessKind::Read, most)? {
-            Some((with, elements)) => compare_pairs(detail, elements, |offset| {
+            Some((with, elements)) => compare_pairs(detail, elements, step::<W>(cpu), |offset| {
                 // SAFETY: the run is RAM of so many elements.
-                (accumulator, unsafe { W::load(with.as_ptr().add(offset)) })
+                (accumulator, unsafe { W::load(with.as_ptr().offset(offset)) })
             }),
             None => {
                 let value = target.load(cpu, detail)?;
-                compare_pairs(detail, 1, |_| (accumulator, value))
+                compare_pairs(detail, 1, 0, |_| (accumulator, value))
             }
         };
         target.pass::<W>(cpu, detail, part.elements);
@@ -450,14 +424,16 @@ fn compare_part<W: Width>(
     if let Some((left, most)) = source.run::<W>(cpu, detail, AccessKind::Read, most)?
         && let Some((right, elements)) = target.run::<W>(cpu, detail, AccessKind::Read, most)?
     {
-        return Ok(compare_pairs(detail, elements, |offset| {
+        return Ok(compare_pairs(detail, elements, step::<W>(cpu), |offset| {
             // SAFETY: both runs are RAM of at least so many elements.
-            unsafe { (W::load(left.as_ptr().add(offset)), W::load(right.as_ptr().add(offset))) }
+            unsafe {
+                (W::load(left.as_ptr().offset(offset)), W::load(right.as_ptr().offset(offset)))
+            }
         }));
     }
     let left = source.load::<W>(cpu, detail)?;
     let right = target.load::<W>(cpu, detail)?;
-    Ok(compare_pairs(detail, 1, |_| (left, right)))
+    Ok(compare_pairs(detail, 1, 0, |_| (left, right)))
 }
 
 /// INS. A write that would fault does so before the device is read.

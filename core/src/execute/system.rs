@@ -264,7 +264,9 @@ fn invlpg(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     cpu.require_cpl0()?;
     let offset = cpu.effective_address(detail);
     let window = cpu.segment_windows[usize::from(detail.segment & 7)];
-    cpu.mmu.flush_page(window.base.wrapping_add(offset) & window.linear_mask);
+    let linear = window.base.wrapping_add(offset) & window.linear_mask;
+    cpu.mmu.flush_page(linear);
+    cpu.forget_jumps_near(linear);
     Ok(())
 }
 

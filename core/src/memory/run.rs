@@ -1,71 +1,85 @@
-//! Copies and fills of a run of guest RAM, in the order of their elements as string instructions
-//! do: an overlap gives the same bytes as one element after the other.
+//! Copies and fills of a run of guest RAM. What is there afterwards is what one element after the
+//! other would leave, as string instructions do, where the two runs of a copy overlap too.
 //!
-//! On x86-64 hosts they are the host's own string instructions, which move runs at full speed and
-//! may race with other processors, as the guest's may.
+//! On x86-64 hosts the bytes go in blocks through vector registers, and in assembly: other
+//! processors may race with them, as with the guest's own accesses, which the language's own copies
+//! must not. The architecture lets a string instruction's stores become visible in any order (SDM,
+//! "Fast-String Operation and Out-of-Order Stores"), but no element in two halves: an element that
+//! is aligned lies in one block, and no block's access is narrower than what is left of it.
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod blocks;
 
 use super::Width;
 
 /// Copies `count` elements, lowest first.
 ///
 /// # Safety
-/// `count` times `W::BYTES` bytes at both pointers are guest RAM that is mapped, writable at
-/// `target`.
-#[inline]
+/// `count` times `W::BYTES` bytes at both pointers are mapped memory of the guest's, or of the
+/// caller's alone, writable at `target`.
+#[inline(always)]
 pub(crate) unsafe fn copy<W: Width>(source: *const u8, target: *mut u8, count: usize) {
-    // SAFETY: the caller vouches for the bytes; each instruction touches nothing else, and the
-    // direction flag is clear.
+    // The elements of a target that begins within the source are copied again and again.
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    unsafe {
-        macro_rules! copy {
-            ($instruction:literal) => {
-                core::arch::asm!($instruction, inout("rcx") count => _, inout("rsi") source => _,
-                    inout("rdi") target => _, options(nostack, preserves_flags))
-            };
-        }
-        match W::BYTES {
-            1 => copy!("rep movsb"),
-            2 => copy!("rep movsw"),
-            4 => copy!("rep movsd"),
-            _ => copy!("rep movsq"),
-        }
+    if target.addr().wrapping_sub(source.addr()) >= count * W::BYTES {
+        // SAFETY: the caller vouches for the bytes.
+        return unsafe { blocks::copy_up(source, target, count * W::BYTES) };
     }
-    // SAFETY: each element is within the caller's bytes.
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    unsafe {
-        for offset in (0..count).map(|index| index * W::BYTES) {
-            W::store(target.add(offset), W::load(source.add(offset)));
-        }
+    // SAFETY: as above.
+    unsafe { copy_elements::<W>(source, target, count, W::BYTES.cast_signed()) };
+}
+
+/// Copies `count` elements, highest first; the pointers lead to the highest.
+///
+/// # Safety
+/// `count` elements that end with those at the pointers are mapped memory of the guest's, writable
+/// at `target`.
+#[inline(always)]
+pub(crate) unsafe fn copy_down<W: Width>(source: *const u8, target: *mut u8, count: usize) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if source.addr().wrapping_sub(target.addr()) >= count * W::BYTES {
+        let (source, target) = (source.wrapping_add(W::BYTES), target.wrapping_add(W::BYTES));
+        // SAFETY: the caller vouches for the bytes.
+        return unsafe { blocks::copy_down(source, target, count * W::BYTES) };
+    }
+    // SAFETY: as above.
+    unsafe { copy_elements::<W>(source, target, count, -W::BYTES.cast_signed()) };
+}
+
+/// Copies one element after the other, each `step` bytes from the one before it.
+///
+/// # Safety
+/// The elements are as in [`copy`].
+#[inline(never)]
+unsafe fn copy_elements<W: Width>(
+    mut source: *const u8,
+    mut target: *mut u8,
+    count: usize,
+    step: isize,
+) {
+    for _ in 0..count {
+        // SAFETY: the caller vouches for each element.
+        unsafe { W::store(target, W::load(source)) };
+        (source, target) = (source.wrapping_offset(step), target.wrapping_offset(step));
     }
 }
 
-/// Stores `value` `count` times, lowest first.
+/// Stores `value` `count` times.
 ///
 /// # Safety
 /// `count` times `W::BYTES` bytes at `target` are guest RAM that is mapped writable.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn fill<W: Width>(target: *mut u8, value: W, count: usize) {
-    // SAFETY: as in `copy`.
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    unsafe {
-        macro_rules! fill {
-            ($instruction:literal) => {
-                core::arch::asm!($instruction, inout("rcx") count => _, in("rax") value.extend(),
-                    inout("rdi") target => _, options(nostack, preserves_flags))
-            };
-        }
-        match W::BYTES {
-            1 => fill!("rep stosb"),
-            2 => fill!("rep stosw"),
-            4 => fill!("rep stosd"),
-            _ => fill!("rep stosq"),
-        }
+    {
+        // The value in each element of a quadword.
+        let pattern = value.extend().wrapping_mul(u64::MAX / (u64::MAX >> (64 - W::BITS)));
+        // SAFETY: the caller vouches for the bytes.
+        unsafe { blocks::fill(target, pattern, count * W::BYTES) };
     }
-    // SAFETY: each element is within the caller's bytes.
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    unsafe {
-        for index in 0..count {
-            W::store(target.add(index * W::BYTES), value);
-        }
+    for index in 0..count {
+        // SAFETY: as above.
+        unsafe { W::store(target.add(index * W::BYTES), value) };
     }
 }

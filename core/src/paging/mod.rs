@@ -12,6 +12,7 @@ mod data;
 mod devices;
 mod explain;
 mod fault;
+mod gibibytes;
 mod locked;
 mod mode;
 mod regions;
@@ -34,6 +35,7 @@ pub use walk::Level;
 
 pub(crate) use devices::DeviceAccesses;
 pub(crate) use fault::AccessError;
+pub(crate) use gibibytes::Gibibytes;
 pub(crate) use rights::Privilege;
 pub(crate) use tlb::{Tlb, TlbEntry};
 pub(crate) use translate::FetchPage;
@@ -61,7 +63,7 @@ pub(crate) struct Mmu {
     /// The vCPU's loop has something to look at before the next instruction: device writes, answers
     /// that were used, or code that was written.
     pub(crate) attention: bool,
-    /// How often translations have been forgotten.
+    /// How often more than a page's translations have been forgotten.
     pub(crate) flushes: u64,
     memory: Arc<dyn GuestMemory>,
     filled: [Filled; View::COUNT],
@@ -143,9 +145,10 @@ impl Mmu {
         self.structures.flush();
     }
 
-    /// Forgets the page of any size that contains `linear`, global or not: INVLPG.
+    /// Forgets the page of any size that contains `linear`, global or not, and the
+    /// paging-structure cache: INVLPG. Whatever else is kept by linear address is the caller's
+    /// business.
     pub(crate) fn flush_page(&mut self, linear: u64) {
-        self.flushes += 1;
         for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
             filled.flush_page(tlb, linear);
         }

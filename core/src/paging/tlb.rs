@@ -5,6 +5,7 @@
 //! in `Filled::any` of its TLB; so an emptying TLB touches only what was filled.
 
 use super::AccessKind;
+use super::gibibytes::Gibibytes;
 use super::rights::Kinds;
 
 /// A tag that no page address equals.
@@ -86,8 +87,8 @@ pub(super) struct Filled {
     any: [u64; ENTRIES / 64],
     /// What each filled entry is part of.
     pages: [Extent; ENTRIES],
-    /// Whether a piece of a large page was filled since the TLB was last empty.
-    large: bool,
+    /// Where pieces of large pages were filled since the TLB was last empty.
+    large: Gibibytes,
 }
 
 /// Size of the page that a translation comes from, and whether it is a global one.
@@ -102,7 +103,7 @@ impl Filled {
     pub(super) const NOTHING: Self = Self {
         any: [0; ENTRIES / 64],
         pages: [Extent { bits: 12, global: false }; ENTRIES],
-        large: false,
+        large: Gibibytes::NONE,
     };
 
     /// Puts `entry` into `tlb`.
@@ -112,7 +113,9 @@ impl Filled {
         tlb.0[index] = entry;
         self.any[index / 64] |= 1 << (index % 64);
         self.pages[index] = page;
-        self.large |= page.bits > 12;
+        if page.bits > 12 {
+            self.large.add(linear);
+        }
     }
 
     /// Empties `tlb`, or all of it but global pages.
@@ -125,7 +128,9 @@ impl Filled {
                 }
             }
         }
-        self.large &= keep_global;
+        if !keep_global {
+            self.large = Gibibytes::NONE;
+        }
     }
 
     /// Removes the page that contains `linear`, with each piece of it if it is a large one.
@@ -135,7 +140,7 @@ impl Filled {
             tlb.0[index] = TlbEntry::INVALID;
             self.any[index / 64] &= !(1 << (index % 64));
         }
-        if !self.large {
+        if !self.large.may_contain(linear) {
             return;
         }
         for (word, any) in self.any.iter_mut().enumerate() {
