@@ -93,6 +93,8 @@ const SSE: u64 = 2;
 /// Offsets in the legacy region (SDM, "Layout of the 64-bit Mode FXSAVE Map").
 const MXCSR: usize = 24;
 const ST: usize = 32;
+/// The bits of a register in its sixteen bytes.
+const ST_BITS: u128 = (1 << 80) - 1;
 const XMM: usize = 160;
 /// Where the part begins that FXSAVE leaves as it is.
 const LEGACY_USED: usize = 416;
@@ -233,9 +235,8 @@ fn restore_x87(fpu: &mut Fpu, image: &[u8], wide: bool) {
     fpu.opcode = (head >> 48) as u16 & 0x7ff;
     fpu.instruction_pointer = pointer(word(image, 8));
     fpu.data_pointer = pointer(word(image, 16));
-    for (index, register) in fpu.st.iter_mut().enumerate() {
-        let at = ST + 16 * index;
-        *register = u128::from(word(image, at)) | u128::from(word(image, at + 8) as u16) << 64;
+    for (register, bytes) in fpu.st.iter_mut().zip(image[ST..XMM].as_chunks().0) {
+        *register = u128::from_le_bytes(*bytes) & ST_BITS;
     }
     summarize(fpu);
 }
@@ -248,9 +249,9 @@ fn summarize(fpu: &mut Fpu) {
 
 fn restore_xmm(cpu: &mut Cpu, image: &[u8]) {
     let count = xmm_registers(cpu);
-    for (index, register) in cpu.state.fpu.xmm[..count].iter_mut().enumerate() {
-        let at = XMM + 16 * index;
-        *register = u128::from(word(image, at)) | u128::from(word(image, at + 8)) << 64;
+    let registers = &mut cpu.state.fpu.xmm[..count];
+    for (register, bytes) in registers.iter_mut().zip(image[XMM..LEGACY_USED].as_chunks().0) {
+        *register = u128::from_le_bytes(*bytes);
     }
 }
 
@@ -269,7 +270,7 @@ fn image_mxcsr(image: &[u8]) -> Result<u32, Leave> {
 fn st_bytes(fpu: &Fpu) -> [u8; 128] {
     let mut bytes = [0; 128];
     for (place, register) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(fpu.st) {
-        *place = (register & ((1 << 80) - 1)).to_le_bytes();
+        *place = (register & ST_BITS).to_le_bytes();
     }
     bytes
 }

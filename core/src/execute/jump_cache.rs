@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use heapless::Vec;
 
 use super::op::Op;
+use crate::memory::PAGE_SIZE;
 use crate::paging::Gibibytes;
 
 const SIZE: usize = 1024;
@@ -66,7 +67,9 @@ impl JumpCache {
     pub fn remember(&mut self, rip: u64, op: *const Op) {
         let slot = JumpEntry::slot(rip);
         self.entries[slot] = JumpEntry { rip, op };
+        // The block may go on in the page behind.
         self.places.add(rip);
+        self.places.add(rip.wrapping_add(PAGE_SIZE));
         self.more |= self.used.push(slot as u16).is_err();
     }
 

@@ -7,7 +7,7 @@ use super::descriptor::{kind, rpl};
 use super::gate::Gate;
 use super::stack::Stack;
 use super::tss;
-use crate::paging::Mmu;
+use crate::paging::{Mmu, Privilege};
 use crate::state::{Activity, CpuState, Exception, RFlags, Register, SegmentRegister, Vector};
 
 /// What is to be delivered.
@@ -114,12 +114,14 @@ fn read_gate(state: &CpuState, mmu: &mut Mmu, event: &Event) -> Result<Gate, Exc
         return Err(denied);
     }
     let linear = table_address(state, state.idtr.base, u64::from(offset));
-    let raw = read_system(state, mmu, linear, event.external)?;
-    let gate = if long {
-        let upper: u64 = read_system(state, mmu, linear.wrapping_add(8), event.external)?;
+    let gate = if !long {
+        Gate::legacy(read_system(state, mmu, linear, event.external)?)
+    } else if let Some([raw, upper]) = mmu.read_quadwords(state, linear, Privilege::System) {
         Gate::long(raw, upper & 0xffff_ffff)
     } else {
-        Gate::legacy(raw)
+        let raw = read_system(state, mmu, linear, event.external)?;
+        let upper: u64 = read_system(state, mmu, linear.wrapping_add(8), event.external)?;
+        Gate::long(raw, upper & 0xffff_ffff)
     };
     let possible = match gate.kind() {
         Some(kind::INTERRUPT_GATE | kind::TRAP_GATE) => true,

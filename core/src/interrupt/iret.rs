@@ -24,9 +24,8 @@ pub(crate) fn iret(
         return Err(Exception::GP0);
     }
     let mut stack = Stack::current(state, Exception::SS0);
-    let rip = stack.pop(state, mmu, operand_bits)?;
-    let selector = stack.pop(state, mmu, operand_bits)? as u16;
-    let image = stack.pop(state, mmu, operand_bits)?;
+    let [rip, selector, image] = stack.pop_all(state, mmu, operand_bits)?;
+    let selector = selector as u16;
     if protected {
         to_protected_mode(state, mmu, operand_bits, stack, (selector, rip, image))?;
     } else {
@@ -61,10 +60,9 @@ fn to_protected_mode(
     let outer = cpl > state.cpl();
     // In 64-bit mode the stack is restored on every return.
     let returned = if outer || state.mode_64bit() {
-        let pointer = stack.pop(state, mmu, operand_bits)?;
-        let selector = stack.pop(state, mmu, operand_bits)? as u16;
+        let [pointer, selector] = stack.pop_all(state, mmu, operand_bits)?;
         let into_64bit = code::is_64bit(state, &cs);
-        Some((stack_segment(state, mmu, selector, cpl, into_64bit)?, pointer))
+        Some((stack_segment(state, mmu, selector as u16, cpl, into_64bit)?, pointer))
     } else {
         None
     };

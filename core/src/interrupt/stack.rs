@@ -5,7 +5,7 @@
 
 use super::access;
 use crate::memory::Width;
-use crate::paging::{Mmu, Privilege};
+use crate::paging::{AccessKind, Mmu, Privilege};
 use crate::state::{CpuState, Exception, Register, Segment, SegmentRegister};
 
 /// A stack segment with a pointer into it.
@@ -66,8 +66,10 @@ impl Stack {
             // The usual case in one go; if it fails, the items tell at which address.
             let length = size * count as u32;
             let lowest = self.pointer.wrapping_sub(u64::from(length));
-            let all = access::probe_write(state, mmu, lowest, length, self.privilege, self.fault);
-            if all.is_ok() {
+            let (privilege, fault) = (self.privilege, self.fault);
+            if mmu.serves(state, lowest, length, AccessKind::Write, privilege)
+                || access::probe_write(state, mmu, lowest, length, privilege, fault).is_ok()
+            {
                 return Ok(());
             }
         }
@@ -87,6 +89,13 @@ impl Stack {
         items: &[u64],
         item_bits: u32,
     ) -> Result<(), Exception> {
+        if item_bits == 64 && self.bits == 64 {
+            let lowest = self.pointer.wrapping_sub(8 * items.len() as u64);
+            if mmu.push_quadwords(state, lowest, items, self.privilege) {
+                self.pointer = lowest;
+                return Ok(());
+            }
+        }
         for &item in items {
             match item_bits {
                 16 => self.push_one(state, mmu, item as u16)?,
@@ -109,6 +118,27 @@ impl Stack {
             32 => self.pop_one::<u32>(state, mmu),
             _ => self.pop_one::<u64>(state, mmu),
         }
+    }
+
+    /// Pops as many items of `item_bits`, zero-extended.
+    pub fn pop_all<const COUNT: usize>(
+        &mut self,
+        state: &CpuState,
+        mmu: &mut Mmu,
+        item_bits: u32,
+    ) -> Result<[u64; COUNT], Exception> {
+        if item_bits == 64
+            && self.bits == 64
+            && let Some(items) = mmu.read_quadwords(state, self.pointer, self.privilege)
+        {
+            self.advance(8 * COUNT as u64);
+            return Ok(items);
+        }
+        let mut items = [0; COUNT];
+        for item in &mut items {
+            *item = self.pop(state, mmu, item_bits)?;
+        }
+        Ok(items)
     }
 
     /// Moves the pointer up, in the width of the stack's addresses.

@@ -158,6 +158,68 @@ impl Mmu {
         Ok(pointer.map(|pointer| HostRun { pointer, length }))
     }
 
+    /// Where `length` bytes at `linear`, 4096 at most, are if the TLB serves such an access to them.
+    #[inline(always)]
+    fn hit(
+        &self,
+        state: &CpuState,
+        linear: u64,
+        length: usize,
+        kind: AccessKind,
+        privilege: Privilege,
+    ) -> Option<usize> {
+        self.tlbs[View::of(state, privilege) as usize].lookup(linear, length, kind)
+    }
+
+    /// Reads the quadwords from `linear` on if the TLB serves all of them, so that none can fault.
+    #[inline]
+    pub(crate) fn read_quadwords<const COUNT: usize>(
+        &self,
+        state: &CpuState,
+        linear: u64,
+        privilege: Privilege,
+    ) -> Option<[u64; COUNT]> {
+        let host = self.hit(state, linear, 8 * COUNT, AccessKind::Read, privilege)?;
+        let pointer: *const u8 = ptr::with_exposed_provenance(host);
+        // SAFETY: a read tag is there for RAM alone, and the access is within its page.
+        Some(core::array::from_fn(|index| unsafe { u64::load(pointer.add(8 * index)) }))
+    }
+
+    /// Writes the quadwords, the first to the highest address and the last to `linear`, if the TLB
+    /// serves all of them; gives whether it did.
+    #[inline]
+    pub(crate) fn push_quadwords(
+        &self,
+        state: &CpuState,
+        linear: u64,
+        quadwords: &[u64],
+        privilege: Privilege,
+    ) -> bool {
+        let length = 8 * quadwords.len();
+        let Some(host) = self.hit(state, linear, length, AccessKind::Write, privilege) else {
+            return false;
+        };
+        let pointer: *mut u8 = ptr::with_exposed_provenance_mut(host);
+        for (index, &quadword) in quadwords.iter().rev().enumerate() {
+            // SAFETY: a write tag is there for writable RAM alone, and the access is within its page.
+            unsafe { u64::store(pointer.add(8 * index), quadword) };
+        }
+        true
+    }
+
+    /// Whether the TLB serves an access to all of `length` bytes, 4096 at most.
+    #[inline]
+    pub(crate) fn serves(
+        &self,
+        state: &CpuState,
+        linear: u64,
+        length: u32,
+        kind: AccessKind,
+        privilege: Privilege,
+    ) -> bool {
+        self.hit(state, linear, length as usize, kind, privilege).is_some()
+    }
+
     /// Translates all pages of an access.
     pub(super) fn locate<W: Width>(
         &mut self,

@@ -48,9 +48,10 @@ impl TlbEntry {
         }
     }
 
-    /// The linear page of an entry that has some tag.
-    fn page(&self) -> Option<u64> {
-        [self.read, self.write, self.execute].into_iter().find(|&tag| tag != NO_TAG)
+    /// The number of the linear page of an entry that has some tag; 0 of one without.
+    #[inline(always)]
+    fn page(&self) -> u64 {
+        (self.read | self.write | self.execute) >> 12
     }
 }
 
@@ -136,7 +137,8 @@ impl Filled {
     /// Removes the page that contains `linear`, with each piece of it if it is a large one.
     pub(super) fn flush_page(&mut self, tlb: &mut Tlb, linear: u64) {
         let index = Tlb::index(linear);
-        if tlb.0[index].page().is_some_and(|page| page >> 12 == linear >> 12) {
+        // An entry without a tag, too, if it is the first page: it stays as it is.
+        if tlb.0[index].page() == linear >> 12 {
             tlb.0[index] = TlbEntry::INVALID;
             self.any[index / 64] &= !(1 << (index % 64));
         }
@@ -146,7 +148,7 @@ impl Filled {
         for (word, any) in self.any.iter_mut().enumerate() {
             for index in indices(word, *any) {
                 let bits = self.pages[index].bits;
-                if tlb.0[index].page().is_some_and(|page| page >> bits == linear >> bits) {
+                if tlb.0[index].page() >> (bits - 12) == linear >> bits {
                     tlb.0[index] = TlbEntry::INVALID;
                     *any &= !(1 << (index % 64));
                 }
