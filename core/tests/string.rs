@@ -66,6 +66,8 @@ struct Case {
     hole: Option<u64>,
     /// What the memory holds: few values make long equal runs.
     values: u64,
+    /// The TLB has the pages of the first elements: they are accessed before.
+    warm: bool,
 }
 
 impl Case {
@@ -79,7 +81,10 @@ impl Case {
         let opcode = self.operation.opcode() | u8::from(self.width != 1);
         let rex = operand.filter(|&byte| byte == 0x48);
         let size = operand.filter(|&byte| byte == 0x66);
-        self.prefix.into_iter().chain(address).chain(size).chain(rex).chain([opcode]).collect()
+        // mov bl, [rsi]; mov bl, [rdi]; mov [rdi], bl
+        let warming: &[u8] = if self.warm { &[0x8a, 0x1e, 0x8a, 0x1f, 0x88, 0x1f] } else { &[] };
+        let prefixes = self.prefix.into_iter().chain(address).chain(size).chain(rex);
+        warming.iter().copied().chain(prefixes).chain([opcode]).collect()
     }
 }
 
@@ -257,10 +262,11 @@ fn case() -> impl Strategy<Value = Case> {
         any::<u64>(),
         prop::option::weighted(0.3, 0..3_u64),
         prop::sample::select(vec![1_u64, 2, 256]),
+        any::<bool>(),
     );
     (kind, place, rest).prop_map(|(kind, (source, target, near), rest)| {
         let (operation, width, prefix, narrow, backward) = kind;
-        let (count, accumulator, hole, values) = rest;
+        let (count, accumulator, hole, values, warm) = rest;
         // Half of the cases overlap closely.
         let target = near.map_or(target, |near| source.wrapping_add_signed(near));
         // All elements lie in the window.
@@ -279,6 +285,7 @@ fn case() -> impl Strategy<Value = Case> {
             accumulator,
             hole,
             values,
+            warm: warm && hole.is_none(),
         }
     })
 }

@@ -3,9 +3,9 @@
 //!
 //! On x86-64 hosts the bytes go in blocks through vector registers, and in assembly: other
 //! processors may race with them, as with the guest's own accesses, which the language's own copies
-//! must not. The architecture lets a string instruction's stores become visible in any order (SDM,
-//! "Fast-String Operation and Out-of-Order Stores"), but no element in two halves: an element that
-//! is aligned lies in one block, and no block's access is narrower than what is left of it.
+//! must not. Stores of a string instruction may become visible in any order (SDM, "Fast-String
+//! Operation and Out-of-Order Stores"), but an element at once: all sizes are powers of two, and the
+//! widest accesses come first, so that no element takes two.
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod blocks;

@@ -1,6 +1,6 @@
 //! String instructions at flat 64-bit addresses, as handlers: one element of MOVS, STOS or LODS, and
-//! of a REP MOVS or REP STOS as many elements as the TLB serves at once, which are mostly all. What
-//! is left of a repetition does the call-out behind it, which knows the general way.
+//! of a REP MOVS or REP STOS as many elements as the TLB serves at once, which are mostly all. The
+//! call-out behind it does the others: it knows the general way.
 
 use super::super::Cpu;
 use super::super::address::{Address, Base, operand};
@@ -79,12 +79,14 @@ pub(super) unsafe extern "C" fn load_accumulator<W: Width>(
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
-/// Where to go on behind the first part of a repetition: behind the call-out that follows, or there.
+/// Where to go on behind the first part of a repetition: behind the call-out that follows if that
+/// was `all`, or there.
 #[inline(always)]
 fn behind_run(op: *const Op, all: bool) -> *const Op {
     op.wrapping_add(if all { 1 + Detail::SLOTS } else { 1 })
 }
 
+/// The first part of a REP MOVS.
 pub(super) unsafe extern "C" fn move_run<W: Width>(
     cpu: &mut Cpu,
     op: *const Op,
@@ -140,6 +142,7 @@ unsafe extern "C" fn move_run_down<W: Width>(
     next!(cpu, op, res, src, budget)
 }
 
+/// The first part of a REP STOS; with DF set, which is rare, the call-out does it all.
 pub(super) unsafe extern "C" fn store_run<W: Width>(
     cpu: &mut Cpu,
     op: *const Op,
