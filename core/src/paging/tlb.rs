@@ -92,18 +92,21 @@ pub(super) struct Filled {
     large: Gibibytes,
 }
 
-/// Size of the page that a translation comes from, and whether it is a global one.
+/// The page that a translation comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extent {
+    /// The physical address of the 4 KiB that are translated.
+    pub(super) physical: u64,
     /// The page's size as a power of two.
     pub(super) bits: u8,
+    /// Whether a flush for a new CR3 keeps it.
     pub(super) global: bool,
 }
 
 impl Filled {
     pub(super) const NOTHING: Self = Self {
         any: [0; ENTRIES / 64],
-        pages: [Extent { bits: 12, global: false }; ENTRIES],
+        pages: [Extent { physical: 0, bits: 12, global: false }; ENTRIES],
         large: Gibibytes::NONE,
     };
 
@@ -117,6 +120,12 @@ impl Filled {
         if page.bits > 12 {
             self.large.add(linear);
         }
+    }
+
+    /// The physical page of `linear`, which hits in the TLB.
+    #[inline(always)]
+    pub(super) fn physical(&self, linear: u64) -> u64 {
+        self.pages[Tlb::index(linear)].physical
     }
 
     /// Empties `tlb`, or all of it but global pages.

@@ -13,7 +13,7 @@ use super::tlb::{Extent, TlbEntry};
 use super::walk::{Accumulated, Leaf, Level, Stop, walk};
 use super::{AccessError, AccessKind, Mmu, Privilege};
 use crate::CpuState;
-use crate::memory::{GuestMemory, Width};
+use crate::memory::{GuestMemory, PAGE_SIZE, Width};
 
 /// A page that instructions are fetched from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,12 @@ impl Mmu {
         state: &CpuState,
         linear: u64,
     ) -> Result<FetchPage, AccessError> {
-        let view = View::of(state, Privilege::Current);
+        let view = View::of(state, Privilege::Current).translated();
+        if let Some(host) = self.tlbs[view as usize].lookup(linear, 1, AccessKind::Execute) {
+            let bytes = ptr::with_exposed_provenance_mut(host - (linear % PAGE_SIZE) as usize);
+            let physical = self.filled[view as usize].physical(linear);
+            return Ok(FetchPage { physical, bytes: NonNull::new(bytes) });
+        }
         let page = self.translate(state, linear, AccessKind::Execute, view)?;
         let bytes = page
             .located
@@ -285,8 +290,9 @@ impl Mmu {
             served = served.without(AccessKind::Write);
         }
         let entry = TlbEntry::new(linear & !0xfff, host, served);
-        let page =
-            Extent { bits: leaf.page_bits as u8, global: leaf.flags.intersects(self.mode.global) };
+        let bits = leaf.page_bits as u8;
+        let global = leaf.flags.intersects(self.mode.global);
+        let page = Extent { physical, bits, global };
         let slot = view as usize;
         self.filled[slot].insert(&mut self.tlbs[slot], linear, entry, page);
         Page { physical, located, installed: served.contains(kind) }
