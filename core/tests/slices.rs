@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use monovisor_core::state::{Access, Cr0Flags, Cr4Flags, EferFlags, Register, SegmentRegister};
+use monovisor_core::state::{
+    Access, Cr0Flags, Cr4Flags, EferFlags, RFlags, Register, SegmentRegister,
+};
 use monovisor_core::{CpuState, Exit, InstructionClock, Ram, Vcpu};
 
 /// A loop of two blocks: the first is a compare-and-branch alone, which is one operation.
@@ -18,8 +20,12 @@ const CODE: [u8; 18] = [
 ];
 
 fn vcpu() -> Vcpu {
+    running(&CODE)
+}
+
+fn running(code: &[u8]) -> Vcpu {
     let ram = Ram::new(2 << 20).expect("2 MiB");
-    assert!(ram.write(0x10000, &CODE));
+    assert!(ram.write(0x10000, code));
     for (address, entry) in [(0x1000, 0x2003u64), (0x2000, 0x3003), (0x3000, 0x83)] {
         assert!(ram.write(address, &entry.to_le_bytes()));
     }
@@ -50,4 +56,19 @@ fn every_budget_gives_the_same_end() {
         assert_eq!(cut.state(), whole.state(), "with a budget of {budget}");
         assert_eq!(cut.retired(), whole.retired(), "with a budget of {budget}");
     }
+}
+
+#[test]
+fn a_device_write_before_a_fused_pair_shows_the_flags_before_it() {
+    // mov al, 0x0f; inc al; out 0xe9, al; cmp al, cl; je +0; hlt
+    let code = [0xb0, 0x0f, 0xfe, 0xc0, 0xe6, 0xe9, 0x38, 0xc8, 0x74, 0x00, 0xf4];
+    let mut vcpu = running(&code);
+    assert!(matches!(vcpu.run(100), Exit::Write(_, 0x10)));
+    assert_eq!(vcpu.retired(), 3);
+    let state = vcpu.state();
+    assert_eq!(state.rip, 0x10006);
+    let status = RFlags::AUXILIARY_CARRY_FLAG | RFlags::ZERO_FLAG | RFlags::SIGN_FLAG;
+    assert_eq!(state.rflags & status, RFlags::AUXILIARY_CARRY_FLAG);
+    assert_eq!(vcpu.run(100), Exit::Halted);
+    assert_eq!(vcpu.retired(), 6);
 }

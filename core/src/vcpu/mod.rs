@@ -188,6 +188,7 @@ impl Vcpu {
             cpu.kind = Kind::KNOWN;
         }
         cpu.commit_status();
+        cpu.state.gpr.clear_hidden();
     }
 
     fn run_loop(&mut self, step: bool) -> Exit {
@@ -366,7 +367,6 @@ impl Vcpu {
     /// The instruction does not complete: its exception is delivered, or a device is asked.
     fn abort(&mut self, leave: Leave) -> Result<(), Exit> {
         self.settle();
-        self.cpu.state.gpr.clear_hidden();
         match leave {
             Leave::Device(access) => {
                 self.cpu.mmu.devices.restart();

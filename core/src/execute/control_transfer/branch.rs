@@ -4,7 +4,7 @@ use iced_x86::{Instruction, Mnemonic};
 
 use super::condition::{by_code, code};
 use super::links::follow;
-use crate::execute::arithmetic::{cut, kind};
+use crate::execute::arithmetic::cut;
 use crate::execute::dispatch::Flow;
 use crate::execute::emit::{ByWidth, Emit, Function, Successors, by_kind, by_width};
 use crate::execute::flags::{Class, Kind, ZF};
@@ -182,16 +182,15 @@ fn jcc(emit: &mut Emit) -> Option<()> {
 pub(crate) fn fuse(emit: &mut Emit, jump: &Instruction) -> Option<()> {
     let registers = emit.is_register(0) && emit.is_register(1);
     let immediate = emit.is_register(0) && emit.is_immediate(1);
-    let (table, class) = match emit.instruction.mnemonic() {
-        Mnemonic::Cmp if registers => (&COMPARE_JUMP_RR, Class::Sub),
-        Mnemonic::Cmp if immediate => (&COMPARE_JUMP_RI, Class::Sub),
-        Mnemonic::Test if registers => (&TEST_JUMP_RR, Class::Logic),
+    let table = match emit.instruction.mnemonic() {
+        Mnemonic::Cmp if registers => &COMPARE_JUMP_RR,
+        Mnemonic::Cmp if immediate => &COMPARE_JUMP_RI,
+        Mnemonic::Test if registers => &TEST_JUMP_RR,
         _ => return None,
     };
     let width = emit.width(0);
     let (a, b) = (emit.register(0), if registers { emit.register(1) } else { 0 });
     let imm = if immediate { emit.immediate(1) as i32 } else { 0 };
-    emit.writes_flags(kind(class, width));
     emit.branch(table[code(jump)][width], a, b, imm, 2, successors(jump));
     Some(())
 }
