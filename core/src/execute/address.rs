@@ -276,6 +276,7 @@ impl Cpu {
         let size = operand.size;
         let mut buffer = [0_u8; 16];
         if operand.access & WRITE != 0 {
+            self.mmu.check_alignment(&self.state, linear, size).map_err(fault)?;
             self.mmu
                 .probe(&self.state, linear, size as u32, AccessKind::Write, Privilege::Current)
                 .map_err(fault)?;

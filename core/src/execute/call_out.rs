@@ -25,12 +25,40 @@ pub(crate) unsafe extern "C" fn call_out(
     LEFT
 }
 
+/// Calls the first part of an instruction that the next op completes: nothing comes between.
+pub(crate) unsafe extern "C" fn call_out_within(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    cpu.frame = Frame { op, res, src, budget };
+    // SAFETY: the slots behind a call-out op are its detail.
+    let detail = unsafe { &*op.add(1).cast::<Detail>() };
+    if let Err(leave) = call_counted(cpu, detail) {
+        cpu.leave = leave;
+        return LEFT;
+    }
+    let Frame { res, src, budget, .. } = cpu.frame;
+    next!(cpu, op.wrapping_add(Detail::SLOTS), res, src, budget)
+}
+
+/// Calls the function with the instructions before it counted, for the clock's sake.
+fn call_counted(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let before = i64::from(detail.index);
+    cpu.frame.budget -= before;
+    let result = (detail.function)(cpu, detail);
+    cpu.frame.budget += before;
+    result
+}
+
 /// Whether the function has completed and nothing else wants attention.
 #[inline(never)]
 fn call(cpu: &mut Cpu, op: *const Op) -> bool {
     // SAFETY: the slots behind a call-out op are its detail.
     let detail = unsafe { &*op.add(1).cast::<Detail>() };
-    match (detail.function)(cpu, detail) {
+    match call_counted(cpu, detail) {
         Ok(()) if cpu.mmu.attention => {
             cpu.frame.op = op.wrapping_add(Detail::SLOTS);
             cpu.leave = Leave::Attention;
@@ -64,7 +92,7 @@ fn call_last(cpu: &mut Cpu, op: *const Op) {
     let detail = unsafe { &*op.add(1).cast::<Detail>() };
     cpu.commit_status();
     cpu.state.rip = detail.next_rip;
-    let result = (detail.function)(cpu, detail);
+    let result = call_counted(cpu, detail);
     cpu.leave = match result {
         Ok(()) => Leave::Retired,
         Err(leave) => {

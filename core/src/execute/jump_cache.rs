@@ -25,19 +25,34 @@ pub(crate) struct JumpEntry {
 unsafe impl Sync for JumpEntry {}
 
 impl JumpEntry {
-    /// No block starts at this address: it is not canonical, and no narrower mode reaches it.
-    const EMPTY: Self = Self { rip: 1 << 63, op: core::ptr::null() };
+    /// What is in a slot that remembers nothing: its address belongs into another, so that no
+    /// look-up finds it.
+    const fn empty(slot: usize) -> Self {
+        Self { rip: if slot == 0 { 1 } else { 0 }, op: core::ptr::null() }
+    }
 
     /// Where the entry for `rip` is.
     #[inline(always)]
-    pub fn slot(rip: u64) -> usize {
+    pub const fn slot(rip: u64) -> usize {
         (rip ^ rip >> 10) as usize % SIZE
     }
 }
 
+/// Entries that remember nothing.
+const EMPTY: [JumpEntry; SIZE] = {
+    let mut entries = [JumpEntry::empty(0); SIZE];
+    let mut slot = 0;
+    while slot < SIZE {
+        entries[slot] = JumpEntry::empty(slot);
+        assert!(JumpEntry::slot(entries[slot].rip) != slot);
+        slot += 1;
+    }
+    entries
+};
+
 /// The jumps of one privilege level.
 pub(crate) struct JumpCache {
-    entries: Box<[JumpEntry]>,
+    entries: Box<[JumpEntry; SIZE]>,
     /// The first entries that were used since the cache was last empty, so that a guest that empties
     /// its TLB often does not pay for all of them.
     used: Vec<u16, 32>,
@@ -49,15 +64,10 @@ pub(crate) struct JumpCache {
 
 impl JumpCache {
     /// The entries of a cache that remembers nothing.
-    pub const NOWHERE: &'static [JumpEntry; SIZE] = &[JumpEntry::EMPTY; SIZE];
+    pub const NOWHERE: &'static [JumpEntry; SIZE] = &EMPTY;
 
     pub fn new() -> Self {
-        Self {
-            entries: alloc::vec![JumpEntry::EMPTY; SIZE].into_boxed_slice(),
-            used: Vec::new(),
-            more: false,
-            places: Gibibytes::NONE,
-        }
+        Self { entries: Box::new(EMPTY), used: Vec::new(), more: false, places: Gibibytes::NONE }
     }
 
     pub fn as_ptr(&self) -> *const JumpEntry {
@@ -75,9 +85,9 @@ impl JumpCache {
 
     /// Forgets the jump to a block that is freed.
     pub fn forget(&mut self, rip: u64, op: *const Op) {
-        let entry = &mut self.entries[JumpEntry::slot(rip)];
-        if entry.op == op {
-            *entry = JumpEntry::EMPTY;
+        let slot = JumpEntry::slot(rip);
+        if self.entries[slot].op == op {
+            self.entries[slot] = JumpEntry::empty(slot);
         }
     }
 
@@ -89,10 +99,10 @@ impl JumpCache {
     pub fn clear(&mut self) {
         self.places = Gibibytes::NONE;
         if core::mem::take(&mut self.more) {
-            self.entries.fill(JumpEntry::EMPTY);
+            *self.entries = EMPTY;
         }
         for slot in &self.used {
-            self.entries[usize::from(*slot)] = JumpEntry::EMPTY;
+            self.entries[usize::from(*slot)] = JumpEntry::empty(usize::from(*slot));
         }
         self.used.clear();
     }

@@ -253,7 +253,7 @@ impl Cpu {
 }
 
 /// Whether the bits above those of a linear address repeat its highest one.
-pub(super) fn canonical(linear: u64) -> bool {
+pub(in crate::execute) fn canonical(linear: u64) -> bool {
     const UNUSED: u32 = 64 - LINEAR_ADDRESS_BITS;
     (linear as i64) << UNUSED >> UNUSED == linear as i64
 }

@@ -134,6 +134,20 @@ impl Mmu {
         Ok(())
     }
 
+    /// Whether an access of `bytes` bytes is aligned, where that is checked: what `probe` does not
+    /// look at.
+    ///
+    /// # Errors
+    /// #AC.
+    pub(crate) fn check_alignment(
+        &self,
+        state: &CpuState,
+        linear: u64,
+        bytes: usize,
+    ) -> Result<(), AccessError> {
+        check_alignment(linear, bytes, View::of(state, Privilege::Current))
+    }
+
     /// The longest run of RAM bytes from `linear` on, within its page and `length`, that may be
     /// accessed at host speed as the current privilege level. `None` where each access needs a look:
     /// devices, writes to read-only memory or to pages with translated code, alignment checking.
@@ -228,10 +242,7 @@ impl Mmu {
         kind: AccessKind,
         view: View,
     ) -> Result<Parts, AccessError> {
-        // The manual's table of alignments ends at eight bytes.
-        if view == View::UserAligned && !linear.is_multiple_of(W::BYTES.min(8) as u64) {
-            return Err(AccessError::ALIGNMENT);
-        }
+        check_alignment(linear, W::BYTES, view)?;
         let in_first = (PAGE_SIZE - linear % PAGE_SIZE) as usize;
         if in_first >= W::BYTES {
             return Ok(Parts::One(self.part(state, linear, W::BYTES, kind, view)?));
@@ -335,4 +346,12 @@ impl Mmu {
             }
         }
     }
+}
+
+fn check_alignment(linear: u64, bytes: usize, view: View) -> Result<(), AccessError> {
+    // The manual's table of alignments ends at eight bytes.
+    if view == View::UserAligned && !linear.is_multiple_of(bytes.min(8) as u64) {
+        return Err(AccessError::ALIGNMENT);
+    }
+    Ok(())
 }

@@ -94,6 +94,7 @@ impl CodeWatch {
         }
         if let Some((start, size)) = self.written.last_mut()
             && *start + u64::from(*size) == physical
+            && physical & 0xfff != 0
         {
             *size += length;
         } else if self.written.push((physical, length)).is_err() {

@@ -15,12 +15,37 @@ pub(crate) struct Key {
     pub physical: u64,
     /// RIP of the first instruction.
     pub rip: u64,
-    /// Base of the code segment.
+    /// Base of the code segment; 0 in 64-bit mode.
     pub cs_base: u64,
+    /// Limit of the code segment; 0 in 64-bit mode, where there is none.
+    pub cs_limit: u32,
     pub mode: Mode,
 }
 
 impl Key {
+    /// Linear address of the page that follows.
+    pub fn next_page(&self) -> u64 {
+        let linear = self.cs_base.wrapping_add(self.rip);
+        let next = (linear | 0xfff).wrapping_add(1);
+        if self.mode.bitness == 64 { next } else { next & 0xffff_ffff }
+    }
+
+    /// Bytes that the code segment's limit leaves.
+    pub(super) fn bytes_to_limit(&self) -> usize {
+        if self.mode.bitness == 64 {
+            return usize::MAX;
+        }
+        let bytes = (u64::from(self.cs_limit) + 1).saturating_sub(self.rip);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the two are in the same physical page, and in the same mode and code segment.
+    pub(super) fn same_page(&self, other: &Self) -> bool {
+        let Self { physical, rip: _, cs_base, cs_limit, mode } = *other;
+        self.physical >> 12 == physical >> 12
+            && (self.cs_base, self.cs_limit, self.mode) == (cs_base, cs_limit, mode)
+    }
+
     /// Where in a table of `size` slots, a power of two, the key's chain is.
     pub(super) fn slot(&self, size: usize) -> usize {
         let mixed = (self.physical ^ self.rip.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -11,6 +11,7 @@ use alloc::vec;
 use core::mem::MaybeUninit;
 
 use super::block::{Block, BlockId, Key, Link, NONE};
+use crate::execute::control_transfer::links::cross_page;
 use crate::execute::emit::Origin;
 use crate::execute::op::{Links, Op};
 use crate::paging::{Mmu, chunks};
@@ -34,6 +35,16 @@ pub(crate) struct Cache {
     by_page: Box<[BlockId]>,
     /// How often everything has been flushed.
     pub flushes: u64,
+}
+
+/// A block to execute.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    /// Its first op.
+    pub op: *const Op,
+    /// Its bytes are in two pages. Whoever goes there looks at the mapping of both: no link leads
+    /// to it.
+    pub crosses: bool,
 }
 
 /// A new block's place in the guest.
@@ -70,17 +81,28 @@ impl Cache {
         unsafe { self.blocks[id as usize].assume_init_mut() }
     }
 
-    /// The first op of the block with this key.
-    pub fn find(&self, key: &Key) -> Option<*const Op> {
+    /// The block with this key; `second` tells the physical page behind the key's.
+    ///
+    /// # Errors
+    /// What `second` raises.
+    pub fn find<E>(
+        &self,
+        key: &Key,
+        mut second: impl FnMut() -> Result<u64, E>,
+    ) -> Result<Option<Found>, E> {
         let mut id = self.by_key[key.slot(SLOTS)];
         while id != NONE {
             let block = self.block(id);
             if block.key == *key {
-                return Some(self.ops[block.first as usize].as_ptr());
+                let (page, mask) = block.pages[1];
+                if mask == 0 || second()? == page {
+                    let op = self.ops[block.first as usize].as_ptr();
+                    return Ok(Some(Found { op, crosses: mask != 0 }));
+                }
             }
             id = block.next;
         }
-        None
+        Ok(None)
     }
 
     /// Whether a block of `ops` fits without a flush.
@@ -95,7 +117,7 @@ impl Cache {
         extent: &Extent,
         (ops, origins): (&[Op], &[Origin]),
         mmu: &mut Mmu,
-    ) -> Option<*const Op> {
+    ) -> Option<Found> {
         debug_assert!(self.has_room(ops.len()));
         let pages = pages(key.physical, extent);
         for (page, mask) in pages {
@@ -130,7 +152,7 @@ impl Cache {
         self.blocks[id as usize].write(block);
         self.block_count += 1;
         self.by_key[slot] = id;
-        Some(self.ops[first].as_ptr())
+        Some(Found { op: self.ops[first].as_ptr(), crosses: pages[1].1 != 0 })
     }
 
     /// The block that `op` is in, the op's number in the cache, and where it came from.
@@ -175,16 +197,28 @@ impl Cache {
             // SAFETY: `locate` has checked that the op is in use.
             unsafe { self.ops[index].assume_init_ref() }.payload()
         } else {
-            // Not the first op's own offset: a fused pair has its branch's.
+            // The first op need not be the first instruction's: NOP has none, and a fused pair has its
+            // branch's place.
+            debug_assert_eq!(index, self.block(id).first as usize);
             self.block(id).key.rip
         }
     }
 
-    /// Makes an arm of a branch lead to `target`, the first op of a block. `stub` is where it leads
-    /// now, `links` how many slots before that its links are.
-    pub fn link(&mut self, stub: *const Op, links: usize, arm: usize, target: *const Op) {
+    /// Makes an arm of a branch lead to `target`. `stub` is where it leads now, `links` how many
+    /// slots before that its links are.
+    pub fn link(&mut self, stub: *const Op, links: usize, arm: usize, target: Found) {
         let (from, index, _) = self.locate(stub);
-        let (to, first, _) = self.locate(target);
+        let (to, first, _) = self.locate(target.op);
+        if target.crosses {
+            // The jump cache, which is emptied with the TLBs, remembers it from now on.
+            // SAFETY: `locate` has checked that the op is in use.
+            unsafe { self.ops[index].assume_init_mut() }.handler = cross_page;
+            return;
+        }
+        // The page was mapped anew since the branch was looked up, and no TLB emptied.
+        if !self.block(from).key.same_page(&self.block(to).key) {
+            return;
+        }
         let slot = index - links;
         self.set_distance(slot, arm, (first as i32 - slot as i32) * Links::SLOT);
         let incoming = self.block(to).incoming;

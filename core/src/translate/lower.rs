@@ -6,19 +6,17 @@ use core::ptr::NonNull;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
 
 use super::block::Key;
-use super::cache::{Cache, Extent};
+use super::cache::{Cache, Extent, Found};
 use crate::CpuState;
 use crate::execute::control_transfer::fuse;
-use crate::execute::emit::Emit;
-use crate::execute::op::Op;
+use crate::execute::emit::{Emit, MOST_INSTRUCTIONS};
 use crate::execute::pair::emit_pair;
 use crate::execute::table::emit_function;
 use crate::execute::{self};
 use crate::memory::Width;
 use crate::paging::{AccessError, FetchPage, Mmu};
+use crate::state::Exception;
 
-/// Instructions that are decoded for one block.
-const INSTRUCTIONS: usize = 64;
 /// Bytes that are decoded for one block.
 const WINDOW: usize = 256;
 /// The longest instruction.
@@ -27,7 +25,7 @@ const LONGEST: usize = 15;
 /// Makes blocks. Its storage is taken once.
 pub(crate) struct Lowering {
     emit: Box<Emit>,
-    instructions: Box<[Instruction; INSTRUCTIONS]>,
+    instructions: Box<[Instruction; MOST_INSTRUCTIONS]>,
     window: [u8; WINDOW + LONGEST + 1],
 }
 
@@ -45,7 +43,7 @@ impl Lowering {
     pub fn new() -> Self {
         Self {
             emit: Box::new(Emit::new()),
-            instructions: Box::new([Instruction::default(); INSTRUCTIONS]),
+            instructions: Box::new([Instruction::default(); MOST_INSTRUCTIONS]),
             window: [0; WINDOW + LONGEST + 1],
         }
     }
@@ -62,32 +60,38 @@ impl Lowering {
         state: &CpuState,
         mmu: &mut Mmu,
         cache: &mut Cache,
-    ) -> Result<*const Op, AccessError> {
+    ) -> Result<Found, AccessError> {
         let offset = (key.physical & 0xfff) as usize;
         let in_page = WINDOW.min(0x1000 - offset);
+        let in_segment = key.bytes_to_limit();
         self.read(0, page.bytes, offset, in_page);
-        let (mut count, mut end) = self.decode(&key, in_page);
+        let (mut count, mut end) = self.decode(&key, in_page.min(in_segment));
         let mut second_page = None;
         if count == 0 && matches!(end, End::Ordinary) {
+            if in_segment <= in_page {
+                return Err(AccessError::Exception(Exception::GP0));
+            }
             // The first instruction goes on in the next page.
-            let next = key.cs_base.wrapping_add(key.rip).wrapping_add(in_page as u64);
-            let next = if key.mode.bitness == 64 { next } else { next & 0xffff_ffff };
-            let second = mmu.fetch(state, next)?;
+            let second = mmu.fetch(state, key.next_page())?;
             self.read(in_page, second.bytes, 0, LONGEST);
             second_page = Some(second.physical & !0xfff);
-            (count, end) = self.decode(&Key { mode: single(key.mode), ..key }, in_page + LONGEST);
+            let length = (in_page + LONGEST).min(in_segment);
+            (count, end) = self.decode(&Key { mode: single(key.mode), ..key }, length);
+            if count == 0 && matches!(end, End::Ordinary) {
+                return Err(AccessError::Exception(Exception::GP0));
+            }
         }
         let bytes = self.emit_block(&key, count, end);
         let extent = Extent { second_page, bytes };
         Ok(self.insert(key, &extent, mmu, cache))
     }
 
-    fn insert(&self, key: Key, extent: &Extent, mmu: &mut Mmu, cache: &mut Cache) -> *const Op {
+    fn insert(&self, key: Key, extent: &Extent, mmu: &mut Mmu, cache: &mut Cache) -> Found {
         let block = self.emit.finish();
         if cache.has_room(block.0.len())
-            && let Some(op) = cache.insert(key, extent, block, mmu)
+            && let Some(found) = cache.insert(key, extent, block, mmu)
         {
-            return op;
+            return found;
         }
         cache.flush(mmu);
         cache.insert(key, extent, block, mmu).unwrap_or_else(|| {
@@ -120,7 +124,7 @@ impl Lowering {
         let bitness = u32::from(key.mode.bitness);
         let window = &self.window[..length];
         let mut decoder = Decoder::with_ip(bitness, window, key.rip, DecoderOptions::NONE);
-        let most = if key.mode.step { 1 } else { INSTRUCTIONS };
+        let most = if key.mode.step { 1 } else { MOST_INSTRUCTIONS };
         for count in 0..most {
             let position = decoder.position();
             if position == length {
@@ -143,13 +147,13 @@ impl Lowering {
         (most, End::Ordinary)
     }
 
-    /// Emits the first `count` instructions, or as many as fit; the bytes that the block takes.
+    /// Emits the first `count` instructions; the bytes that the block takes.
     fn emit_block(&mut self, key: &Key, count: usize, end: End) -> u32 {
         let emit = &mut *self.emit;
         emit.begin(key.rip, key.cs_base, key.mode);
         let instructions = &self.instructions[..count];
         let mut index = 0;
-        while index < count && emit.has_room() && !emit.ended {
+        while index < count && !emit.ended {
             emit.instruction = instructions[index];
             if let Some(jump) = fusible(instructions, index)
                 && fuse(emit, jump).is_some()
@@ -182,7 +186,8 @@ impl Lowering {
                 End::TooLong => execute::too_long,
                 _ => execute::undefined,
             });
-            return 1;
+            // Any of the bytes that an instruction may have can make it another.
+            return LONGEST as u32;
         };
         let last = &instructions[last];
         if !emit.ended {

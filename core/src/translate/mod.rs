@@ -9,5 +9,5 @@ mod cache;
 mod lower;
 
 pub(crate) use block::Key;
-pub(crate) use cache::Cache;
+pub(crate) use cache::{Cache, Found};
 pub(crate) use lower::Lowering;

@@ -179,6 +179,8 @@ impl Vcpu {
             return Ok(Outcome::Exit(Exit::Halted));
         }
         if let Some(hit) = self.code_breakpoint() {
+            // Unlike a trap, it is to leave the instruction alone when that is restarted.
+            self.cpu.state.rflags |= RFlags::RESUME_FLAG;
             self.raise(debug_exception(hit))?;
             return Ok(Outcome::Delivered);
         }

@@ -24,7 +24,7 @@ use crate::paging::AccessError;
 use crate::state::{
     Activity, CpuState, Cr0Flags, Cr4Flags, Exception, Pending, RFlags, SegmentRegister, Shadow,
 };
-use crate::translate::{Cache, Key, Lowering};
+use crate::translate::{Cache, Found, Key, Lowering};
 use crate::{Access, Clock, Engine, EngineError, Exit, GuestMemory, Kick};
 
 /// A virtual processor that interprets.
@@ -43,11 +43,13 @@ pub struct Vcpu {
     /// The MMU's flushes that the jump caches have followed.
     followed_flushes: u64,
     /// What the blocks in the jump caches were translated for.
-    followed_mode: (Mode, u64),
+    followed_mode: (Mode, u64, u32),
     /// The instruction that executes began with TF set.
     trapping: bool,
     /// Where to go on after a device write, if nothing else has happened.
     resume: Option<*const Op>,
+    /// It began with RF set, which it clears; a restart of it finds RF as it was.
+    resuming: bool,
 }
 
 // SAFETY: the pointer leads into the code cache, which the same value owns.
@@ -87,6 +89,7 @@ impl Vcpu {
             followed_mode: translated_for(&CpuState::reset(apic_id), false),
             trapping: false,
             resume: None,
+            resuming: false,
         }
     }
 
@@ -208,6 +211,8 @@ impl Vcpu {
                 match self.events() {
                     Ok(events::Outcome::Nothing) => {}
                     Ok(events::Outcome::Delivered) => {
+                        // Or deliveries that lead to each other would have no end.
+                        self.cpu.remaining -= 1;
                         stepped = step;
                         continue;
                     }
@@ -227,10 +232,14 @@ impl Vcpu {
     /// instruction.
     fn execute(&mut self, single: bool) -> Result<(), Exit> {
         self.trapping = self.cpu.state.rflags.contains(RFlags::TRAP_FLAG);
+        // An instruction that was not trapped may have left it.
+        self.cpu.trap_suppressed = false;
         self.cpu.state.shadow.sti = false;
         self.cpu.state.shadow.mov_ss = false;
-        self.follow_changes();
+        self.resuming = self.cpu.state.rflags.contains(RFlags::RESUME_FLAG);
+        self.cpu.state.rflags.remove(RFlags::RESUME_FLAG);
         self.cpu.enter_mode(single);
+        self.follow_changes();
         let op = match self.first(single) {
             Ok(op) => op,
             Err(error) => return self.abort(Leave::access(error, SegmentRegister::Cs)),
@@ -262,15 +271,19 @@ impl Vcpu {
             Leave::LinkCall => return self.link(op, 2, 0),
             Leave::LinkNotTaken => return self.link(op, 2, 1),
             Leave::Jump { target } => {
-                self.cpu.state.rip = self.cpu.state.wrap_rip(target);
-                if single || self.cpu.mmu.attention {
+                let rip = self.cpu.state.wrap_rip(target);
+                self.cpu.state.rip = rip;
+                if single || self.cpu.mmu.attention || self.cpu.frame.budget <= 0 {
                     self.retire(single);
-                } else if let Ok(first) = self.find(false) {
-                    self.cpu.remember_jump(target, first);
-                    return Ok(Next::Block(first));
+                } else if let Ok(Found { op, .. }) = self.find(false) {
+                    self.cpu.remember_jump(rip, op);
+                    return Ok(Next::Block(op));
                 }
             }
-            Leave::Slice => self.cpu.state.rip = self.cache.entry_rip(op),
+            Leave::Slice => {
+                self.cpu.state.rip = self.cpu.state.wrap_rip(self.cache.entry_rip(op));
+                self.retire(single);
+            }
             Leave::Attention => {
                 if !single && let Some(exit) = self.suspend(op) {
                     return Err(exit);
@@ -284,6 +297,7 @@ impl Vcpu {
                 // its devices are used up.
                 self.cpu.frame.budget -= 1;
                 self.device = DeviceRead::None;
+                self.cpu.state.rflags.set(RFlags::RESUME_FLAG, self.resuming);
                 self.trap_after();
             }
             Leave::Retired => {
@@ -317,14 +331,14 @@ impl Vcpu {
 
     /// Goes on at `state.rip` in what may be another mode, with another slice if one is due.
     fn proceed(&mut self) -> Next {
-        if self.cpu.frame.budget < 0 {
-            match self.cpu.next_slice() {
+        if self.cpu.frame.budget <= 0 {
+            match self.cpu.next_slice(self.cpu.frame.budget) {
                 Some(grant) => self.cpu.frame.budget += grant,
                 None => return Next::Events,
             }
         }
-        self.follow_changes();
         self.cpu.enter_mode(false);
+        self.follow_changes();
         let nmi = self.cpu.state.shadow.nmi;
         self.cpu.state.shadow = Shadow { nmi, ..Shadow::default() };
         // A fault of the fetch is raised by the loop.
@@ -334,13 +348,13 @@ impl Vcpu {
     /// The first op of the block at `state.rip`, remembered unless it is a `single` instruction.
     fn first(&mut self, single: bool) -> Result<*const Op, AccessError> {
         if single {
-            return self.find(true);
+            return Ok(self.find(true)?.op);
         }
         let rip = self.cpu.state.rip;
         if let Some(first) = self.cpu.remembered_jump(rip) {
             return Ok(first);
         }
-        let first = self.find(false)?;
+        let first = self.find(false)?.op;
         self.cpu.remember_jump(rip, first);
         Ok(first)
     }
@@ -359,7 +373,6 @@ impl Vcpu {
     fn retire(&mut self, single: bool) {
         self.device = DeviceRead::None;
         if single {
-            self.cpu.state.rflags.remove(RFlags::RESUME_FLAG);
             self.trap_after();
         }
     }
@@ -367,6 +380,7 @@ impl Vcpu {
     /// The instruction does not complete: its exception is delivered, or a device is asked.
     fn abort(&mut self, leave: Leave) -> Result<(), Exit> {
         self.settle();
+        self.cpu.state.rflags.set(RFlags::RESUME_FLAG, self.resuming);
         match leave {
             Leave::Device(access) => {
                 self.cpu.mmu.devices.restart();
@@ -376,6 +390,7 @@ impl Vcpu {
             Leave::Exception(exception) => {
                 self.cpu.mmu.devices.retire();
                 self.device = DeviceRead::None;
+                self.cpu.remaining -= 1;
                 self.raise(exception).map_err(|Shutdown| Exit::TripleFault)
             }
             _ => Ok(()),
@@ -384,23 +399,23 @@ impl Vcpu {
 
     /// Finds or translates the block at a stub's target, and links the branch to it.
     fn link(&mut self, stub: *const Op, links: usize, arm: usize) -> Result<Next, Exit> {
-        self.cpu.state.rip = self.cache.entry_rip(stub);
+        self.cpu.state.rip = self.cpu.state.wrap_rip(self.cache.entry_rip(stub));
         let flushes = self.cache.flushes;
-        let Ok(first) = self.find(false) else { return Ok(Next::Events) };
+        let Ok(found) = self.find(false) else { return Ok(Next::Events) };
         // A flush on the way has freed the branch.
         if self.cache.flushes == flushes {
-            self.cache.link(stub, links, arm, first);
+            self.cache.link(stub, links, arm, found);
         }
-        Ok(Next::Block(first))
+        Ok(Next::Block(found.op))
     }
 
-    /// The first op of the block at `state.rip`.
-    fn find(&mut self, single: bool) -> Result<*const Op, AccessError> {
+    /// The block at `state.rip`.
+    fn find(&mut self, single: bool) -> Result<Found, AccessError> {
         let cpu = &mut *self.cpu;
         let state = &cpu.state;
         let long = state.mode_64bit();
-        let (mode, cs_base) = translated_for(state, single);
-        if !long && state.rip > u64::from(state.segments[SegmentRegister::Cs].limit) {
+        let (mode, cs_base, cs_limit) = translated_for(state, single);
+        if !long && state.rip > u64::from(cs_limit) {
             return Err(AccessError::Exception(Exception::GP0));
         }
         let linear = cs_base.wrapping_add(state.rip);
@@ -410,17 +425,19 @@ impl Vcpu {
             physical: page.physical & !0xfff | linear & 0xfff,
             rip: state.rip,
             cs_base,
+            cs_limit,
             mode,
         };
-        if let Some(op) = self.cache.find(&key) {
-            return Ok(op);
+        let second = || cpu.mmu.fetch(state, key.next_page()).map(|page| page.physical & !0xfff);
+        if let Some(found) = self.cache.find(&key, second)? {
+            return Ok(found);
         }
         let flushes = self.cache.flushes;
-        let op = self.lowering.translate(key, page, state, &mut cpu.mmu, &mut self.cache)?;
+        let found = self.lowering.translate(key, page, state, &mut cpu.mmu, &mut self.cache)?;
         if self.cache.flushes != flushes {
             cpu.forget_jumps();
         }
-        Ok(op)
+        Ok(found)
     }
 
     /// Forgets the blocks with bytes in `length` bytes at `physical`, which are in one page.
@@ -458,8 +475,9 @@ impl Vcpu {
     }
 }
 
-/// The mode and the base of the code segment that blocks are translated for.
-fn translated_for(state: &CpuState, step: bool) -> (Mode, u64) {
+/// The mode that blocks are translated for, and base and limit of the code segment, both 0 in 64-bit
+/// mode.
+fn translated_for(state: &CpuState, step: bool) -> (Mode, u64, u32) {
     /// The six exception masks of MXCSR.
     const MASKS: u32 = 0x1f80;
     let (cr0, cr4) = (state.control.cr0, state.control.cr4);
@@ -473,8 +491,8 @@ fn translated_for(state: &CpuState, step: bool) -> (Mode, u64) {
     };
     let simd_masked = state.fpu.mxcsr & MASKS == MASKS;
     let mode = Mode { bitness: state.bitness() as u8, step, sse, simd_masked };
-    let long = state.mode_64bit();
-    (mode, if long { 0 } else { state.segments[SegmentRegister::Cs].base })
+    let cs = &state.segments[SegmentRegister::Cs];
+    if state.mode_64bit() { (mode, 0, 0) } else { (mode, cs.base, cs.limit) }
 }
 
 impl Engine for Vcpu {

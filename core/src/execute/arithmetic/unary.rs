@@ -106,9 +106,7 @@ fn step<O: Binary>(emit: &mut Emit) -> Option<()> {
         return Some(());
     }
     if emit.is_memory(0) {
-        if !emit.flags_dead {
-            emit.materialize();
-        }
+        emit.materialize();
         let handlers: [ByWidth; 3] = by_form_and_width!(A, W => step_m::<O, W, A>);
         emit.memory_op(&pick(&handlers, width), 0, None);
     } else {

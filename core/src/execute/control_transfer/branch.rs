@@ -197,7 +197,7 @@ pub(crate) fn fuse(emit: &mut Emit, jump: &Instruction) -> Option<()> {
 
 /// LOOPcc and JrCXZ: `test` decides and counts, then the branch follows what it found.
 fn counted(emit: &mut Emit, test: Function) -> Option<()> {
-    emit.call_out_with_flags(test);
+    emit.call_out_within(test);
     let to = successors(&emit.instruction);
     emit.branch(jump_if_tested::<true>, 0, 0, 0, 1, to);
     Some(())

@@ -2,8 +2,8 @@
 
 use iced_x86::{Code, Mnemonic};
 
-use super::links::{follow, jump_to, leave_jump};
-use super::{THROUGH_REGISTER, jump_through};
+use super::jump_through;
+use super::links::{CALL, RETURN, follow, jump_to, leave_jump};
 use crate::execute::dispatch::{Flow, Frame, LEFT, next};
 use crate::execute::emit::{Emit, Origin};
 use crate::execute::flags::Kind;
@@ -65,7 +65,7 @@ unsafe extern "C" fn call_register(
     if c != Origin::DYNAMIC {
         cpu.kind = Kind(c);
     }
-    jump_to!(cpu, op, target, res, src, budget - i64::from(b))
+    jump_to!(look_up_indirect, cpu, op, target, res, src, budget - i64::from(b))
 }
 
 /// The stack's TLB entry is missing: fills it and calls again, or pushes the slow way.
@@ -102,9 +102,11 @@ impl Cpu {
         self.leave = match pushed.map_err(fault) {
             Err(leave) => leave,
             Ok(()) => {
-                self.set::<u64>(RSP, linear);
+                // The target first: it may be in RSP.
                 // SAFETY: the frame's op is the call's own.
-                unsafe { self.call_target(self.frame.op) }
+                let (op, target) = unsafe { (*self.frame.op, self.call_target(self.frame.op)) };
+                self.set::<u64>(RSP, linear);
+                if op.d == CALL { self.arrive(op, target) } else { Leave::Jump { target } }
             }
         };
         false
@@ -114,10 +116,10 @@ impl Cpu {
     ///
     /// # Safety
     /// `op` is a `call_direct` or a `call_register`.
-    unsafe fn call_target(&mut self, op: *const Op) -> Leave {
+    unsafe fn call_target(&mut self, op: *const Op) -> u64 {
         // SAFETY: by the caller's promise.
         let (Op { a, b, c, d, .. }, links) = unsafe { (*op, op.add(1).cast::<Links>()) };
-        let (count, kind, target) = if d == THROUGH_REGISTER {
+        let (count, kind, target) = if d == CALL {
             (u32::from(b), c, self.get::<u64>(a))
         } else {
             // SAFETY: the slots behind a direct call: links, return address, target.
@@ -127,7 +129,7 @@ impl Cpu {
         if kind != Origin::DYNAMIC {
             self.kind = Kind(kind);
         }
-        Leave::Jump { target }
+        target
     }
 }
 
@@ -151,7 +153,7 @@ unsafe extern "C" fn ret_near(
     if c != Origin::DYNAMIC {
         cpu.kind = Kind(c);
     }
-    jump_to!(cpu, op, target, res, src, budget - i64::from(b))
+    jump_to!(look_up_indirect, cpu, op, target, res, src, budget - i64::from(b))
 }
 
 #[cold]
@@ -164,13 +166,13 @@ extern "C" fn ret_slow(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget:
         Err(leave) => leave,
         Ok(target) => {
             // SAFETY: `op` is the return's own.
-            let Op { b, c, imm, .. } = unsafe { *op };
-            cpu.set::<u64>(RSP, linear.wrapping_add(imm as u64));
-            if c != Origin::DYNAMIC {
-                cpu.kind = Kind(c);
+            let op = unsafe { *op };
+            cpu.set::<u64>(RSP, linear.wrapping_add(op.imm as u64));
+            if op.c != Origin::DYNAMIC {
+                cpu.kind = Kind(op.c);
             }
-            cpu.frame.budget -= i64::from(b);
-            Leave::Jump { target }
+            cpu.frame.budget -= i64::from(op.b);
+            cpu.arrive(op, target)
         }
     };
     LEFT
@@ -196,7 +198,7 @@ fn call(emit: &mut Emit) -> Option<()> {
         } else {
             emit.register(0)
         };
-        jump_through(emit, call_register, register);
+        jump_through(emit, call_register, register, CALL);
         emit.record(return_address);
     } else {
         let handler = if known { call_direct::<true> } else { call_direct::<false> as Handler };
@@ -212,6 +214,7 @@ fn call_near_slow<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave>
         (_, Gpr::ZERO_OFFSET) => detail.immediate,
         (_, register) => cpu.get::<W>(register),
     };
+    cpu.check_target(target)?;
     cpu.push(W::truncate(detail.next_rip))?;
     cpu.state.rip = target;
     Ok(())
@@ -222,7 +225,7 @@ fn ret(emit: &mut Emit) -> Option<()> {
     match emit.instruction.code() {
         Code::Retnq | Code::Retnq_imm16 => {
             let kind = emit.flags().map_or(Origin::DYNAMIC, |kind| kind.0);
-            emit.op(ret_near, 0, emit.count() + 1, kind, 0, 8 + (released & 0xffff));
+            emit.op(ret_near, 0, emit.count() + 1, kind, RETURN, 8 + (released & 0xffff));
             emit.ended = true;
         }
         Code::Retnw | Code::Retnw_imm16 => emit.call_out_last(ret_near_slow::<u16>),
@@ -233,8 +236,9 @@ fn ret(emit: &mut Emit) -> Option<()> {
 
 /// RET with a 16- or 32-bit stack slot.
 fn ret_near_slow<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let target = cpu.peek::<W>(0)?;
+    let target = cpu.peek::<W>(0)?.extend();
+    cpu.check_target(target)?;
     cpu.add_to_stack_pointer(W::BYTES as u64 + (detail.immediate & 0xffff));
-    cpu.state.rip = target.extend();
+    cpu.state.rip = target;
     Ok(())
 }

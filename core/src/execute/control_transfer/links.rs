@@ -4,7 +4,14 @@
 
 use crate::execute::dispatch::{Flow, Frame, LEFT, leave, next};
 use crate::execute::op::Op;
+use crate::execute::operand::canonical;
 use crate::execute::{Cpu, Leave};
+use crate::state::{Exception, Register, SegmentRegister};
+
+/// What operand `d` of an indirect transfer's op tells: which one it is.
+pub(super) const JUMP: u8 = 1;
+pub(super) const CALL: u8 = 2;
+pub(super) const RETURN: u8 = 3;
 
 /// Instructions granted at a time; between slices, requests to stop are looked at.
 const SLICE: i64 = 512;
@@ -21,7 +28,7 @@ macro_rules! follow {
             let target = links.byte_offset($distance as isize).cast::<$crate::execute::op::Op>();
             (target, $budget - i64::from((*links).count))
         };
-        if budget < 0 {
+        if budget <= 0 {
             return $crate::execute::control_transfer::links::pause(
                 $cpu, target, $res, $src, budget,
             );
@@ -42,37 +49,74 @@ pub(super) extern "C" fn pause(
     src: u64,
     budget: i64,
 ) -> Flow {
-    if let Some(grant) = cpu.next_slice() {
+    if let Some(grant) = cpu.next_slice(budget) {
         next!(cpu, op, res, src, budget + grant)
     }
     leave(cpu, op, res, src, budget, &Leave::Slice)
 }
 
 impl Cpu {
-    /// The instructions of another slice, unless somebody wants the loop to look at something.
-    pub(crate) fn next_slice(&mut self) -> Option<i64> {
-        if self.remaining <= 0 || self.mmu.attention || self.kick.is_pending() {
+    /// Where an indirect transfer goes on that has been executed and counted. Where nothing can be
+    /// executed at its target, it faults itself (SDM, JMP, CALL, RET), so its effects are taken back.
+    pub(super) fn arrive(&mut self, op: Op, target: u64) -> Leave {
+        if self.reaches(target) {
+            return Leave::Jump { target };
+        }
+        let released = match op.d {
+            RETURN => op.imm as u64,
+            CALL => 8_u64.wrapping_neg(),
+            _ => 0,
+        };
+        let rsp = &mut self.state.gpr[Register::Rsp];
+        *rsp = rsp.wrapping_sub(released);
+        self.frame.budget += i64::from(op.b);
+        Exception::GP0.into()
+    }
+
+    /// Whether `target` is canonical, or within the code segment.
+    fn reaches(&self, target: u64) -> bool {
+        if self.state.mode_64bit() {
+            canonical(target)
+        } else {
+            target <= u64::from(self.state.segments[SegmentRegister::Cs].limit)
+        }
+    }
+
+    /// Raises #GP(0) where nothing can be executed.
+    ///
+    /// # Errors
+    /// #GP(0).
+    pub(super) fn check_target(&self, target: u64) -> Result<(), Leave> {
+        if self.reaches(target) { Ok(()) } else { Err(Exception::GP0.into()) }
+    }
+
+    /// The instructions of another slice behind one of which `budget` is left, not more than
+    /// nothing, unless somebody wants the loop to look at something.
+    pub(crate) fn next_slice(&mut self, budget: i64) -> Option<i64> {
+        // The last block may have taken more than was granted.
+        let left = self.remaining.saturating_add(budget);
+        if left <= 0 || self.mmu.attention || self.kick.is_pending() {
             return None;
         }
-        let grant = self.remaining.min(SLICE);
+        let grant = left.min(SLICE) - budget;
         self.remaining -= grant;
         self.granted += grant;
         Some(grant)
     }
 }
 
-/// Goes to `rip` through the jump cache. The block is complete and counted.
+/// Goes to `rip` through the jump cache, or to `$look_up`. The block is complete and counted.
 macro_rules! jump_to {
-    ($cpu:expr, $op:expr, $rip:expr, $res:expr, $src:expr, $budget:expr) => {{
+    ($look_up:ident, $cpu:expr, $op:expr, $rip:expr, $res:expr, $src:expr, $budget:expr) => {{
         let rip: u64 = $rip;
         // SAFETY: dispatch has pointed `jumps` at the active cache's entries.
         let entry = unsafe { &*$cpu.jumps.add($crate::execute::jump_cache::JumpEntry::slot(rip)) };
         if entry.rip != rip {
-            return $crate::execute::control_transfer::links::look_up(
+            return $crate::execute::control_transfer::links::$look_up(
                 $cpu, $op, $res, $src, $budget, rip,
             );
         }
-        if $budget < 0 {
+        if $budget <= 0 {
             return $crate::execute::control_transfer::links::pause(
                 $cpu, entry.op, $res, $src, $budget,
             );
@@ -93,6 +137,23 @@ pub(super) extern "C" fn look_up(
 ) -> Flow {
     cpu.frame = Frame { op, res, src, budget };
     cpu.leave = Leave::Jump { target };
+    LEFT
+}
+
+/// As [`look_up`], for the op of an indirect transfer.
+#[cold]
+#[inline(never)]
+pub(super) extern "C" fn look_up_indirect(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+    target: u64,
+) -> Flow {
+    cpu.frame = Frame { op, res, src, budget };
+    // SAFETY: dispatch hands each handler its own op.
+    cpu.leave = cpu.arrive(unsafe { *op }, target);
     LEFT
 }
 
@@ -139,7 +200,7 @@ pub(crate) unsafe extern "C" fn cross_page(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op, which holds the target.
     let rip = unsafe { (*op).payload() };
-    jump_to!(cpu, op, rip, res, src, budget)
+    jump_to!(look_up, cpu, op, rip, res, src, budget)
 }
 
 /// The successor is not to be executed now.

@@ -7,7 +7,7 @@
 pub(super) mod branch;
 pub(super) mod call;
 pub(super) mod condition;
-pub(super) mod links;
+pub(crate) mod links;
 
 use iced_x86::Mnemonic;
 
@@ -25,9 +25,6 @@ use crate::memory::Width;
 use crate::state::Gpr;
 
 pub(super) const ROWS: &[Row] = &[(Mnemonic::Jmp, jmp)];
-
-/// What operand `d` of an indirect jump or call is.
-const THROUGH_REGISTER: u8 = 1;
 
 /// JMP. `KNOWN`: the block has written flags, and their kind is in the links.
 unsafe extern "C" fn jump_direct<const KNOWN: bool>(
@@ -66,13 +63,13 @@ unsafe extern "C" fn jump_register<W: Width>(
     if c != Origin::DYNAMIC {
         cpu.kind = Kind(c);
     }
-    jump_to!(cpu, op, cpu.get::<W>(a), res, src, budget - i64::from(b))
+    jump_to!(look_up_indirect, cpu, op, cpu.get::<W>(a), res, src, budget - i64::from(b))
 }
 
 /// An indirect jump to what is in a register or the scratch word.
-fn jump_through(emit: &mut Emit, handler: Handler, register: u8) {
+fn jump_through(emit: &mut Emit, handler: Handler, register: u8, what: u8) {
     let kind = emit.flags().map_or(Origin::DYNAMIC, |kind| kind.0);
-    emit.op(handler, register, emit.count() + 1, kind, THROUGH_REGISTER, 0);
+    emit.op(handler, register, emit.count() + 1, kind, what, 0);
     emit.ended = true;
 }
 
@@ -89,7 +86,7 @@ fn jmp(emit: &mut Emit) -> Option<()> {
             emit.register(0)
         };
         let handlers: ByWidth = by_width!(W => jump_register::<W>);
-        jump_through(emit, handlers[emit.width(0)], register);
+        jump_through(emit, handlers[emit.width(0)], register, links::JUMP);
     } else {
         let to = Successors { taken: instruction.near_branch_target(), not_taken: None };
         emit.branch(jump(emit.flags().is_some()), 0, 0, 0, 1, to);

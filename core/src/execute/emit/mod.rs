@@ -16,10 +16,12 @@ use super::flags::{self, Kind};
 use super::op::{Detail, Handler, Links, Op};
 use super::{Cpu, Leave, call_out, control_transfer, materialize};
 
-/// Slots that one block may take.
-pub(crate) const MOST_SLOTS: usize = 512;
+/// Instructions of one block.
+pub(crate) const MOST_INSTRUCTIONS: usize = 64;
 /// Slots that one instruction and the end of its block may take.
-pub(crate) const MOST_SLOTS_OF_INSTRUCTION: usize = 24;
+const MOST_SLOTS_OF_INSTRUCTION: usize = 24;
+/// Slots that one block may take.
+const MOST_SLOTS: usize = MOST_INSTRUCTIONS * MOST_SLOTS_OF_INSTRUCTION;
 
 /// A function that an instruction calls.
 pub(crate) type Function = fn(&mut Cpu, &Detail) -> Result<(), Leave>;
@@ -123,11 +125,6 @@ impl Emit {
         (&self.ops[..self.length], &self.origins[..self.length])
     }
 
-    /// Whether another instruction fits.
-    pub fn has_room(&self) -> bool {
-        self.length + MOST_SLOTS_OF_INSTRUCTION <= MOST_SLOTS && self.index < 250
-    }
-
     /// Instructions emitted so far.
     pub fn count(&self) -> u8 {
         self.index
@@ -217,6 +214,13 @@ impl Emit {
     pub fn call_out_with_flags(&mut self, function: Function) {
         self.materialize();
         self.detail(call_out::call_out, function);
+    }
+
+    /// The instruction calls `function`, which may read and write status flags but no memory, and
+    /// another op completes it.
+    pub fn call_out_within(&mut self, function: Function) {
+        self.materialize();
+        self.detail(call_out::call_out_within, function);
     }
 
     /// The instruction calls `function`, which may change anything, and ends the block.
