@@ -126,18 +126,18 @@ impl Lowering {
         let mut decoder = Decoder::with_ip(bitness, window, key.rip, DecoderOptions::NONE);
         let most = if key.mode.step { 1 } else { MOST_INSTRUCTIONS };
         for count in 0..most {
-            let position = decoder.position();
-            if position == length {
+            if !decoder.can_decode() {
                 return (count, End::Ordinary);
             }
             let instruction = &mut self.instructions[count];
             decoder.decode_out(instruction);
             match decoder.last_error() {
                 DecoderError::None => {}
-                DecoderError::NoMoreBytes if length - position < LONGEST => {
-                    return (count, End::Ordinary);
-                }
-                DecoderError::NoMoreBytes => return (count, End::TooLong),
+                // Never with the bytes of a longest instruction at hand.
+                DecoderError::NoMoreBytes => return (count, End::Ordinary),
+                // What has no end within the longest length is told by nothing but the length. So an
+                // undefined opcode that ends exactly there counts as too long.
+                _ if instruction.len() == LONGEST => return (count, End::TooLong),
                 _ => return (count, End::Undefined),
             }
             if instruction.flow_control() != FlowControl::Next {

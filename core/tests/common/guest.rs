@@ -114,8 +114,13 @@ impl Guest {
 
     /// Maps the page at `linear`, in [`PAGES`], to itself with these flags.
     pub fn map(&mut self, linear: u64, flags: u64) {
+        self.map_to(linear, linear, flags);
+    }
+
+    /// Maps the page at `linear`, in [`PAGES`], to the one at `physical` with these flags.
+    pub fn map_to(&mut self, linear: u64, physical: u64, flags: u64) {
         let entry = PAGE_TABLE + (linear - PAGES) / 0x1000 * 8;
-        self.ram.write(entry, &(linear | flags).to_le_bytes());
+        self.ram.write(entry, &(physical | flags).to_le_bytes());
     }
 
     /// Executes `code` from a freshly set state until it has come to its end.
