@@ -2,7 +2,7 @@
 
 use iced_x86::{Instruction, Mnemonic};
 
-use super::condition::{by_code, code};
+use super::condition::{by_code, code, test_condition};
 use super::links::follow;
 use crate::execute::arithmetic::cut;
 use crate::execute::dispatch::Flow;
@@ -13,7 +13,7 @@ use crate::execute::operand::address_mask;
 use crate::execute::table::Row;
 use crate::execute::{Cpu, Leave};
 use crate::memory::Width;
-use crate::state::Register;
+use crate::state::{Exception, Register};
 
 pub(in crate::execute) const ROWS: &[Row] = &[
     (Mnemonic::Jo, jcc),
@@ -171,11 +171,21 @@ fn successors(jump: &Instruction) -> Successors {
 fn jcc(emit: &mut Emit) -> Option<()> {
     let code = code(&emit.instruction);
     let to = successors(&emit.instruction);
+    if !emit.reaches(to.taken) {
+        test_condition(emit);
+        emit.call_out_last(fail_if_taken);
+        return Some(());
+    }
     match emit.flags() {
         Some(kind) => emit.branch(JUMP_IF[code][usize::from(kind.0)], 0, 0, 0, 1, to),
         None => emit.branch(jump_if_dynamic, code as u8, 0, 0, 1, to),
     }
     Some(())
+}
+
+/// A Jcc to an address that is not canonical.
+fn fail_if_taken(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    if cpu.condition { Err(Exception::GP0.into()) } else { Ok(()) }
 }
 
 /// Emits the comparison at hand and the Jcc behind it as one op; `None` if the two can't be one.
@@ -188,10 +198,14 @@ pub(crate) fn fuse(emit: &mut Emit, jump: &Instruction) -> Option<()> {
         Mnemonic::Test if registers => &TEST_JUMP_RR,
         _ => return None,
     };
+    let to = successors(jump);
+    if !emit.reaches(to.taken) {
+        return None;
+    }
     let width = emit.width(0);
     let (a, b) = (emit.register(0), if registers { emit.register(1) } else { 0 });
     let imm = if immediate { emit.immediate(1) as i32 } else { 0 };
-    emit.branch(table[code(jump)][width], a, b, imm, 2, successors(jump));
+    emit.branch(table[code(jump)][width], a, b, imm, 2, to);
     Some(())
 }
 
@@ -203,34 +217,41 @@ fn counted(emit: &mut Emit, test: Function) -> Option<()> {
     Some(())
 }
 
-/// Counts (E/R)CX down in its address size; the new value.
-fn count_down(cpu: &mut Cpu, detail: &Detail) -> u64 {
+/// LOOPcc: counts (E/R)CX down in its address size. The branch is taken if something is left and
+/// `condition` holds; one that would fault has not counted.
+fn count_down(cpu: &mut Cpu, detail: &Detail, condition: bool) -> Result<(), Leave> {
     let mask = address_mask(detail.address_bits);
     let rcx = cpu.state.gpr[Register::Rcx];
     let count = rcx.wrapping_sub(1) & mask;
+    decide(cpu, detail, count != 0 && condition)?;
     // A 32-bit count clears the upper half of RCX.
     let kept = if detail.address_bits == 16 { rcx & !mask } else { 0 };
     cpu.state.gpr[Register::Rcx] = kept | count;
-    count
+    Ok(())
+}
+
+/// Has the branch to the immediate operand taken or not.
+fn decide(cpu: &mut Cpu, detail: &Detail, taken: bool) -> Result<(), Leave> {
+    if taken {
+        cpu.check_target(detail.immediate)?;
+    }
+    cpu.condition = taken;
+    Ok(())
 }
 
 fn test_loop(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    cpu.condition = count_down(cpu, detail) != 0;
-    Ok(())
+    count_down(cpu, detail, true)
 }
 
 fn test_loope(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    cpu.condition = count_down(cpu, detail) != 0 && cpu.status() & ZF != 0;
-    Ok(())
+    count_down(cpu, detail, cpu.status() & ZF != 0)
 }
 
 fn test_loopne(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    cpu.condition = count_down(cpu, detail) != 0 && cpu.status() & ZF == 0;
-    Ok(())
+    count_down(cpu, detail, cpu.status() & ZF == 0)
 }
 
 fn test_counter_zero(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let mask = address_mask(detail.address_bits);
-    cpu.condition = cpu.state.gpr[Register::Rcx] & mask == 0;
-    Ok(())
+    decide(cpu, detail, cpu.state.gpr[Register::Rcx] & mask == 0)
 }

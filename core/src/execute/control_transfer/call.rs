@@ -2,8 +2,8 @@
 
 use iced_x86::{Code, Mnemonic};
 
-use super::jump_through;
 use super::links::{CALL, RETURN, follow, jump_to, leave_jump};
+use super::{fail, jump_through};
 use crate::execute::dispatch::{Flow, Frame, LEFT, next};
 use crate::execute::emit::{Emit, Origin};
 use crate::execute::flags::Kind;
@@ -187,6 +187,10 @@ fn call(emit: &mut Emit) -> Option<()> {
     if bytes != 8 {
         let function = if bytes == 2 { call_near_slow::<u16> } else { call_near_slow::<u32> };
         emit.call_out_last(function);
+        return Some(());
+    }
+    if instruction.is_call_near() && !emit.reaches(instruction.near_branch_target()) {
+        emit.call_out_last(fail);
         return Some(());
     }
     let return_address = Op::with_payload(leave_jump, instruction.next_ip());

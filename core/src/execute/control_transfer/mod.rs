@@ -15,14 +15,14 @@ pub(crate) use self::branch::fuse;
 pub(super) use self::condition::test_condition;
 
 use self::links::{follow, jump_to};
-use super::Cpu;
 use super::dispatch::Flow;
 use super::emit::{ByWidth, Emit, Origin, Successors, by_width};
 use super::flags::Kind;
-use super::op::{Handler, Links, Op};
+use super::op::{Detail, Handler, Links, Op};
 use super::table::Row;
+use super::{Cpu, Leave};
 use crate::memory::Width;
-use crate::state::Gpr;
+use crate::state::{Exception, Gpr};
 
 pub(super) const ROWS: &[Row] = &[(Mnemonic::Jmp, jmp)];
 
@@ -66,6 +66,11 @@ unsafe extern "C" fn jump_register<W: Width>(
     jump_to!(look_up_indirect, cpu, op, cpu.get::<W>(a), res, src, budget - i64::from(b))
 }
 
+/// A branch to a constant address that is not canonical.
+fn fail(_: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    Err(Exception::GP0.into())
+}
+
 /// An indirect jump to what is in a register or the scratch word.
 fn jump_through(emit: &mut Emit, handler: Handler, register: u8, what: u8) {
     let kind = emit.flags().map_or(Origin::DYNAMIC, |kind| kind.0);
@@ -89,6 +94,10 @@ fn jmp(emit: &mut Emit) -> Option<()> {
         jump_through(emit, handlers[emit.width(0)], register, links::JUMP);
     } else {
         let to = Successors { taken: instruction.near_branch_target(), not_taken: None };
+        if !emit.reaches(to.taken) {
+            emit.call_out_last(fail);
+            return Some(());
+        }
         emit.branch(jump(emit.flags().is_some()), 0, 0, 0, 1, to);
     }
     Some(())

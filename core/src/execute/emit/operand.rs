@@ -6,6 +6,7 @@ use iced_x86::{Code, OpKind, Register as Name};
 use super::{Emit, Function};
 use crate::execute::address::{Address, Base, Far, Indexed};
 use crate::execute::op::{Detail, FarAddress, Prefixes};
+use crate::execute::operand::canonical;
 use crate::state::{Gpr, SegmentRegister};
 
 /// A memory operand, packed for an op.
@@ -145,6 +146,11 @@ impl Emit {
 
     pub fn is_locked(&self) -> bool {
         self.instruction.has_lock_prefix()
+    }
+
+    /// Whether a branch to the constant `target` does not fault, but for limits outside 64-bit mode.
+    pub fn reaches(&self, target: u64) -> bool {
+        self.mode.bitness != 64 || canonical(target)
     }
 
     /// All operands, for a call-out.
