@@ -180,6 +180,7 @@ fn mov_to_debug(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
         6 => debug.dr6 = value & DR6_WRITABLE | DR6_ONES,
         _ => debug.dr7 = value & DR7_WRITABLE | DR7_ONES,
     }
+    cpu.mmu.watch_data(&cpu.state.debug);
     Ok(())
 }
 

@@ -150,7 +150,8 @@ impl Mmu {
 
     /// The longest run of RAM bytes from `linear` on, within its page and `length`, that may be
     /// accessed at host speed as the current privilege level. `None` where each access needs a look:
-    /// devices, writes to read-only memory or to pages with translated code, alignment checking.
+    /// devices, writes to read-only memory or to pages with translated code, alignment checking, data
+    /// breakpoints.
     ///
     /// # Errors
     /// As an access to the first byte.
@@ -234,7 +235,7 @@ impl Mmu {
         self.hit(state, linear, length as usize, kind, privilege).is_some()
     }
 
-    /// Translates all pages of an access.
+    /// Translates all pages of an access, and notes the data breakpoints that it hits.
     pub(super) fn locate<W: Width>(
         &mut self,
         state: &CpuState,
@@ -244,16 +245,21 @@ impl Mmu {
     ) -> Result<Parts, AccessError> {
         check_alignment(linear, W::BYTES, view)?;
         let in_first = (PAGE_SIZE - linear % PAGE_SIZE) as usize;
-        if in_first >= W::BYTES {
-            return Ok(Parts::One(self.part(state, linear, W::BYTES, kind, view)?));
+        let parts = if in_first >= W::BYTES {
+            Parts::One(self.part(state, linear, W::BYTES, kind, view)?)
+        } else {
+            let second = linear.wrapping_add(in_first as u64);
+            self.inspect(state, linear, kind, view)?;
+            self.inspect(state, second, kind, view)?;
+            Parts::Two(
+                self.part(state, linear, in_first, kind, view)?,
+                self.part(state, second, W::BYTES - in_first, kind, view)?,
+            )
+        };
+        if self.watchpoints.note(linear, W::BYTES, kind) {
+            self.attention = true;
         }
-        let second = linear.wrapping_add(in_first as u64);
-        self.inspect(state, linear, kind, view)?;
-        self.inspect(state, second, kind, view)?;
-        Ok(Parts::Two(
-            self.part(state, linear, in_first, kind, view)?,
-            self.part(state, second, W::BYTES - in_first, kind, view)?,
-        ))
+        Ok(parts)
     }
 
     fn part(

@@ -24,6 +24,7 @@ mod tlb;
 mod translate;
 mod walk;
 mod watch;
+mod watchpoint;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -42,12 +43,14 @@ pub(crate) use translate::FetchPage;
 pub(crate) use watch::{CodeWatch, chunks};
 
 use crate::memory::GuestMemory;
+use crate::state::Debug;
 use crate::{Access, CpuState};
 use mode::{Mode, ModeKey};
 use regions::Regions;
 use rights::{Permissions, View};
 use structures::StructureCache;
 use tlb::Filled;
+use watchpoint::Watchpoints;
 
 /// The memory-management unit of one vCPU.
 #[repr(C)]
@@ -61,7 +64,7 @@ pub(crate) struct Mmu {
     /// Pages with translated code.
     pub(crate) code: CodeWatch,
     /// The vCPU's loop has something to look at before the next instruction: device writes, answers
-    /// that were used, or code that was written.
+    /// that were used, code that was written, or breakpoints that were hit.
     pub(crate) attention: bool,
     /// How often more than a page's translations have been forgotten.
     pub(crate) flushes: u64,
@@ -69,6 +72,7 @@ pub(crate) struct Mmu {
     filled: [Filled; View::COUNT],
     structures: StructureCache,
     regions: Regions,
+    watchpoints: Watchpoints,
     /// What the control registers said at the last `update_mode`; the TLBs agree with it.
     mode: Mode,
     permissions: Permissions,
@@ -89,6 +93,7 @@ impl Mmu {
             filled: [Filled::NOTHING; View::COUNT],
             structures: StructureCache::new(),
             regions: Regions::new(),
+            watchpoints: Watchpoints::default(),
             permissions: Permissions::of(&mode),
             mode,
         })
@@ -153,6 +158,20 @@ impl Mmu {
             filled.flush_page(tlb, linear);
         }
         self.structures.flush();
+    }
+
+    /// Follows a change of the debug registers: watches the data that they name from now on.
+    pub(crate) fn watch_data(&mut self, debug: &Debug) {
+        let watchpoints = Watchpoints::of(debug);
+        if !self.watchpoints.watch_as(&watchpoints) {
+            self.watchpoints = watchpoints;
+            self.flush_all();
+        }
+    }
+
+    /// The data breakpoints that were hit since the last call, in the places of DR6.
+    pub(crate) fn take_data_breakpoints(&mut self) -> u8 {
+        self.watchpoints.take_hits()
     }
 
     /// Records writes to these chunks of 64 bytes of the physical page `page` from now on, beside

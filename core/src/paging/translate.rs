@@ -68,7 +68,8 @@ impl Steps {
 impl Mmu {
     /// Translates for `kind` of access at the current privilege level and installs the page in the
     /// active TLB. `false` if the TLB cannot serve the access: devices, writes to read-only memory
-    /// or to pages with translated code, and all user accesses while alignment is checked.
+    /// or to pages with translated code, pages with data breakpoints, and all user accesses while
+    /// alignment is checked.
     ///
     /// # Errors
     /// As the access itself.
@@ -288,6 +289,9 @@ impl Mmu {
             writable && leaf.flags.contains(PageTableFlags::DIRTY) && self.code.mask(physical) == 0;
         if !write {
             served = served.without(AccessKind::Write);
+        }
+        if self.watchpoints.in_page(linear) {
+            served = served.without(AccessKind::Read).without(AccessKind::Write);
         }
         let entry = TlbEntry::new(linear & !0xfff, host, served);
         let bits = leaf.page_bits as u8;

@@ -20,6 +20,7 @@ pub(super) enum Outcome {
 impl Vcpu {
     /// Acts on what the last instruction has done to devices and to code.
     pub(super) fn attend(&mut self) -> Option<Exit> {
+        self.trap_data_breakpoints();
         if self.cpu.timer_changed {
             self.cpu.timer_changed = false;
             return Some(Exit::Budget);
@@ -116,6 +117,7 @@ impl Vcpu {
                 cpu.state.init();
                 cpu.apic.init();
                 cpu.mmu.flush_all();
+                cpu.mmu.watch_data(&cpu.state.debug);
                 self.device = DeviceRead::None;
                 self.cpu.adopt_status();
             }
@@ -214,13 +216,25 @@ impl Vcpu {
         (hits != 0).then(|| Dr6Flags::from_bits_retain(hits))
     }
 
+    /// Data breakpoints that an instruction or an event's delivery has hit become a trap behind it.
+    fn trap_data_breakpoints(&mut self) {
+        let hits = self.cpu.mmu.take_data_breakpoints();
+        if hits != 0 {
+            self.pend_debug(Dr6Flags::from_bits_retain(hits.into()));
+        }
+    }
+
+    fn pend_debug(&mut self, hit: Dr6Flags) {
+        let debug = &mut self.cpu.state.pending.debug;
+        *debug = Some(debug.unwrap_or(Dr6Flags::empty()) | hit);
+    }
+
     /// A single-step trap is due if the instruction began with TF set, unless it suppresses the
     /// trap itself.
     pub(super) fn trap_after(&mut self) {
         let suppressed = core::mem::take(&mut self.cpu.trap_suppressed);
         if self.trapping && !suppressed && !self.cpu.state.shadow.mov_ss {
-            let debug = self.cpu.state.pending.debug.unwrap_or(Dr6Flags::empty());
-            self.cpu.state.pending.debug = Some(debug | Dr6Flags::STEP);
+            self.pend_debug(Dr6Flags::STEP);
         }
     }
 }

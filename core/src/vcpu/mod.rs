@@ -106,6 +106,7 @@ impl Vcpu {
         self.cpu.state.gpr.clear_hidden();
         self.cpu.apic.restore_base(state.msr.apic_base);
         self.cpu.mmu.flush_all();
+        self.cpu.mmu.watch_data(&state.debug);
         self.cpu.mmu.devices.retire();
         (self.device, self.written) = (DeviceRead::None, 0);
     }
@@ -381,6 +382,8 @@ impl Vcpu {
     fn abort(&mut self, leave: Leave) -> Result<(), Exit> {
         self.settle();
         self.cpu.state.rflags.set(RFlags::RESUME_FLAG, self.resuming);
+        // An instruction that does not complete has hit no data breakpoint.
+        let _ = self.cpu.mmu.take_data_breakpoints();
         match leave {
             Leave::Device(access) => {
                 self.cpu.mmu.devices.restart();
