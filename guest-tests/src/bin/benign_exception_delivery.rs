@@ -1,6 +1,6 @@
 //! A benign exception whose delivery faults is only that fault; its error code names the gate and says
 //! whether INT n or the processor asked for it (SDM, Interrupt 8; Error Code).
-//@ qemu: differs: QEMU 7.2 has the vector times 16 in the error code; SDM, Error Code: bits 15:3 are the "segment selector index" of the gate, which Intel's and AMD's processors fill with the vector
+//@ qemu: differs: QEMU 7.2 has the vector times 16 in the error code; SDM, INT n, and Error Code: the index of a gate in the IDT is its vector, in 64-bit mode too
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,6 @@
 //! Values that CR0, CR3, CR4 and CR8 refuse: #GP(0), and the register keeps its value (SDM, MOV - Move
 //! to/from Control Registers).
-//@ qemu: differs: QEMU 7.2 ignores reserved bits; SDM, MOV to CR: "#GP(0) If an attempt is made to write a 1 to any reserved bit", "to write invalid bit combinations in CR0"
+//@ qemu: differs: QEMU 7.2 ignores reserved bits; SDM, MOV to Control Registers: #GP(0) for a 1 in a reserved bit, and for invalid combinations of bits in CR0
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,6 @@
 //! A code segment with both L and D set is no code segment: IRETQ and a far RET to it are #GP with its
 //! selector (SDM, IRET; RET).
-//@ qemu: differs: QEMU 7.2 takes the segment; SDM, IRET: #GP(selector) "If the proposed new code segment descriptor has both the D-bit and L-bit set"
+//@ qemu: differs: QEMU 7.2 takes the segment; SDM, IRET: #GP(selector) for a code segment with both D and L set
 
 #![no_std]
 #![no_main]

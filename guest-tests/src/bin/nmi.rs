@@ -22,16 +22,22 @@ fn note(_: &mut Frame) {
     let number = COUNT.fetch_add(1, Relaxed) + 1;
     println!("handler {number} begins");
     if number == 1 {
-        apic::send(apic::TO_SELF | apic::NMI);
+        send_nmi();
     }
     println!("handler {number} ends");
+}
+
+/// To this processor by its ID: the shorthand for oneself is for fixed interrupts only (SDM, Interrupt
+/// Command Register).
+fn send_nmi() {
+    apic::send(apic::NMI);
 }
 
 fn main() {
     apic::init();
     set_handler(NMI, note);
     check_eq!(x86_64::instructions::interrupts::are_enabled(), false);
-    apic::send(apic::TO_SELF | apic::NMI);
+    send_nmi();
     while COUNT.load(Relaxed) < 2 {
         core::hint::spin_loop();
     }

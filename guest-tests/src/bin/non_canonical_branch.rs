@@ -1,6 +1,6 @@
 //! JMP, CALL, RET and IRET to a non-canonical address: #GP(0) at the branch, which has changed nothing (SDM,
 //! JMP; CALL; RET; IRET).
-//@ qemu: differs: QEMU 7.2 faults at the target; SDM, JMP: "#GP(0) If the memory address is in a non-canonical form" is a fault of the JMP, whose RIP is reported
+//@ qemu: differs: QEMU 7.2 faults at the target; SDM, JMP: #GP(0) for a target that is not canonical is a fault of the JMP, so RIP is the JMP's
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,6 @@
 //! Non-canonical addresses in the stack segment, which RSP and RBP imply: #SS(0); with a prefix for
 //! another segment, #GP(0) (SDM, Canonical Addressing; Interrupt 12, Stack Fault).
-//@ qemu: differs: QEMU 7.2 raises #GP(0); SDM, Interrupt 12: "a memory reference to the stack" that is non-canonical is #SS(0)
+//@ qemu: differs: QEMU 7.2 raises #GP(0); SDM, Interrupt 12: in 64-bit mode an address that is not canonical is #SS(0) if it refers to the stack segment
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,6 @@
 //! An SSE store that crosses into a page that isn't there writes nothing into the page before (SDM,
 //! Exception Classifications: a fault lets the program be restarted as before the instruction).
-//@ qemu: differs: QEMU 7.2 stores 16 bytes in two halves, the first before the second faults; SDM, Exception Classifications: "the machine state [is restored] to the state prior to the beginning of execution of the faulting instruction"
+//@ qemu: differs: QEMU 7.2 stores 16 bytes in two halves, the first before the second faults; SDM, Exception Classifications: a fault leaves the machine as it was before the instruction
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,6 @@
 //! Bit 63 of a paging-structure entry while EFER.NXE is clear: a reserved bit, so every access faults
 //! with P and RSVD, and no error code has I/D (SDM, Page-Fault Exceptions).
-//@ qemu: differs: QEMU 7.2 reports RSVD without P; SDM, Page-Fault Exceptions: P is 0 only if "there is no translation ... because the P flag was 0"
+//@ qemu: differs: QEMU 7.2 reports RSVD without P; SDM, Page-Fault Exceptions: RSVD can be set only if P is, because reserved bits of an entry whose P flag is 0 are not checked
 
 #![no_std]
 #![no_main]

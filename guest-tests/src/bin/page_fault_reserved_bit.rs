@@ -1,6 +1,6 @@
 //! Reserved bits in paging-structure entries: #PF with P and RSVD in the error code (SDM, Reserved
 //! Bits in Paging-Structure Entries; the limit of addresses is CPUID's MAXPHYADDR).
-//@ qemu: differs: QEMU 7.2 reports RSVD without P; SDM, Page-Fault Exceptions: P is 0 only if "there is no translation ... because the P flag was 0"
+//@ qemu: differs: QEMU 7.2 reports RSVD without P; SDM, Page-Fault Exceptions: RSVD can be set only if P is, because reserved bits of an entry whose P flag is 0 are not checked
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,6 @@
 //! SIMD floating-point exceptions: unmasked ones raise #XM, with the flag in
 //! MXCSR, and #UD when CR4.OSXMMEXCPT is clear (SDM, SIMD Floating-Point Exceptions).
-//@ qemu: differs: QEMU 7.2's TCG never raises #XM; SDM, SIMD Floating-Point Exception Conditions: "an unmasked exception ... the processor generates a SIMD floating-point exception (#XM)"
+//@ qemu: differs: QEMU 7.2's TCG never raises #XM; SDM, SIMD Floating-Point Exception Conditions: an unmasked exception is #XM if CR4.OSXMMEXCPT is set
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,6 @@
 //! SYSRET to a non-canonical RCX is #GP(0) in supervisor mode, with the user's RSP already in place (SDM,
 //! SYSRET).
-//@ qemu: differs: QEMU 7.2 goes to user mode and faults there; SDM, SYSRET: "#GP(0) ... If the return RIP is not canonical" is raised before CPL is 3
+//@ qemu: differs: QEMU 7.2 goes to user mode and faults there; SDM, SYSRET: #GP(0) for an RCX that is not canonical comes before CPL is 3
 
 #![no_std]
 #![no_main]
