@@ -120,9 +120,9 @@ impl fmt::Display for Outcome {
             Self::HaltedForever => formatter
                 .write_str("the guest halted, and no interrupt that could wake it can ever arrive"),
             Self::Interrupted { signal } => write!(formatter, "stopped by signal {signal}"),
-            Self::OutputClosed => {
-                formatter.write_str("standard output was closed while the guest was writing to it")
-            }
+            Self::OutputClosed => formatter.write_str(
+                "the guest's output cannot be written: its reader has gone, or its disk is full",
+            ),
             Self::EngineFailure(error) => write!(formatter, "{error}"),
         }
     }

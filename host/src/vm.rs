@@ -76,6 +76,7 @@ pub struct Vm {
     pub(crate) remote: Remote,
     pub(crate) wall_time: Duration,
     engine_name: &'static str,
+    engine_reason: &'static str,
     ram: Arc<GuestRam>,
     loaded: Loaded,
     image: Image,
@@ -115,6 +116,7 @@ impl Vm {
         Ok(Self {
             config: config.clone(),
             engine_name: chosen.name,
+            engine_reason: chosen.reason,
             engine: chosen.engine,
             bus,
             clock,
@@ -167,6 +169,11 @@ impl Vm {
     /// What executes the guest: `interpreter` or `kvm`.
     pub fn engine_name(&self) -> &'static str {
         self.engine_name
+    }
+
+    /// Why it is that engine, as words that follow a colon.
+    pub fn engine_reason(&self) -> &'static str {
+        self.engine_reason
     }
 
     /// The last exceptions that were delivered, where the engine sees them.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -20,6 +21,8 @@ use crate::vm::Vm;
 ///
 /// Exit codes: the guest's own; 124 time limit, 125 monovisor's own failure, 126 an image that can't
 /// be used, 127 not found, 134 triple fault, 2 usage.
+///
+/// Where --accel leaves the choice to monovisor, one line on standard error says which engine runs.
 ///
 /// As a cargo runner: `runner = "monovisor run"`.
 #[derive(Args, Debug)]
@@ -40,9 +43,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
     let Arguments { sources, verbose, image, guest_arguments } = arguments;
     let config = sources.resolve(Invocation { image, guest_arguments, verbose })?;
     let mut vm = Vm::new(&config)?;
-    if config.verbose > 0 {
-        announce(&config, &vm);
-    }
+    announce(&config, &vm);
     let session = Session::start(&mut vm).map_err(|error| Failure::own(&error))?;
     let outcome = run_loop::run(&mut vm);
     // What is said from here on is for a terminal in its usual mode.
@@ -52,15 +53,17 @@ pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
     Ok(outcome.exit_code())
 }
 
-/// Which engine runs and why, and what it boots.
+/// Which engine runs and why, unless the user has named it; with `-v`, also what it boots.
 fn announce(config: &VmConfig, vm: &Vm) {
-    let why = match config.accel {
-        Accel::Auto => "no accelerator is there",
-        Accel::Interp | Accel::Kvm => "as --accel asks",
-    };
-    let (protocol, entry) = (vm.loaded().protocol, vm.loaded().entry);
-    let engine = vm.engine_name();
-    eprintln!("monovisor: booting by {protocol} at {entry:#x} on the {engine} engine: {why}");
+    let (engine, reason) = (vm.engine_name(), vm.engine_reason());
+    if config.verbose > 0 {
+        let (protocol, entry) = (vm.loaded().protocol, vm.loaded().entry);
+        eprintln!(
+            "monovisor: booting by {protocol} at {entry:#x} on the {engine} engine: {reason}"
+        );
+    } else if config.accel == Accel::Auto {
+        eprintln!("monovisor: running on the {engine} engine: {reason}");
+    }
 }
 
 /// What people and programs get to know of the end.
@@ -70,7 +73,7 @@ fn tell(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure
         image: &config.image,
         engine: vm.engine_name(),
         instructions: vm.instructions(),
-        wall_time: vm.wall_time(),
+        wall_time: told_wall_time(config, vm),
         unclaimed: vm.bus().unclaimed(),
     };
     if config.verbose > 0 && !outcome.is_guest_failure() {
@@ -85,6 +88,11 @@ fn tell(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure
     written.transpose().map(|_| ()).map_err(|error| Failure::own(&error))
 }
 
+/// How long the run took; not told of a deterministic one, of which all that is told repeats.
+fn told_wall_time(config: &VmConfig, vm: &Vm) -> Option<Duration> {
+    (!config.deterministic).then(|| vm.wall_time())
+}
+
 /// The report on a guest that has died.
 fn explain(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure> {
     let state = vm.engine().state().map_err(|error| Failure::own(&error))?;
@@ -97,10 +105,11 @@ fn explain(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Fail
         deliveries: &deliveries,
         unclaimed: vm.bus().unclaimed(),
         image: &config.image,
+        bias: vm.loaded().bias,
         timeout: config.timeout,
         max_instructions: config.max_instructions,
         instructions: vm.instructions(),
-        wall_time: vm.wall_time(),
+        wall_time: told_wall_time(config, vm),
         command: &diagnose::command(),
     };
     eprint!("{}", diagnose::report(&failure, stderr().is_terminal()));

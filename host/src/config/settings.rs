@@ -86,7 +86,8 @@ pub struct Settings {
     /// End the run after this many instructions, with exit code 124
     #[arg(long, value_name = "COUNT", env = "MONOVISOR_MAX_INSTRUCTIONS")]
     pub max_instructions: Option<u64>,
-    /// Let time be the number of instructions executed, so that every run is the same
+    /// Let time be the number of instructions executed, so that every run is the same; standard
+    /// input is read if it is a file, not if it is a pipe or terminal
     #[arg(long, value_name = "BOOL", env = "MONOVISOR_DETERMINISTIC", value_parser = BoolishValueParser::new(),
         num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub deterministic: Option<bool>,

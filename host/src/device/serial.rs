@@ -185,10 +185,13 @@ impl Device for Serial {
 
     fn write(&mut self, register: u16, _size: u8, value: u64, context: &mut Context<'_>) {
         let (register, value) = (register as u8, value as u8);
-        let latched = self.uart.read(LINE_CONTROL) & DIVISOR_LATCH != 0;
         match register {
-            DATA if !latched => self.transmit(value, context),
+            DATA if self.uart.read(LINE_CONTROL) & DIVISOR_LATCH == 0 => {
+                self.transmit(value, context);
+            }
             FIFO_CONTROL => self.write_fifo_control(value),
+            // No interrupt depends on the modem's lines or on the scratch register.
+            MODEM_CONTROL.. => return self.write_register(register, value, context),
             _ => self.write_register(register, value, context),
         }
         self.drive_line(context);

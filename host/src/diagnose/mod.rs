@@ -49,14 +49,23 @@ pub struct Failure<'a> {
     pub unclaimed: &'a [Unclaimed],
     /// The image, for its symbols.
     pub image: &'a Path,
+    /// How far above where it is linked the image was loaded.
+    pub bias: u64,
     /// The time limit, if there was one.
     pub timeout: Option<Duration>,
     /// The limit of instructions, if there was one.
     pub max_instructions: Option<u64>,
     /// Instructions retired, where the engine counts them.
     pub instructions: Option<u64>,
-    /// Time from the first instruction to the last.
-    pub wall_time: Duration,
+    /// Time from the first instruction to the last, unless the report shall repeat exactly.
+    pub wall_time: Option<Duration>,
     /// The command that repeats the run: [`command`].
     pub command: &'a str,
+}
+
+impl Failure<'_> {
+    /// Whether the instruction that ended the run is complete, so that RIP is behind it.
+    fn ended_behind_instruction(&self) -> bool {
+        matches!(self.outcome, Outcome::Reset { .. } | Outcome::HaltedForever)
+    }
 }

@@ -3,7 +3,6 @@
 mod cause;
 mod code;
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use monovisor_core::Space;
@@ -17,7 +16,7 @@ use super::symbolize::Symbolizer;
 use super::{Failure, fault, hint, registers};
 use crate::bus::Unclaimed;
 use crate::outcome::Outcome;
-use crate::report::human::{count, duration};
+use crate::report::human::{after, count};
 
 /// How long the image's debug information may keep the report waiting.
 const SYMBOL_PATIENCE: Duration = Duration::from_secs(3);
@@ -31,9 +30,11 @@ const MAX_UNCLAIMED: usize = 6;
 /// The report, ending in a newline; headings are bold if `colour` is set.
 pub fn report(failure: &Failure<'_>, colour: bool) -> String {
     let guest = Guest { state: failure.state, ram: failure.ram };
-    let symbolizer = Symbolizer::new(failure.image, SYMBOL_PATIENCE);
+    let symbolizer = Symbolizer::new(failure.image, failure.bias, SYMBOL_PATIENCE);
     let rip = guest.code_address(failure.state.rip);
-    let here = symbolizer.look_up(&[rip]).pop().unwrap_or_default();
+    // Behind a HLT there may be another line, or another function.
+    let behind = failure.ended_behind_instruction();
+    let here = symbolizer.look_up(&[rip.wrapping_sub(behind.into())]).pop().unwrap_or_default();
 
     let mut page = Page { text: String::new(), colour };
     let place = if here == Default::default() { format!("{rip:#x}") } else { here.to_string() };
@@ -44,7 +45,7 @@ pub fn report(failure: &Failure<'_>, colour: bool) -> String {
         _ => "last exceptions",
     };
     page.section(heading, exceptions(failure, &guest, &symbolizer));
-    page.section("code", code::listing(&guest, &symbolizer, &here));
+    page.section("code", code::listing(&guest, &symbolizer, &here, behind));
     page.section("callers", code::callers(&guest, &symbolizer));
     page.section("registers", registers::general(failure.state));
     page.lines(registers::control(failure.state));
@@ -93,12 +94,7 @@ impl Page {
 
 /// Where the guest was and how far it had come.
 fn summary(failure: &Failure<'_>, place: &str) -> String {
-    let mut text = format!("at {place}, after {}", duration(failure.wall_time));
-    if let Some(instructions) = failure.instructions {
-        // Writing to a string can't fail.
-        let _ = write!(text, " and {} instructions", count(instructions));
-    }
-    text
+    format!("at {place},{}", after(failure.wall_time, failure.instructions))
 }
 
 /// The fatal chain, or for other ends, the last exceptions that the guest handled.

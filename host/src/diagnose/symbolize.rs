@@ -72,8 +72,9 @@ pub struct Symbolizer {
 }
 
 impl Symbolizer {
-    /// Starts to read `image`; all look-ups together wait no longer than `patience`.
-    pub fn new(image: &Path, patience: Duration) -> Self {
+    /// Starts to read `image`, which was loaded `bias` above where it is linked; all look-ups
+    /// together wait no longer than `patience`.
+    pub fn new(image: &Path, bias: u64, patience: Duration) -> Self {
         let (requests, incoming) = mpsc::channel();
         let (outgoing, answers) = mpsc::channel();
         let image = image.to_owned();
@@ -81,7 +82,7 @@ impl Symbolizer {
         let _ = thread::Builder::new()
             .name("symbolizer".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || serve(image, &incoming, &outgoing));
+            .spawn(move || serve(image, bias, &incoming, &outgoing));
         Self { requests, answers, deadline: Instant::now() + patience }
     }
 
@@ -105,12 +106,20 @@ impl Symbolizer {
 }
 
 /// The thread: reads the image once, then answers until nobody asks any more.
-fn serve(image: PathBuf, requests: &mpsc::Receiver<Vec<u64>>, answers: &mpsc::Sender<Vec<Symbol>>) {
+fn serve(
+    image: PathBuf,
+    bias: u64,
+    requests: &mpsc::Receiver<Vec<u64>>,
+    answers: &mpsc::Sender<Vec<Symbol>>,
+) {
     let Some(bytes) = read(&image) else { return };
     let Some(image) = elf::Image::parse(&bytes) else { return };
     let meter = Meter::new(STACK_BYTES / 2);
     let mut lines = None;
-    for addresses in requests {
+    for mut addresses in requests {
+        for address in &mut addresses {
+            *address = image.without_bias(*address, bias);
+        }
         let mut symbols = image.names(&addresses);
         if answers.send(symbols.clone()).is_err() {
             return;

@@ -13,10 +13,12 @@ use crate::vm::VmError;
 /// The APIC ID of the bootstrap processor.
 const BOOTSTRAP: u32 = 0;
 
-/// An engine, and the name that reports call it by.
+/// An engine, the name that reports call it by, and why it is this one.
 pub struct Chosen {
     /// The name.
     pub name: &'static str,
+    /// The reason, as words that follow a colon.
+    pub reason: &'static str,
     /// The engine.
     pub engine: Box<dyn Engine>,
 }
@@ -33,7 +35,11 @@ pub fn create(accel: Accel, ram: &Arc<GuestRam>, clock: &VmClock) -> Result<Chos
         Accel::Auto | Accel::Interp => {
             let ram = Arc::clone(ram);
             let vcpu = Vcpu::new(ram, Arc::new(clock.clone()), BOOTSTRAP);
-            Ok(Chosen { name: "interpreter", engine: Box::new(vcpu) })
+            let reason = match accel {
+                Accel::Auto => "this monovisor is built without KVM",
+                _ => "as --accel asks",
+            };
+            Ok(Chosen { name: "interpreter", reason, engine: Box::new(vcpu) })
         }
     }
 }

@@ -8,10 +8,9 @@ use super::Summary;
 /// The line that `-v` prints at a run's end.
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} after {}", self.outcome, duration(self.wall_time))?;
-        if let Some(instructions) = self.instructions {
-            write!(formatter, " and {} instructions", count(instructions))?;
-            let seconds = self.wall_time.as_secs_f64();
+        write!(formatter, "{}{}", self.outcome, after(self.wall_time, self.instructions))?;
+        if let (Some(instructions), Some(wall_time)) = (self.instructions, self.wall_time) {
+            let seconds = wall_time.as_secs_f64();
             if instructions >= 1_000_000 && seconds > 0.0 {
                 write!(
                     formatter,
@@ -22,6 +21,13 @@ impl fmt::Display for Summary<'_> {
         }
         write!(formatter, " on the {} engine", self.engine)
     }
+}
+
+/// How far a run came, as far as it is known: ` after 28.3 ms and 12,345,678 instructions`.
+pub fn after(wall_time: Option<Duration>, instructions: Option<u64>) -> String {
+    let instructions = instructions.map(|number| format!("{} instructions", count(number)));
+    let parts: Vec<_> = wall_time.map(duration).into_iter().chain(instructions).collect();
+    if parts.is_empty() { String::new() } else { format!(" after {}", parts.join(" and ")) }
 }
 
 /// A number with its digits in groups of three: `12,345,678`.
@@ -92,7 +98,7 @@ mod tests {
             image: Path::new("kernel.elf"),
             engine: "interpreter",
             instructions: Some(600_000_000),
-            wall_time: Duration::from_millis(500),
+            wall_time: Some(Duration::from_millis(500)),
             unclaimed: &[],
         };
         assert_eq!(
@@ -100,5 +106,10 @@ mod tests {
             "the guest exited with code 33 after 500 ms and 600,000,000 instructions \
              (1200 million a second) on the interpreter engine"
         );
+        assert_eq!(
+            Summary { wall_time: None, ..summary }.to_string(),
+            "the guest exited with code 33 after 600,000,000 instructions on the interpreter engine"
+        );
+        assert_eq!(after(None, None), "");
     }
 }

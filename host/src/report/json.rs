@@ -52,10 +52,11 @@ pub struct Report {
     pub exit_code: u8,
     /// Instructions retired by all vCPUs; null where the engine does not count them.
     pub instructions: Option<u64>,
-    /// Time from the first instruction to the last, in nanoseconds.
-    pub wall_time_ns: u64,
+    /// Time from the first instruction to the last, in nanoseconds; null for a deterministic run,
+    /// so that the file is the same each time.
+    pub wall_time_ns: Option<u64>,
     /// The same in seconds.
-    pub wall_time_s: f64,
+    pub wall_time_s: Option<f64>,
     /// Device accesses that no device claimed.
     pub unclaimed: Vec<UnclaimedAccess>,
 }
@@ -109,8 +110,8 @@ impl From<&Summary<'_>> for Report {
             message: summary.outcome.to_string(),
             exit_code: summary.outcome.exit_code(),
             instructions: summary.instructions,
-            wall_time_ns: u64::try_from(summary.wall_time.as_nanos()).unwrap_or(u64::MAX),
-            wall_time_s: summary.wall_time.as_secs_f64(),
+            wall_time_ns: summary.wall_time.map(|time| time.as_nanos() as u64),
+            wall_time_s: summary.wall_time.map(|time| time.as_secs_f64()),
             unclaimed: summary.unclaimed.iter().map(UnclaimedAccess::from).collect(),
         }
     }
@@ -175,7 +176,7 @@ mod tests {
             image: Path::new("kernel.elf"),
             engine: "interpreter",
             instructions: Some(600_000_000),
-            wall_time: Duration::from_millis(500),
+            wall_time: Some(Duration::from_millis(500)),
             unclaimed: &UNCLAIMED,
         }
     }

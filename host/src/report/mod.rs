@@ -23,8 +23,8 @@ pub struct Summary<'a> {
     pub engine: &'a str,
     /// Instructions retired by all vCPUs, where the engine counts them.
     pub instructions: Option<u64>,
-    /// Time from the first instruction to the last.
-    pub wall_time: Duration,
+    /// Time from the first instruction to the last; none where every run is to be told the same.
+    pub wall_time: Option<Duration>,
     /// Device accesses that no device claimed.
     pub unclaimed: &'a [Unclaimed],
 }

@@ -205,7 +205,7 @@ impl Machine {
                     halted: false,
                     kick: Kick::default(),
                 });
-                Ok(Chosen { name: "script", engine })
+                Ok(Chosen { name: "script", reason: "it is a test", engine })
             }),
         )
         .expect("a machine");

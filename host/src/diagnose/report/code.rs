@@ -14,14 +14,22 @@ const AFTER: usize = 2;
 /// Functions listed into which the instruction's own was inlined.
 const MAX_INLINED: usize = 3;
 
-/// The instructions around the instruction pointer, which `here` describes.
-pub(super) fn listing(guest: &Guest<'_>, symbolizer: &Symbolizer, here: &Symbol) -> Vec<String> {
+/// The instructions around the one that ended the run, which `here` describes: the one at the
+/// instruction pointer, or, if it is `behind` that, the one before.
+pub(super) fn listing(
+    guest: &Guest<'_>,
+    symbolizer: &Symbolizer,
+    here: &Symbol,
+    behind: bool,
+) -> Vec<String> {
     let rip = guest.code_address(guest.state.rip);
     let after = (AFTER + 1) * MAX_INSTRUCTION_BYTES;
     let (address, bytes) = guest.read_around(rip, MAX_LEAD_BYTES, after);
     let code = Code { bytes: &bytes, address, bitness: guest.state.bitness() };
-    let start = here.name.as_ref().and_then(|(_, offset)| rip.checked_sub(*offset));
-    let (lines, current) = code.around(rip, start, BEFORE, AFTER);
+    let start =
+        here.name.as_ref().and_then(|(_, offset)| rip.checked_sub(*offset + u64::from(behind)));
+    let (lines, next) = code.around(rip, start, BEFORE, AFTER);
+    let current = next.saturating_sub(behind.into());
     if lines.is_empty() {
         return vec![format!("there is no memory at the instruction pointer, {rip:#x}")];
     }
@@ -31,7 +39,7 @@ pub(super) fn listing(guest: &Guest<'_>, symbolizer: &Symbolizer, here: &Symbol)
     let mut listing = Vec::new();
     for (index, (line, name)) in lines.iter().zip(&names).enumerate() {
         listing.push(instruction(line, index == current, name));
-        if index == current {
+        if index == current && !behind {
             let operand = code.operand_address(rip, guest.state);
             listing
                 .extend(operand.map(|operand| format!("{:45}its operand is at {operand:#x}", "")));

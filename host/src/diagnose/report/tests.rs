@@ -71,10 +71,11 @@ fn failure<'a>(outcome: &'a Outcome, state: &'a CpuState, ram: &'a GuestRam) -> 
         deliveries: &[],
         unclaimed: &[],
         image: Path::new("/nonexistent/kernel"),
+        bias: 0,
         timeout: Some(Duration::from_secs(5)),
         max_instructions: None,
         instructions: Some(12_345_678),
-        wall_time: Duration::from_millis(123),
+        wall_time: Some(Duration::from_millis(123)),
         command: "monovisor run kernel",
     }
 }

@@ -43,6 +43,17 @@ impl<'data> Image<'data> {
         place.filter(|place| place.executable).map(|place| place.address)
     }
 
+    /// Where `address` would be had the image not been loaded `bias` above where it is linked. A
+    /// kernel that has since mapped itself where it is linked runs there.
+    pub(super) fn without_bias(&self, address: u64, bias: u64) -> u64 {
+        let lowered = address.wrapping_sub(bias);
+        let known = match self {
+            Self::Elf32(file) => linked(file, lowered),
+            Self::Elf64(file) => linked(file, lowered),
+        };
+        if known.is_some() { lowered } else { address }
+    }
+
     /// The symbols that cover `addresses`.
     pub(super) fn names(&self, addresses: &[u64]) -> Vec<Symbol> {
         match self {

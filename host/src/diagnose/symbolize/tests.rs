@@ -16,7 +16,7 @@ fn with_image<T>(bytes: &[u8], test: impl FnOnce(&Symbolizer) -> T) -> T {
     let directory = tempfile::tempdir().unwrap();
     let image = directory.path().join("image");
     fs::write(&image, bytes).unwrap();
-    test(&Symbolizer::new(&image, PATIENCE))
+    test(&Symbolizer::new(&image, 0, PATIENCE))
 }
 
 fn address_of(bytes: &[u8], wanted: &str) -> u64 {
@@ -41,7 +41,7 @@ fn rust_names_are_demangled_and_have_lines() {
         symbol.name().is_ok_and(is_landmark)
     });
     assert_eq!(landmark(1), 2);
-    let symbols = Symbolizer::new(&path, PATIENCE).look_up(&[symbol.unwrap().address() + 1, 1]);
+    let symbols = Symbolizer::new(&path, 0, PATIENCE).look_up(&[symbol.unwrap().address() + 1, 1]);
     let (name, offset) = symbols[0].name.as_ref().unwrap();
     assert_eq!((name.as_str(), *offset), ("monovisor::diagnose::symbolize::tests::landmark", 1));
     let (file, line) = symbols[0].frames[0].location.as_ref().unwrap();
@@ -63,6 +63,20 @@ fn inlined_calls_are_unfolded() {
         assert_eq!(places, [("touch", 3), ("inner", 6)]);
         assert!(symbol.to_string().starts_with("inner ("), "{symbol}");
     });
+}
+
+#[test]
+fn a_bias_shifts_what_runs_where_it_was_loaded_and_not_what_runs_where_it_is_linked() {
+    const BIAS: u64 = 0x30_0000;
+    let inner = address_of(kernel(), "inner");
+    let physical = inner - 0xffff_ffff_8000_0000;
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    fs::write(&image, kernel()).unwrap();
+    let symbols = Symbolizer::new(&image, BIAS, PATIENCE).look_up(&[physical + BIAS, inner]);
+    for symbol in symbols {
+        assert_eq!(symbol.name, Some(("inner".to_owned(), 0)));
+    }
 }
 
 #[test]
@@ -92,7 +106,7 @@ fn what_is_no_image_knows_nothing() {
     for bytes in [&b""[..], b"\x7fELF", b"flat binary", &kernel()[..64], &kernel()[..1000]] {
         assert_eq!(with_image(bytes, |symbolizer| symbolizer.look_up(&[0, u64::MAX])), unknown);
     }
-    let gone = Symbolizer::new(Path::new("/nonexistent/image"), PATIENCE);
+    let gone = Symbolizer::new(Path::new("/nonexistent/image"), 0, PATIENCE);
     assert_eq!(gone.look_up(&[0, 1]), unknown);
     assert_eq!(gone.look_up(&[]), []);
 }
@@ -102,7 +116,7 @@ fn a_deadline_that_has_passed_gives_unknown_not_a_wait() {
     let directory = tempfile::tempdir().unwrap();
     let image = directory.path().join("image");
     fs::write(&image, kernel()).unwrap();
-    let symbols = Symbolizer::new(&image, Duration::ZERO).look_up(&[1, 2]);
+    let symbols = Symbolizer::new(&image, 0, Duration::ZERO).look_up(&[1, 2]);
     assert_eq!(symbols.len(), 2);
 }
 
