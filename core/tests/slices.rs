@@ -72,3 +72,15 @@ fn a_device_write_before_a_fused_pair_shows_the_flags_before_it() {
     assert_eq!(vcpu.run(100), Exit::Halted);
     assert_eq!(vcpu.retired(), 6);
 }
+
+#[test]
+fn a_device_write_before_a_copy_and_its_operation_resumes_at_the_copy() {
+    // mov al, 1; out 0xe9, al; mov ecx, eax; shl ecx, 4; hlt
+    let code = [0xb0, 1, 0xe6, 0xe9, 0x89, 0xc1, 0xc1, 0xe1, 4, 0xf4];
+    let mut vcpu = running(&code);
+    assert!(matches!(vcpu.run(100), Exit::Write(_, 1)));
+    assert_eq!(vcpu.state().rip, 0x10004);
+    assert_eq!(vcpu.run(100), Exit::Halted);
+    assert_eq!(vcpu.state().gpr[Register::Rcx], 0x10);
+    assert_eq!(vcpu.retired(), 5);
+}

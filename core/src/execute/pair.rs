@@ -11,7 +11,7 @@ use super::Cpu;
 use super::arithmetic::{Add, Binary, Sub, cut, kind};
 use super::dispatch::{Flow, next};
 use super::emit::Emit;
-use super::flags::Class;
+use super::flags::{Class, Kind};
 use super::logical::{And, Or, Xor};
 use super::op::{Handler, Op};
 use super::shift_rotate::{Sar, Shift, Shl, Shr};
@@ -109,15 +109,30 @@ pub(crate) fn emit_pair(emit: &mut Emit, second: &Instruction) -> Option<()> {
     let width = emit.width(0);
     let (a, b) = (emit.register(0), emit.register(1));
     emit.instruction = *second;
-    let emitted = emit_operation(emit, a, b, width);
-    if emitted.is_none() {
-        emit.instruction = first;
+    let operation = operation(emit, a, b, width);
+    // The op begins where the move does.
+    emit.instruction = first;
+    let Operation { handler, c, imm, kind } = operation?;
+    emit.op(handler, a, b, c, 0, imm);
+    if let Some(kind) = kind {
+        emit.writes_flags(kind);
     }
-    emitted
+    emit.instruction = *second;
+    Some(())
 }
 
-/// Emits the operation at hand on the value of register `b`, with the result in `a`.
-fn emit_operation(emit: &mut Emit, a: u8, b: u8, width: usize) -> Option<()> {
+/// An operation on a copied register.
+struct Operation {
+    handler: Handler,
+    /// The register that is its right operand, if one is.
+    c: u8,
+    imm: i32,
+    /// What it makes of the flags, if anything.
+    kind: Option<Kind>,
+}
+
+/// The operation at hand on the value of register `b`, with the result in `a`.
+fn operation(emit: &Emit, a: u8, b: u8, width: usize) -> Option<Operation> {
     let (forms, class) = match emit.instruction.mnemonic() {
         Mnemonic::Add => (binary::<Add>(), Class::Add),
         Mnemonic::Sub => (binary::<Sub>(), Class::Sub),
@@ -130,26 +145,21 @@ fn emit_operation(emit: &mut Emit, a: u8, b: u8, width: usize) -> Option<()> {
         _ => return None,
     };
     let wide = width - 2;
+    let known = Some(kind(class, width));
     if class == Class::Given {
         let mask = if wide == 1 { 63 } else { 31 };
         let count = emit.is_immediate(1).then(|| emit.immediate(1) & mask)?;
-        if count == 0 {
-            return None;
-        }
-        emit.op(forms[usize::from(emit.flags_dead)][wide], a, b, 0, 0, count as i32);
-        if emit.flags_dead {
-            return Some(());
-        }
-    } else if emit.is_immediate(1) {
-        emit.op(forms[1][wide], a, b, 0, 0, emit.immediate(1) as i32);
-    } else if emit.is_register(1) {
-        let right = emit.register(1);
-        // The operation reads the copy.
-        let right = if right == a { b } else { right };
-        emit.op(forms[0][wide], a, b, right, 0, 0);
-    } else {
-        return None;
+        let quiet = emit.flags_dead;
+        let handler = forms[usize::from(quiet)][wide];
+        let kind = if quiet { None } else { known };
+        return (count != 0).then_some(Operation { handler, c: 0, imm: count as i32, kind });
     }
-    emit.writes_flags(kind(class, width));
-    Some(())
+    if emit.is_immediate(1) {
+        let imm = emit.immediate(1) as i32;
+        return Some(Operation { handler: forms[1][wide], c: 0, imm, kind: known });
+    }
+    let right = emit.is_register(1).then(|| emit.register(1))?;
+    // The operation reads the copy.
+    let c = if right == a { b } else { right };
+    Some(Operation { handler: forms[0][wide], c, imm: 0, kind: known })
 }
