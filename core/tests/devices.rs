@@ -13,7 +13,7 @@ const PAGE_TABLE: u64 = 0x4000;
 fn guest(code: &[u8]) -> Guest {
     let mut guest = Guest::long_mode();
     for page in 0..2_u64 {
-        guest.ram.write(PAGE_TABLE + page * 8, &(DEVICE + page * 0x1000 | 7).to_le_bytes());
+        guest.ram.write(PAGE_TABLE + page * 8, &((DEVICE + page * 0x1000) | 7).to_le_bytes());
     }
     guest.set(Register::Rsi, PAGES);
     guest.set(Register::Rdi, PAGES + 0x1000);

@@ -287,7 +287,7 @@ fn a_linear_page_holds_what_it_is_mapped_to() {
         }
         guest.set(Register::Rsi, PAGES);
         guest.set(Register::Rdx, PAGE_TABLE);
-        guest.set(Register::R8, PAGES + 0x1000 | 7);
+        guest.set(Register::R8, (PAGES + 0x1000) | 7);
         guest.set(Register::Rcx, 0x1000);
         // call rsi; mov ebx, eax; mov [rdx], r8; flush; call rsi
         let code = [&[0xff, 0xd6, 0x89, 0xc3, 0x4c, 0x89, 0x02], &flush[..], &[0xff, 0xd6]];
@@ -306,7 +306,7 @@ fn an_instruction_in_two_pages_follows_the_second_one() {
     guest.set(Register::Rsi, PAGES + 0xffb);
     guest.set(Register::Rdi, PAGES + 0x1000);
     guest.set(Register::Rdx, PAGE_TABLE + 8);
-    guest.set(Register::R8, PAGES + 0x2000 | 7);
+    guest.set(Register::R8, (PAGES + 0x2000) | 7);
     // call rsi; call rsi; mov ebx, eax; mov [rdx], r8; invlpg [rdi]; call rsi
     let code = [0xff, 0xd6, 0xff, 0xd6, 0x89, 0xc3, 0x4c, 0x89, 0x02, 0x0f, 0x01, 0x3f, 0xff, 0xd6];
     assert_eq!(guest.run(&code), End::Done);
