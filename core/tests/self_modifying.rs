@@ -66,7 +66,7 @@ fn a_store_that_crosses_two_pages_of_code() {
     guest.ram.write(end - 2, &[0xb0, 1, 0xb4, 1, 0xc3]);
     guest.set(Register::Rsi, end - 2);
     guest.set(Register::Rdi, end - 1);
-    guest.set(Register::Rdx, 0x00c3_05b4_03);
+    guest.set(Register::Rdx, u64::from(u32::from_le_bytes([3, 0xb4, 5, 0xc3])));
     // call rsi; mov ebx, eax; mov [rdi], edx; call rsi
     assert_eq!(guest.run(&[0xff, 0xd6, 0x89, 0xc3, 0x89, 0x17, 0xff, 0xd6]), End::Done);
     assert_eq!((guest.get(Register::Rbx), guest.get(Register::Rax)), (0x101, 0x503));

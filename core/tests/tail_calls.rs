@@ -12,13 +12,16 @@ use monovisor_core::{Exit, InstructionClock, Ram, Vcpu};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 /// Functions of `execute` that call through a pointer by design.
-const CALLERS: [&str; 9] = [
+const CALLERS: [&str; 11] = [
     "call_out",
     "dispatch",
     "bounce",
     "emit",
     "now_ns",
+    // The tables of registers; their look-up may be inlined into the instructions.
     "3msr",
+    "5rdmsr",
+    "5wrmsr",
     "3Cpu3new",
     "5serve",
     "9fpu_state",
