@@ -14,7 +14,7 @@ use super::emit::Emit;
 use super::flags::{Class, Kind};
 use super::logical::{And, Or, Xor};
 use super::op::{Handler, Op};
-use super::shift_rotate::{Sar, Shift, Shl, Shr};
+use super::shift_rotate::{Sar, Shift, Shl, Shr, constant_count};
 use crate::memory::Width;
 
 /// a = b op c.
@@ -147,8 +147,7 @@ fn operation(emit: &Emit, a: u8, b: u8, width: usize) -> Option<Operation> {
     let wide = width - 2;
     let known = Some(kind(class, width));
     if class == Class::Given {
-        let mask = if wide == 1 { 63 } else { 31 };
-        let count = emit.is_immediate(1).then(|| emit.immediate(1) & mask)?;
+        let count = constant_count(emit, width)?;
         let quiet = emit.flags_dead;
         let handler = forms[usize::from(quiet)][wide];
         let kind = if quiet { None } else { known };

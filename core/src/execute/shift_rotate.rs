@@ -117,7 +117,8 @@ unsafe extern "C" fn shift_ri<S: Shift, W: Width>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, imm, .. } = unsafe { *op };
-    let (res, src) = S::apply::<W>(cpu.get::<W>(a), masked::<W>(imm as u64));
+    // The emitter has masked the count, and it is not zero.
+    let (res, src) = S::apply::<W>(cpu.get::<W>(a), imm as u32);
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
@@ -190,9 +191,10 @@ fn set_carry_and_overflow(cpu: &mut Cpu, given: u64) {
     cpu.set_status(others | given & 1 | (given >> 1 & 1) << 11);
 }
 
-/// The count if it is an immediate; D0 and D1 shift by one.
-fn constant_count(emit: &Emit) -> Option<u64> {
-    emit.is_immediate(1).then(|| emit.immediate(1))
+/// The count as the processor masks it, if it is an immediate; D0 and D1 shift by one.
+pub(super) fn constant_count(emit: &Emit, width: usize) -> Option<u64> {
+    let mask = if width == 3 { 63 } else { 31 };
+    emit.is_immediate(1).then(|| emit.immediate(1) & mask)
 }
 
 fn shift<S: Shift>(emit: &mut Emit) -> Option<()> {
@@ -201,8 +203,7 @@ fn shift<S: Shift>(emit: &mut Emit) -> Option<()> {
         emit.call_out_with_flags(functions!(shift_operand, S)[width]);
         return Some(());
     }
-    let mask = if width == 3 { 63 } else { 31 };
-    match constant_count(emit).map(|count| count & mask) {
+    match constant_count(emit, width) {
         // Even a shift by zero clears the upper half of a 32-bit register.
         Some(count) if count != 0 && emit.flags_dead => quiet::<S>(emit, width, count),
         Some(count) if count != 0 => {
@@ -234,8 +235,7 @@ fn silent<S: Shift>(emit: &mut Emit, width: usize, count: Option<u64>) {
 
 fn rotate<S: Shift>(emit: &mut Emit) -> Option<()> {
     let width = emit.width(0);
-    let mask = if width == 3 { 63 } else { 31 };
-    let count = constant_count(emit).map(|count| count & mask);
+    let count = constant_count(emit, width);
     if emit.is_register(0) && emit.flags_dead {
         match count {
             Some(count) if count != 0 => quiet::<S>(emit, width, count),
