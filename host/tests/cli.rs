@@ -144,3 +144,17 @@ fn reports_point_at_the_instruction_that_ended_the_run() {
         assert!(marked.contains(&format!("  {instruction} ")), "{marked}");
     }
 }
+
+#[test]
+fn words_of_the_guest_may_begin_with_a_hyphen_behind_the_first() {
+    let guest = Guest::new(HELLO);
+    for words in [&["quiet", "--verbose=1", "--timeout=0s"][..], &["--", "--verbose=1"]] {
+        let output = guest.command(&[]).args(words).output().expect("monovisor starts");
+        // They are the guest's: this one has no way to receive them.
+        assert_eq!(output.status.code(), Some(126), "{words:?}: {}", said(&output));
+        assert!(said(&output).contains("arguments"), "{}", said(&output));
+    }
+    let output = guest.command(&[]).arg("--verbos").output().expect("monovisor starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("--verbos"), "{}", said(&output));
+}

@@ -34,8 +34,8 @@ pub struct Arguments {
     verbose: u8,
     /// The image: ELF, Multiboot, PVH or a Linux bzImage; anything with --flat
     image: PathBuf,
-    /// Words for the guest's command line; after `--` they may begin with a hyphen
-    #[arg(value_name = "GUEST ARGS")]
+    /// Words for the guest's command line; behind the first of them, or `--`, they may begin with a hyphen
+    #[arg(value_name = "GUEST ARGS", trailing_var_arg = true)]
     guest_arguments: Vec<OsString>,
 }
 
