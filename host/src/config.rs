@@ -17,6 +17,8 @@ pub use values::{ByteSize, TimeSpan};
 pub struct VmConfig {
     /// RAM in bytes, a multiple of 4096.
     pub memory_bytes: u64,
+    /// How many processors there are, 1 to [`layout::MAX_CPUS`](crate::memory::layout::MAX_CPUS).
+    pub cpus: u32,
     /// What executes the guest.
     pub accel: Accel,
     /// The image to boot.
@@ -49,6 +51,7 @@ impl Default for VmConfig {
     fn default() -> Self {
         Self {
             memory_bytes: 128 << 20,
+            cpus: 1,
             accel: Accel::Auto,
             image: PathBuf::new(),
             command_line: String::new(),

@@ -7,7 +7,7 @@ use monovisor_core::state::Register;
 use super::error::{BootError, Reason};
 use super::image::{Image, u16_at, u32_at, u64_at};
 use super::placement::{Owner, Placement};
-use super::{Start, entry};
+use super::{Start, entry, firmware};
 use crate::config::VmConfig;
 use crate::memory::GuestRam;
 use crate::memory::layout::{self, MemoryKind};
@@ -49,6 +49,7 @@ mod field {
 }
 
 /// Offsets in the zero page only.
+const ACPI_ROOT_POINTER: usize = 0x70;
 const E820_ENTRIES: usize = 0x1e8;
 const E820_TABLE: usize = 0x2d0;
 const E820_ENTRY_BYTES: usize = 20;
@@ -90,6 +91,7 @@ pub fn load(image: &Image, ram: &GuestRam, config: &VmConfig) -> Result<Start, R
     let (ramdisk, ramdisk_bytes) = load_ramdisk(&mut placement, config, kernel.initrd_max)?;
     set_u32(&mut zero_page, field::RAMDISK_IMAGE, ramdisk);
     set_u32(&mut zero_page, field::RAMDISK_SIZE, ramdisk_bytes);
+    set_u32(&mut zero_page, ACPI_ROOT_POINTER, firmware::ROOT_POINTER);
     write_memory_map(&mut zero_page, &placement);
     let zero_page = placement.put_info("zero page", &zero_page)?;
 

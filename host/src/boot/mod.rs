@@ -1,5 +1,6 @@
 //! From an image file to guest memory and a processor's state. One file per boot protocol, one row
-//! each in `PROTOCOLS`; what they share is in `image`, `elf_file`, `placement` and `entry`.
+//! each in `PROTOCOLS`; what they share is in `image`, `elf_file`, `placement` and `entry`. Whatever
+//! the protocol, the tables that a guest finds its processors by are `firmware`'s.
 //!
 //! The order of the rows is QEMU's for the images that `qemu-system-x86_64 -kernel` takes (Linux by
 //! its header, then Multiboot, then PVH), followed by what QEMU does not take: Multiboot 2 and plain
@@ -12,6 +13,7 @@ mod elf;
 mod elf_file;
 mod entry;
 mod error;
+mod firmware;
 mod flat;
 mod image;
 mod linux;
@@ -83,6 +85,7 @@ pub fn load(image: &Image, ram: &GuestRam, config: &VmConfig) -> Result<Loaded, 
         None => PROTOCOLS.iter().find(|protocol| (protocol.probe)(image)),
     };
     let loaded = protocol.ok_or(Reason::UnknownFormat).and_then(|protocol| {
+        firmware::write(ram, config.cpus)?;
         let Start { state, entry, bias } = (protocol.load)(image, ram, config)?;
         Ok(Loaded { state, protocol: protocol.name, entry, bias })
     });

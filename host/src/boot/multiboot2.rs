@@ -12,7 +12,7 @@ use super::error::Reason;
 use super::image::{Image, u16_at, u32_at};
 use super::multiboot1::{MAX_SECTION_HEADER_BYTES, basic_memory};
 use super::placement::{Owner, Placement};
-use super::{LOADER_NAME, Start, entry};
+use super::{LOADER_NAME, Start, entry, firmware};
 use crate::config::VmConfig;
 use crate::memory::GuestRam;
 use crate::memory::layout::{self, MemoryKind};
@@ -52,6 +52,8 @@ mod information_tag {
     pub const BASIC_MEMORY: u32 = 4;
     pub const MEMORY_MAP: u32 = 6;
     pub const ELF_SECTIONS: u32 = 9;
+    pub const ACPI_1: u32 = 14;
+    pub const ACPI_2: u32 = 15;
     pub const LOAD_BASE: u32 = 21;
 }
 
@@ -317,6 +319,10 @@ impl Tags {
             }
         }
         self.add(information_tag::MEMORY_MAP, &map);
+        let mut root_pointer = [0; firmware::ROOT_POINTER_BYTES];
+        placement.ram().read(firmware::ROOT_POINTER, &mut root_pointer)?;
+        self.add(information_tag::ACPI_1, &root_pointer[..firmware::ROOT_POINTER_1_BYTES]);
+        self.add(information_tag::ACPI_2, &root_pointer);
         self.add(information_tag::END, &[]);
         let reserved = 0u32;
         let total = self.0.len() as u32 + 8;

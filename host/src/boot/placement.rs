@@ -30,6 +30,8 @@ pub enum Owner {
     Module(usize),
     /// What monovisor leaves for the guest.
     BootStructures,
+    /// The tables that firmware would leave.
+    FirmwareTables,
     /// The stack that monovisor provides.
     Stack,
     /// The ELF header.
@@ -53,6 +55,7 @@ impl fmt::Display for Owner {
             Self::Contents => "contents",
             Self::Kernel => "kernel",
             Self::BootStructures => "boot structures",
+            Self::FirmwareTables => "firmware tables",
             Self::Stack => "initial stack",
             Self::ElfHeader => "ELF header",
             Self::ProgramHeaders => "program header table",
@@ -85,9 +88,13 @@ impl<'a> Placement<'a> {
     /// Nothing but the boot structures has a place yet.
     pub fn new(ram: &'a GuestRam) -> Self {
         let area = layout::BOOT_AREA;
+        let tables = layout::FIRMWARE_TABLES;
         Self {
             ram,
-            claimed: BTreeMap::from([(area.start, (area.end, Owner::BootStructures))]),
+            claimed: BTreeMap::from([
+                (area.start, (area.end, Owner::BootStructures)),
+                (tables.start, (tables.end, Owner::FirmwareTables)),
+            ]),
             info: layout::BOOT_INFO,
             strings: layout::BOOT_STRINGS,
             reserved_from: area.start,

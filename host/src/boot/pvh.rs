@@ -8,7 +8,7 @@ use super::elf_file::{ElfFile, is_elf};
 use super::error::Reason;
 use super::image::{Image, u32_at};
 use super::placement::Placement;
-use super::{Start, entry};
+use super::{Start, entry, firmware};
 use crate::config::VmConfig;
 use crate::memory::GuestRam;
 use crate::memory::layout::MemoryKind;
@@ -72,8 +72,7 @@ pub fn start_info(placement: &mut Placement, config: &VmConfig) -> Result<u64, R
     for field in [MAGIC, VERSION, flags, modules.len() as u32] {
         info.extend(field.to_le_bytes());
     }
-    let no_acpi_tables = 0u64;
-    for field in [list_at, line, no_acpi_tables, map_at, map.len() as u64] {
+    for field in [list_at, line, firmware::ROOT_POINTER, map_at, map.len() as u64] {
         info.extend(field.to_le_bytes());
     }
     placement.put_info("start information", &info)

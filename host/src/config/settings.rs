@@ -58,6 +58,12 @@ pub enum ConfigError {
         /// What was asked for.
         bytes: u64,
     },
+    /// No processor, or more than have names.
+    #[error("{cpus} processors are not possible; choose 1 to {}", layout::MAX_CPUS)]
+    Cpus {
+        /// What was asked for.
+        cpus: u32,
+    },
     /// A command line that the guest could not read.
     #[error("the {0} contains a NUL byte or is not UTF-8, so a guest can't be given it")]
     CommandLine(&'static str),
@@ -70,6 +76,9 @@ pub struct Settings {
     /// RAM of the guest [default: 128M]
     #[arg(long, short = 'm', value_name = "SIZE", env = "MONOVISOR_MEMORY")]
     pub memory: Option<ByteSize>,
+    /// How many processors the guest has [default: 1]
+    #[arg(long, value_name = "COUNT", env = "MONOVISOR_CPUS")]
+    pub cpus: Option<u32>,
     /// What executes the guest: auto, interp or kvm [default: auto]
     #[arg(long, value_name = "ENGINE", env = "MONOVISOR_ACCEL")]
     pub accel: Option<Accel>,
@@ -173,6 +182,7 @@ impl Settings {
     pub fn or(self, lower: Self) -> Self {
         Self {
             memory: self.memory.or(lower.memory),
+            cpus: self.cpus.or(lower.cpus),
             accel: self.accel.or(lower.accel),
             append: self.append.or(lower.append),
             module: if self.module.is_empty() { lower.module } else { self.module },
@@ -199,8 +209,13 @@ impl Settings {
         {
             return Err(ConfigError::Memory { bytes: memory_bytes });
         }
+        let cpus = self.cpus.unwrap_or(default.cpus);
+        if !(1..=layout::MAX_CPUS).contains(&cpus) {
+            return Err(ConfigError::Cpus { cpus });
+        }
         Ok(VmConfig {
             memory_bytes,
+            cpus,
             accel: self.accel.unwrap_or_default(),
             image: invocation.image,
             command_line: command_line(self.append, invocation.guest_arguments)?,
@@ -322,6 +337,15 @@ mod tests {
             let settings = Settings { memory: Some(memory.parse().unwrap()), ..Default::default() };
             let result = settings.resolve(Invocation::default());
             assert!(matches!(result, Err(ConfigError::Memory { .. })), "{memory}");
+        }
+    }
+
+    #[test]
+    fn impossible_numbers_of_processors_are_refused() {
+        for (cpus, possible) in [(0, false), (1, true), (64, true), (255, true), (256, false)] {
+            let settings = Settings { cpus: Some(cpus), ..Default::default() };
+            let result = settings.resolve(Invocation::default());
+            assert_eq!(result.is_ok_and(|config| config.cpus == cpus), possible, "{cpus}");
         }
     }
 }

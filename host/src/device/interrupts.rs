@@ -4,17 +4,11 @@
 use monovisor_core::apic::{IoApic, LINES, Message};
 
 use super::Pic;
+use crate::memory::layout::{IO_APIC_ID, TIMER_PIN};
 
 /// An ISA interrupt line, 0 to 15. The registry hands them out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line(pub u8);
-
-/// ISA interrupt 0, the timer's, is wired to pin 2 of the I/O APIC, since pin 0 is the PIC's
-/// (MultiProcessor Specification, "I/O Interrupt Assignment Entries"; QEMU does the same).
-const TIMER_PIN: usize = 2;
-
-/// The I/O APIC's ID, which no local APIC of a machine with fewer than 15 vCPUs has.
-const IO_APIC_ID: u8 = 15;
 
 /// Registers of the I/O APIC, and fields of the low half of a redirection entry.
 const SELECT: u32 = 0x00;
@@ -48,8 +42,8 @@ impl Interrupts {
     /// A device drives `line` to `level`.
     pub fn set_line(&mut self, line: Line, level: bool) {
         self.pic.set_line(line.0, level);
-        let pin = if line.0 == 0 { TIMER_PIN } else { line.0.into() };
-        let message = self.io_apic.set_line(pin, level);
+        let pin = if line.0 == 0 { TIMER_PIN } else { line.0 };
+        let message = self.io_apic.set_line(pin.into(), level);
         self.send(message);
     }
 

@@ -13,8 +13,22 @@ pub const GAP_END: u64 = 0x1_0000_0000;
 pub const IO_APIC: u64 = 0xfec0_0000;
 /// How many bytes the I/O APIC's registers take.
 pub const IO_APIC_BYTES: u64 = 0x100;
+/// The I/O APIC's ID. Four bits are all that its register has; local APICs may have the same one,
+/// since messages between them name no I/O APIC.
+pub const IO_APIC_ID: u8 = 15;
+/// The pin of the I/O APIC that the timer's line (ISA interrupt 0) leads to, since pin 0 is the
+/// PIC's (MultiProcessor Specification, "I/O Interrupt Assignment Entries"; QEMU does the same).
+pub const TIMER_PIN: u8 = 2;
+/// The local interrupt pin of the bootstrap processor that the PIC leads to.
+pub const EXT_INT_LINT: u8 = 0;
+/// The local interrupt pin of every processor that is for NMI.
+pub const NMI_LINT: u8 = 1;
 /// The local APIC's registers after reset.
 pub const LOCAL_APIC: u64 = 0xfee0_0000;
+
+/// The most processors a machine can have: as many as IDs of 8 bits name, without the one that means
+/// all of them.
+pub const MAX_CPUS: u32 = 255;
 
 /// The least RAM a machine can have: boot structures and an image at 1 MiB must have a place.
 pub const MIN_RAM_BYTES: u64 = 2 << 20;
@@ -40,6 +54,9 @@ pub const BOOT_PAGE_TABLES: Range<u64> = 0x9_a000..0xa_0000;
 /// The stack of an image that is entered in long mode or, as plain ELF, in protected mode; RSP
 /// starts at its end.
 pub const BOOT_STACK: Range<u64> = 0x8_0000..0x9_0000;
+
+/// What firmware leaves for operating systems: within 0xf0000 to 0xfffff, which they search.
+pub const FIRMWARE_TABLES: Range<u64> = 0xf_0000..EXTENDED_START;
 
 /// COM1.
 pub const COM1: Range<u16> = 0x3f8..0x400;

@@ -1,0 +1,58 @@
+//! What a PC's firmware leaves in memory for an operating system: ACPI tables ([`acpi`]) and the
+//! older table of the MultiProcessor Specification ([`multiprocessor`]). From both a guest learns
+//! how many processors there are, where the I/O APIC is, and how interrupt lines lead to it.
+//!
+//! All of it lies in [`layout::FIRMWARE_TABLES`], which every memory map shows as reserved and which
+//! is within what guests search for the tables. Invariant: the same machine gets the same bytes.
+
+mod acpi;
+mod multiprocessor;
+
+use super::error::Reason;
+use crate::memory::{GuestRam, layout};
+
+/// Guest-physical address of ACPI's root pointer: the first thing in the area.
+pub const ROOT_POINTER: u64 = layout::FIRMWARE_TABLES.start;
+/// Length of ACPI's root pointer.
+pub const ROOT_POINTER_BYTES: usize = 36;
+/// Of [`ROOT_POINTER_BYTES`]: what ACPI 1.0 knows of it.
+pub const ROOT_POINTER_1_BYTES: usize = 20;
+
+/// The ISA interrupt that ACPI calls its system control interrupt.
+const SYSTEM_CONTROL_IRQ: u8 = 9;
+
+/// Writes all tables for a machine with this many processors.
+pub fn write(ram: &GuestRam, cpus: u32) -> Result<(), Reason> {
+    let mut area = Area { ram, next: ROOT_POINTER + ROOT_POINTER_BYTES as u64 };
+    let root_pointer = acpi::write(&mut area, cpus)?;
+    ram.write(ROOT_POINTER, &root_pointer)?;
+    multiprocessor::write(&mut area, cpus)
+}
+
+/// The part of the area that is still free.
+struct Area<'a> {
+    ram: &'a GuestRam,
+    next: u64,
+}
+
+impl Area<'_> {
+    /// Puts a table at the next multiple of `alignment`, and tells where.
+    fn put(&mut self, table: &[u8], alignment: u64) -> Result<u64, Reason> {
+        let address = self.next.next_multiple_of(alignment);
+        let end = address + table.len() as u64;
+        if end > layout::FIRMWARE_TABLES.end {
+            return Err(Reason::NoRoom { what: "firmware tables" });
+        }
+        self.ram.write(address, table)?;
+        self.next = end;
+        Ok(address)
+    }
+}
+
+/// The byte that makes all of `bytes`, where it is 0 now, add up to 0.
+fn checksum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0u8, |sum, &byte| sum.wrapping_add(byte)).wrapping_neg()
+}
+
+#[cfg(test)]
+mod tests;
