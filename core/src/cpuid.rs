@@ -1,7 +1,7 @@
 //! CPUID: what this processor is and what it offers, as data.
 //!
 //! A feature is one row of [`OFFERED`]; a leaf that holds something else is one row of [`LEAVES`].
-//! Only what depends on a register is code. Invariant: what is not offered here raises #UD, or #GP
+//! Only what depends on a register or on the machine's [`Model`] is code. Invariant: what is not offered here raises #UD, or #GP
 //! for a register bit, and what is offered works whole.
 //!
 //! The vendor is `GenuineIntel`, because the manual that this processor follows is Intel's (SYSRET,
@@ -10,13 +10,15 @@
 //! milliseconds. The signature is an Atom's that executes in order, as an interpreter does: nothing
 //! is speculated, so kernels need none of the mitigations that cost so much.
 
+use alloc::vec::Vec;
+
 use crate::paging::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS};
 use crate::state::{CpuState, Cr4Flags};
 
 #[cfg(test)]
 mod tests;
 
-/// Frequency of the time-stamp counter and of the APIC timer before its divider.
+/// Frequency of the interpreter's time-stamp counter, and of every APIC timer before its divider.
 pub const TSC_HZ: u32 = 1_000_000_000;
 /// Size of the XSAVE area: the legacy region and the header.
 pub const XSAVE_AREA_BYTES: u32 = 512 + 64;
@@ -34,7 +36,7 @@ const HIGHEST_EXTENDED: u32 = 0x8000_0008;
 
 const VENDOR: &[u8; 12] = b"GenuineIntel";
 const HYPERVISOR_VENDOR: &[u8; 12] = b"monovisor\0\0\0";
-const BRAND: &[u8; 48] = b"monovisor x86-64 interpreter\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+const BRAND: &[u8; 48] = b"monovisor x86-64 processor\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 /// The registers that CPUID writes, in the order of its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +120,152 @@ features! {
     INVARIANT_TSC: 0x8000_0007 Edx 8;
 }
 
+/// What every x86-64 processor under every engine has: a guest that is told of nothing else runs
+/// alike on any host.
+pub const BASELINE: &[Feature] = {
+    use feature::*;
+    &[
+        FPU,
+        PSE,
+        TSC,
+        MSR,
+        PAE,
+        CX8,
+        SEP,
+        MTRR,
+        PGE,
+        CMOV,
+        PAT,
+        CLFLUSH,
+        FXSR,
+        SSE,
+        SSE2,
+        X2APIC,
+        TSC_DEADLINE,
+        HYPERVISOR,
+        ARAT,
+        TSC_ADJUST,
+        LAHF_SAHF,
+        SYSCALL,
+        NX,
+        LONG_MODE,
+        INVARIANT_TSC,
+    ]
+};
+
+/// What the processors of one machine tell about themselves: which features, and how fast their
+/// time-stamp counters count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// A bit for each row of [`OFFERED`].
+    features: u64,
+    tsc_khz: u32,
+}
+
+const _: () = assert!(OFFERED.len() <= 64, "a model has a bit for each feature");
+
+impl Default for Model {
+    /// Everything that the interpreter offers.
+    fn default() -> Self {
+        Self { features: u64::MAX, tsc_khz: TSC_HZ / 1000 }
+    }
+}
+
+impl Model {
+    /// The same model without the features that `keep` is false for.
+    #[must_use]
+    pub fn masked(self, keep: impl Fn(&Feature) -> bool) -> Self {
+        let kept = OFFERED
+            .iter()
+            .enumerate()
+            .filter(|(_, feature)| keep(feature))
+            .fold(0, |kept, (row, _)| kept | 1 << row);
+        Self { features: self.features & kept, ..self }
+    }
+
+    /// The same model with a time-stamp counter of this frequency.
+    #[must_use]
+    pub fn with_tsc_khz(self, tsc_khz: u32) -> Self {
+        Self { tsc_khz, ..self }
+    }
+
+    /// The frequency of its time-stamp counter.
+    pub fn tsc_khz(&self) -> u32 {
+        self.tsc_khz
+    }
+
+    /// Whether it has the feature.
+    pub fn offers(&self, feature: &Feature) -> bool {
+        self.features().any(|offered| offered == feature)
+    }
+
+    /// Its features.
+    pub fn features(&self) -> impl Iterator<Item = &'static Feature> + use<> {
+        let features = self.features;
+        OFFERED.iter().enumerate().filter(move |(row, _)| features >> row & 1 != 0).map(|row| row.1)
+    }
+
+    /// All that CPUID returns, for an engine that is given it as a table: without what depends on
+    /// control registers and mode.
+    pub fn table(&self, apic_id: u32) -> Vec<Leaf> {
+        let mut rows = LEAVES.to_vec();
+        for feature in self.features() {
+            if !rows.iter().any(|row| row.leaf == feature.leaf) {
+                let by_subleaf = (feature.leaf == 7).then_some(0);
+                rows.push(Leaf { leaf: feature.leaf, subleaf: by_subleaf, registers: [0; 4] });
+            }
+        }
+        for row in &mut rows {
+            row.registers = self.constant(apic_id, row.leaf, row.subleaf.unwrap_or(0));
+        }
+        rows
+    }
+
+    /// Denominator and numerator of the time-stamp counter's frequency as a multiple of the APIC
+    /// timer's: the nearest whose numerator leaves no kernel's product with kHz above 32 bits.
+    fn tsc_ratio(&self) -> [u32; 2] {
+        const CRYSTAL_KHZ: u64 = TSC_HZ as u64 / 1000;
+        const HIGHEST: u64 = u32::MAX as u64 / CRYSTAL_KHZ;
+        let khz = u64::from(self.tsc_khz);
+        let fraction = |denominator: u64| {
+            let numerator = (khz * denominator + CRYSTAL_KHZ / 2) / CRYSTAL_KHZ;
+            (denominator, numerator)
+        };
+        // The error of a fraction times both denominators, so that all is in integers.
+        let error = |&(denominator, numerator): &(u64, u64)| {
+            (khz * denominator).abs_diff(numerator * CRYSTAL_KHZ) * (1 << 20) / denominator
+        };
+        let fractions = (1..=1000).map(fraction).take_while(|&(_, numerator)| numerator <= HIGHEST);
+        fractions.min_by_key(error).map_or([1, 1], |(d, n)| [d as u32, n as u32])
+    }
+
+    /// What a leaf says whatever the state.
+    fn constant(&self, apic_id: u32, leaf: u32, subleaf: u32) -> [u32; 4] {
+        let mut registers = LEAVES
+            .iter()
+            .find(|row| row.leaf == leaf && row.subleaf.is_none_or(|row| row == subleaf))
+            .map_or([0; 4], |row| row.registers);
+        if subleaf == 0 || leaf != 7 {
+            for feature in self.features().filter(|feature| feature.leaf == leaf) {
+                registers[feature.output as usize] |= 1 << feature.bit;
+            }
+        }
+        match leaf {
+            1 => registers[Ebx as usize] |= apic_id << 24,
+            0xb => {
+                // The subleaf comes back in levels that do not exist, too.
+                registers[Ecx as usize] |= subleaf & 0xff;
+                registers[Edx as usize] = apic_id;
+            }
+            0x15 => registers[..2].copy_from_slice(&self.tsc_ratio()),
+            0x16 => registers[..2].fill(self.tsc_khz / 1000),
+            HIGHEST_HYPERVISOR => registers[0] = self.tsc_khz,
+            _ => {}
+        }
+        registers
+    }
+}
+
 /// Results of CPUID that are no features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leaf {
@@ -152,10 +300,11 @@ pub const LEAVES: &[Leaf] = &[
     subleaf(0xb, 1, [0, 1, 2 << 8, 0]),
     // x87 and SSE state; the area has the same size whatever XCR0 enables.
     subleaf(0xd, 0, [0b11, XSAVE_AREA_BYTES, XSAVE_AREA_BYTES, 0]),
-    // The TSC's ratio to the crystal, which also clocks the APIC timer, and the crystal's Hz.
+    // The TSC's ratio to the crystal, which also clocks the APIC timer, is the model's; the
+    // crystal's Hz.
     leaf(0x15, [1, 1, TSC_HZ, 0]),
-    // Base, highest and bus frequency in MHz.
-    leaf(0x16, [TSC_HZ / 1_000_000, TSC_HZ / 1_000_000, TSC_HZ / 1_000_000, 0]),
+    // Base and highest frequency in MHz are the model's; the bus's.
+    leaf(0x16, [0, 0, TSC_HZ / 1_000_000, 0]),
     leaf(
         HYPERVISOR,
         [
@@ -166,7 +315,7 @@ pub const LEAVES: &[Leaf] = &[
         ],
     ),
     // A convention among hypervisors: frequencies of the TSC and of the APIC timer in kHz.
-    leaf(HIGHEST_HYPERVISOR, [TSC_HZ / 1000, TSC_HZ / 1000, 0, 0]),
+    leaf(HIGHEST_HYPERVISOR, [0, TSC_HZ / 1000, 0, 0]),
     leaf(EXTENDED, [HIGHEST_EXTENDED, 0, 0, 0]),
     leaf(0x8000_0002, words(BRAND, 0)),
     leaf(0x8000_0003, words(BRAND, 16)),
@@ -204,32 +353,18 @@ const CR4_FEATURES: &[(Cr4Flags, Feature)] = &[
 ];
 
 /// What CPUID returns in EAX, EBX, ECX and EDX for EAX = `leaf` and ECX = `subleaf`.
-pub fn cpuid(state: &CpuState, apic_id: u32, leaf: u32, subleaf: u32) -> [u32; 4] {
+pub fn cpuid(model: &Model, state: &CpuState, apic_id: u32, leaf: u32, subleaf: u32) -> [u32; 4] {
     // SDM, CPUID: a leaf above the highest gives the data of the highest basic one.
     let leaf = match leaf {
         0..=HIGHEST_BASIC | HYPERVISOR..=HIGHEST_HYPERVISOR | EXTENDED..=HIGHEST_EXTENDED => leaf,
         _ => HIGHEST_BASIC,
     };
-    let mut registers = LEAVES
-        .iter()
-        .find(|row| row.leaf == leaf && row.subleaf.is_none_or(|row| row == subleaf))
-        .map_or([0; 4], |row| row.registers);
-    if subleaf == 0 || leaf != 7 {
-        for feature in OFFERED.iter().filter(|feature| feature.leaf == leaf) {
-            registers[feature.output as usize] |= 1 << feature.bit;
-        }
-    }
+    let mut registers = model.constant(apic_id, leaf, subleaf);
     match leaf {
         1 => {
-            registers[Ebx as usize] |= apic_id << 24;
             registers[Ecx as usize] |=
                 u32::from(state.control.cr4.contains(Cr4Flags::OSXSAVE)) << 27;
             registers[Edx as usize] |= ((state.msr.apic_base >> 11 & 1) as u32) << 9;
-        }
-        0xb => {
-            // The subleaf comes back in levels that do not exist, too.
-            registers[Ecx as usize] |= subleaf & 0xff;
-            registers[Edx as usize] = apic_id;
         }
         // SYSCALL is not there outside 64-bit mode, and Intel's CPUID says so.
         0x8000_0001 if !state.mode_64bit() => registers[Edx as usize] &= !(1 << 11),

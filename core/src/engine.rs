@@ -1,20 +1,26 @@
 //! The contract between a vCPU's engine and its host.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::apic::Message;
+use crate::apic::{LocalApic, Message};
 use crate::{CpuState, EngineError, Exit, FaultLog};
 
 /// Something that executes one vCPU: the interpreter or KVM.
 pub trait Engine {
     /// Executes until something needs the host, at most about `budget` instructions (a block's
-    /// length more in the interpreter; KVM is bounded by kicks instead). A budget of 1 is one
-    /// instruction or one event exactly.
+    /// length more in the interpreter; KVM is bounded by its [deadline](Self::set_deadline) and by
+    /// kicks instead). A budget of 1 is one instruction or one event exactly.
     ///
     /// # Errors
     /// Only a failure of the host itself.
     fn run(&mut self, budget: u64) -> Result<Exit, EngineError>;
+
+    /// For engines that count no [instructions](Self::instructions): [`run`](Self::run) returns at
+    /// this time of the clock, or soon after it, whatever the guest does. `u64::MAX` is never.
+    fn set_deadline(&mut self, _due_ns: u64) {}
 
     /// Completes the read that the last [`Exit::Read`] asked for.
     fn answer(&mut self, data: u64);
@@ -30,6 +36,13 @@ pub trait Engine {
     /// # Errors
     /// Only a failure of the host itself.
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError>;
+
+    /// The local APIC, which both engines keep in the same form.
+    fn local_apic(&self) -> &LocalApic;
+
+    /// Replaces the local APIC, whose ID must be this processor's. Its mode follows the state's
+    /// IA32_APIC_BASE.
+    fn set_local_apic(&mut self, apic: &LocalApic);
 
     /// Whether a maskable interrupt from the interrupt controller would be taken now: IF is set, no
     /// shadow, nothing pending.
@@ -70,22 +83,46 @@ pub trait Engine {
 /// Makes a running vCPU return with [`Exit::Kicked`]. Sticky: a kick while it does not run ends the
 /// next run.
 #[derive(Clone, Debug, Default)]
-pub struct Kick(Arc<AtomicBool>);
+pub struct Kick(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    pending: AtomicBool,
+    wake: Option<Wake>,
+}
+
+/// Gets a vCPU to look whether a kick is pending.
+type Wake = Box<dyn Fn() + Send + Sync>;
 
 impl Kick {
+    /// A kick for an engine that does not look by itself: `wake` is called, on the kicking thread,
+    /// after each kick.
+    pub fn with_wake(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Shared { pending: AtomicBool::new(false), wake: Some(Box::new(wake)) }))
+    }
+
     /// Asks the vCPU to return.
     pub fn kick(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.pending.store(true, Ordering::Release);
+        if let Some(wake) = &self.0.wake {
+            wake();
+        }
     }
 
     /// Whether a kick waits; one relaxed load.
     #[inline]
     pub fn is_pending(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.pending.load(Ordering::Relaxed)
     }
 
     /// Takes the waiting kick.
     pub fn take(&self) -> bool {
-        self.is_pending() && self.0.swap(false, Ordering::Acquire)
+        self.is_pending() && self.0.pending.swap(false, Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").field("pending", &self.pending).finish_non_exhaustive()
     }
 }

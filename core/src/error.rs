@@ -14,7 +14,8 @@ pub struct EngineError {
 
 impl fmt::Display for EngineError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the engine's {} failed (errno {})", self.operation, self.errno)
+        write!(formatter, "the engine's {} failed", self.operation)?;
+        if self.errno == 0 { Ok(()) } else { write!(formatter, " (errno {})", self.errno) }
     }
 }
 

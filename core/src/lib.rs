@@ -46,6 +46,7 @@ mod vcpu;
 pub use clock::{Clock, InstructionClock};
 pub use engine::{Engine, Kick};
 pub use error::EngineError;
+pub use execute::msr;
 pub use exit::{Access, Exit, Space};
 pub use interrupt::{Cause, Delivery, FaultLog};
 pub use memory::{GuestMemory, HostPage, HostRegion, Ram};

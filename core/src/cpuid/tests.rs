@@ -4,7 +4,7 @@ use super::*;
 use crate::state::{Access, CpuState, EferFlags, Register, SegmentRegister};
 
 fn ask(leaf: u32, subleaf: u32) -> [u32; 4] {
-    cpuid(&CpuState::reset(0), 0, leaf, subleaf)
+    cpuid(&Model::default(), &CpuState::reset(0), 0, leaf, subleaf)
 }
 
 fn text(registers: &[u32]) -> alloc::string::String {
@@ -27,7 +27,7 @@ fn names() {
     assert_eq!((highest, text(&[ebx, ecx, edx]).as_str()), (0x4000_0010, "monovisor"));
     assert_eq!(ask(0x8000_0000, 0), [0x8000_0008, 0, 0, 0]);
     let brand = [ask(0x8000_0002, 0), ask(0x8000_0003, 0), ask(0x8000_0004, 0)].concat();
-    assert_eq!(text(&brand), "monovisor x86-64 interpreter");
+    assert_eq!(text(&brand), "monovisor x86-64 processor");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn registers_show_in_leaf_1() {
     let mut state = CpuState::reset(0);
     assert_eq!(u64::from(SIGNATURE) & 0xf00, state.gpr[Register::Rdx], "the family, as at reset");
     let bits = |state: &CpuState| {
-        let [_, ebx, ecx, edx] = cpuid(state, 5, 1, 0);
+        let [_, ebx, ecx, edx] = cpuid(&Model::default(), state, 5, 1, 0);
         (ebx >> 24, ecx >> 27 & 1, edx >> 9 & 1)
     };
     assert_eq!(bits(&state), (5, 0, 1));
@@ -160,7 +160,7 @@ fn cache_lines_agree() {
 fn topology() {
     let state = CpuState::reset(0);
     for (subleaf, kind) in [(0, 1), (1, 2), (2, 0), (7, 0)] {
-        let [shift, _, ecx, id] = cpuid(&state, 300, 0xb, subleaf);
+        let [shift, _, ecx, id] = cpuid(&Model::default(), &state, 300, 0xb, subleaf);
         assert_eq!((shift, ecx, id), (0, kind << 8 | subleaf, 300));
     }
 }
@@ -193,7 +193,7 @@ fn subleaves() {
 
 #[test]
 fn syscall_is_offered_in_64_bit_mode() {
-    let bit = |state: &CpuState| cpuid(state, 0, 0x8000_0001, 0)[3] >> 11 & 1;
+    let bit = |state: &CpuState| cpuid(&Model::default(), state, 0, 0x8000_0001, 0)[3] >> 11 & 1;
     assert_eq!((bit(&CpuState::reset(0)), bit(&long_mode())), (0, 1));
 }
 

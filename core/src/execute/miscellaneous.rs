@@ -57,7 +57,7 @@ fn plain(emit: &mut Emit, function: Function) -> Option<()> {
 fn identify(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     let gpr = &cpu.state.gpr;
     let (leaf, subleaf) = (gpr[Register::Rax] as u32, gpr[Register::Rcx] as u32);
-    let results = cpuid(&cpu.state, cpu.apic_id, leaf, subleaf);
+    let results = cpuid(&cpu.model, &cpu.state, cpu.apic_id, leaf, subleaf);
     let registers = [Register::Rax, Register::Rbx, Register::Rcx, Register::Rdx];
     for (register, result) in registers.into_iter().zip(results) {
         cpu.state.gpr[register] = u64::from(result);

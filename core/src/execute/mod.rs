@@ -13,7 +13,7 @@ pub(crate) mod dispatch;
 pub(crate) mod emit;
 pub(crate) mod flags;
 pub(crate) mod jump_cache;
-pub(crate) mod msr;
+pub mod msr;
 pub(crate) mod op;
 pub(crate) mod operand;
 pub(crate) mod pair;
@@ -48,6 +48,7 @@ use self::flags::Kind;
 use self::jump_cache::{JumpCache, JumpEntry};
 use self::op::{Detail, Op};
 use crate::apic::{Effect, LocalApic};
+use crate::cpuid::Model;
 use crate::memory::{GuestMemory, Width};
 use crate::paging::{AccessError, Mmu, TlbEntry};
 use crate::state::{CpuState, Exception, RFlags, SegmentRegister};
@@ -89,6 +90,8 @@ pub(crate) struct Cpu {
     pub jump_caches: [JumpCache; 3],
     pub apic: LocalApic,
     pub apic_id: u32,
+    /// What CPUID tells.
+    pub model: Model,
     pub clock: Arc<dyn Clock>,
     pub kick: Kick,
     /// What the local APIC asked for when an instruction wrote one of its registers.
@@ -170,6 +173,7 @@ impl Cpu {
             jump_caches: core::array::from_fn(|_| JumpCache::new()),
             apic: LocalApic::new(apic_id),
             apic_id,
+            model: Model::default(),
             clock,
             kick: Kick::default(),
             apic_effect: None,

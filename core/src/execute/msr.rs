@@ -16,7 +16,8 @@ mod tests;
 /// What a write asks of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum MsrEffect {
+pub enum MsrEffect {
+    /// Nothing.
     None,
     /// EFER has changed: translations are to be forgotten.
     Efer,
@@ -196,7 +197,10 @@ const MSRS: &[Msr] = &[
 ];
 
 /// RDMSR.
-pub(crate) fn read(
+///
+/// # Errors
+/// #GP for a register that is not there.
+pub fn read(
     state: &mut CpuState,
     apic: &mut LocalApic,
     now_ns: u64,
@@ -211,7 +215,10 @@ pub(crate) fn read(
 }
 
 /// WRMSR.
-pub(crate) fn write(
+///
+/// # Errors
+/// #GP for a register that is not there or takes no such value.
+pub fn write(
     state: &mut CpuState,
     apic: &mut LocalApic,
     now_ns: u64,

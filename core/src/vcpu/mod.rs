@@ -522,6 +522,15 @@ impl Engine for Vcpu {
         Ok(())
     }
 
+    fn local_apic(&self) -> &LocalApic {
+        self.apic()
+    }
+
+    fn set_local_apic(&mut self, apic: &LocalApic) {
+        self.come_back();
+        self.cpu.apic.clone_from(apic);
+    }
+
     fn interruptible(&self) -> bool {
         self.can_interrupt() && self.cpu.state.pending.interrupt.is_none()
     }
