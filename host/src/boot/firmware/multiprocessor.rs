@@ -2,7 +2,7 @@
 //! the I/O APIC, and where the interrupt lines of the one bus lead.
 
 use monovisor_core::CpuState;
-use monovisor_core::cpuid::{SIGNATURE, cpuid};
+use monovisor_core::cpuid::{Model, SIGNATURE, cpuid};
 
 use super::{Area, checksum};
 use crate::boot::error::Reason;
@@ -85,7 +85,7 @@ impl Entries {
     fn processors(self, cpus: u32) -> Self {
         const ENABLED: u8 = 1 << 0;
         const IS_BOOTSTRAP: u8 = 1 << 1;
-        let [_, _, _, features] = cpuid(&CpuState::reset(0), 0, 1, 0);
+        let [_, _, _, features] = cpuid(&Model::default(), &CpuState::reset(0), 0, 1, 0);
         (0..cpus as u8).fold(self, |entries, id| {
             let flags = if id == BOOTSTRAP { ENABLED | IS_BOOTSTRAP } else { ENABLED };
             let mut entry = [0; 20];
