@@ -9,7 +9,7 @@ use crate::apic::{LocalApic, Message};
 use crate::{CpuState, EngineError, Exit, FaultLog};
 
 /// Something that executes one vCPU: the interpreter or KVM.
-pub trait Engine {
+pub trait Engine: Send {
     /// Executes until something needs the host, at most about `budget` instructions (a block's
     /// length more in the interpreter; KVM is bounded by its [deadline](Self::set_deadline) and by
     /// kicks instead). A budget of 1 is one instruction or one event exactly.

@@ -23,7 +23,9 @@ pub enum Exit {
     InterruptWindow,
     /// The local APIC ended the handling of a level-triggered interrupt: I/O APICs have to know.
     EndOfInterrupt(u8),
-    /// The local APIC sends an interrupt to other processors.
+    /// The local APIC sends an interrupt to other processors. Where it is for the sender, too, the
+    /// sender has it already; unless it is for the lowest priority, which the host has to find
+    /// among all that it is for, the sender included.
     Ipi(Message),
     /// A fault during the delivery of a double fault: the processor has shut down.
     TripleFault,

@@ -54,3 +54,46 @@ pub struct Message {
     /// Edge or level.
     pub trigger: Trigger,
 }
+
+impl Message {
+    /// The message that a write of `data` to `address` is: a message-signalled interrupt (SDM,
+    /// "Message Signalled Interrupts"). None for reserved delivery modes, for the end of a level, and
+    /// for addresses outside 0xfee00000 to 0xfeefffff.
+    ///
+    /// ```
+    /// use monovisor_core::apic::{Destination, Message};
+    ///
+    /// let message = Message::from_msi(0xfee0_3000, 0x4041).unwrap();
+    /// assert_eq!((message.destination, message.vector), (Destination::Physical(3), 0x41));
+    /// assert_eq!(Message::from_msi(0xfed0_3000, 0x41), None);
+    /// ```
+    pub fn from_msi(address: u64, data: u32) -> Option<Self> {
+        const WINDOW: u64 = 0xfee;
+        const LOGICAL: u64 = 1 << 2;
+        const ONE_RECEIVER: u64 = 1 << 3;
+        const ASSERT: u32 = 1 << 14;
+        const LEVEL: u32 = 1 << 15;
+        if address >> 20 != WINDOW || data & LEVEL != 0 && data & ASSERT == 0 {
+            return None;
+        }
+        let mode = match data >> 8 & 7 {
+            // The redirection hint asks for one receiver among those that a logical address names.
+            0 if address & (ONE_RECEIVER | LOGICAL) == ONE_RECEIVER | LOGICAL => {
+                DeliveryMode::LowestPriority
+            }
+            0 => DeliveryMode::Fixed,
+            1 => DeliveryMode::LowestPriority,
+            2 => DeliveryMode::Smi,
+            4 => DeliveryMode::Nmi,
+            5 => DeliveryMode::Init,
+            7 => DeliveryMode::ExtInt,
+            _ => return None,
+        };
+        Some(Self {
+            destination: Destination::from_xapic((address >> 12) as u8, address & LOGICAL != 0),
+            mode,
+            vector: data as u8,
+            trigger: if data & LEVEL != 0 { Trigger::Level } else { Trigger::Edge },
+        })
+    }
+}

@@ -13,6 +13,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
+use monovisor_core::apic::DeliveryMode;
 use monovisor_core::state::RFlags;
 use monovisor_core::{Clock, EngineError, Exit};
 
@@ -161,7 +162,12 @@ impl<'a> Runner<'a> {
                     self.vm.bus.interrupts.end_of_interrupt(vector);
                 }
                 // There is no other processor that it could be for.
-                Exit::Ipi(_) => continue,
+                Exit::Ipi(message) => {
+                    if message.mode == DeliveryMode::LowestPriority {
+                        self.vm.engine.deliver(message);
+                    }
+                    continue;
+                }
                 Exit::TripleFault => return Ok(Some(Outcome::TripleFault)),
                 // No debugger has asked for it.
                 Exit::Debug => return Ok(None),

@@ -2,7 +2,7 @@
 //! the timer (SDM, "Advanced Programmable Interrupt Controller").
 //!
 //! Here are its state, acceptance and priority; how software sees it is in `registers`, how it
-//! sends and whom a message concerns in `command`, the timer in `timer`. The processor reaches it
+//! sends in `command`, the timer in `timer`, and whom a message concerns in `address`. The processor reaches it
 //! through the memory page at the APIC base, the MSRs 0x800 to 0x8ff or CR8: those addresses and
 //! their checks belong to the floors above.
 //!
@@ -19,7 +19,8 @@ mod tests;
 
 use crate::state::Exception;
 
-use super::{DeliveryMode, Message, Trigger};
+use super::address::x2apic_logical_id;
+use super::{Address, DeliveryMode, Message, Trigger};
 use timer::{Timer, TimerMode};
 use vectors::Vectors;
 
@@ -53,7 +54,7 @@ impl Mode {
 pub enum Effect {
     /// Nothing beyond a look at [`LocalApic::pending`].
     None,
-    /// A message for every APIC that [`LocalApic::matches`], the sender included.
+    /// A message for every APIC that [`LocalApic::matches`], the sender included; or for one of them.
     SendIpi(Message),
     /// The APIC has accepted its own message, and the processor must act on it.
     Accepted(Accepted),
@@ -95,6 +96,9 @@ const LVT_MASKED: u32 = 1 << 16;
 /// LVT: delivery modes NMI and ExtINT.
 const LVT_NMI: u32 = 0b100 << 8;
 const LVT_EXT_INT: u32 = 0b111 << 8;
+
+/// Destination format register: the flat model; the cluster model has zeros there.
+const FLAT: u32 = 0xf << 28;
 
 /// Spurious-interrupt vector register: APIC software enable.
 const SOFTWARE_ENABLE: u32 = 1 << 8;
@@ -183,6 +187,27 @@ impl LocalApic {
     /// The APIC's ID.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// What senders have to know of this APIC.
+    pub fn address(&self) -> Address {
+        Address {
+            id: self.id,
+            mode: self.mode,
+            logical: (self.logical_destination >> 24) as u8,
+            flat: self.destination_format & FLAT == FLAT,
+            enabled: self.software_enabled(),
+            accepts_pic: self.accepts_pic(),
+            priority: self.processor_priority(),
+        }
+    }
+
+    /// The logical destination register.
+    fn logical_id(&self) -> u32 {
+        match self.mode {
+            Mode::X2Apic => x2apic_logical_id(self.id),
+            _ => self.logical_destination,
+        }
     }
 
     /// How software reaches the APIC.
