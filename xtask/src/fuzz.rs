@@ -1,9 +1,11 @@
 //! `cargo xtask fuzz`: feeds random input to the processor for a while.
 //!
-//! The targets are the files of `core/fuzz/fuzz_targets`; that crate stands outside the workspace,
-//! because it is built by cargo-fuzz with a nightly compiler and its sanitizers.
+//! The targets are the files of `core/fuzz/fuzz_targets`. Here is how they are built and run; what
+//! they feed and check is theirs. libFuzzer itself comes with the crate `libfuzzer-sys`, and what
+//! cargo-fuzz would do beyond that are the few compiler flags below, so it is not needed. Coverage
+//! is a pass that any compiler has; sanitizers are a nightly compiler's alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -12,11 +14,29 @@ use xshell::cmd;
 
 use crate::workspace::Workspace;
 
-/// Fuzzes the processor with cargo-fuzz
+/// Has the compiler count edges and trace comparisons, for libFuzzer to be guided by.
+const COVERAGE: &str = "-Cpasses=sancov-module \
+    -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares \
+    -Ccodegen-units=1";
+
+/// An input that takes longer hangs. Those that are executed to the end of their budgets take
+/// milliseconds, on a loaded machine under a sanitizer some hundred.
+const HANG_SECONDS: u32 = 20;
+
+/// Longer inputs hold no more that could matter: registers, then code that is executed at once.
+const LONGEST_INPUT_BYTES: u32 = 1024;
+
+/// Fuzzes the processor with libFuzzer
 ///
-/// Installs cargo-fuzz into the target folder and a nightly toolchain through rustup where they are
-/// missing. Inputs that are worth keeping stay in core/fuzz/corpus, failing ones in
-/// core/fuzz/artifacts; the report of a failure names the command that repeats it.
+/// Needs a C++ compiler, which builds libFuzzer. As it is, the processor is fuzzed as it is
+/// released: handlers call each other. With --sanitizer it has debug assertions, a loop that
+/// dispatches, and AddressSanitizer, for which a nightly toolchain must be there.
+///
+/// Inputs that are worth keeping stay in core/fuzz/corpus, failing ones in core/fuzz/artifacts; a
+/// failing one is repeated by --input FILE.
 #[derive(Args)]
 pub struct Fuzz {
     /// Only this target, a file of core/fuzz/fuzz_targets without its `.rs` [default: all]
@@ -24,30 +44,33 @@ pub struct Fuzz {
     /// How long each target runs
     #[arg(long, default_value_t = 60)]
     seconds: u32,
+    /// Watch memory with AddressSanitizer, and check debug assertions
+    #[arg(long)]
+    sanitizer: bool,
+    /// Repeat this input alone
+    #[arg(long, value_name = "FILE", requires = "target")]
+    input: Option<PathBuf>,
 }
 
 impl Fuzz {
     /// Runs the subcommand.
     pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
         let targets = self.choose(workspace)?;
-        let cargo_fuzz = install(workspace)?;
-        let shell = &workspace.shell;
-        let core = workspace.root.join("core");
-        let limit = format!("-max_total_time={}", self.seconds);
+        let programs = self.build(workspace)?;
         let mut failed = Vec::new();
         for target in &targets {
-            let _in_core = shell.push_dir(&core);
-            let run = cmd!(shell, "{cargo_fuzz} fuzz run {target} -- {limit} -print_final_stats=1");
-            if run.env("RUSTUP_TOOLCHAIN", "nightly").run().is_err() {
+            if !self.fuzz(workspace, &programs.join(target), target)? {
                 failed.push(target.as_str());
             }
         }
-        if failed.is_empty() {
-            eprintln!("xtask: {} s without a failure in {}", self.seconds, targets.join(", "));
-            return Ok(ExitCode::SUCCESS);
+        if !failed.is_empty() {
+            eprintln!("xtask: fuzzing failed in {}", failed.join(", "));
+            return Ok(ExitCode::FAILURE);
         }
-        eprintln!("xtask: fuzzing failed in {}", failed.join(", "));
-        Ok(ExitCode::FAILURE)
+        if self.input.is_none() {
+            eprintln!("xtask: {} s without a failure in {}", self.seconds, targets.join(", "));
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     fn choose(&self, workspace: &Workspace) -> Result<Vec<String>> {
@@ -69,23 +92,75 @@ impl Fuzz {
             Some(target) => bail!("there is no target `{target}`, but: {}", targets.join(", ")),
         }
     }
+
+    /// Builds all targets and returns the folder that the programs are in.
+    fn build(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let shell = &workspace.shell;
+        let compiler = shell.var("CXX").unwrap_or_else(|_| "c++".to_owned());
+        if cmd!(shell, "{compiler} --version").quiet().ignore_stdout().run().is_err() {
+            bail!("libFuzzer is C++, and `{compiler}` does not run: install a C++ compiler");
+        }
+        let host = host(workspace)?;
+        // Beside each other, so that neither rebuilds the other's.
+        let (folder, profile, flags) = match self.sanitizer {
+            true => ("fuzz-sanitizer", "checked", format!("{COVERAGE} -Zsanitizer=address")),
+            false => ("fuzz", "release", COVERAGE.to_owned()),
+        };
+        let target = workspace.target.join(folder);
+        let manifest = workspace.root.join("core/fuzz/Cargo.toml");
+        // With a target named, build scripts and macros are built without the flags.
+        let mut build = cmd!(
+            shell,
+            "cargo build --manifest-path {manifest} --target {host} --target-dir {target}
+                --profile {profile} --bins"
+        )
+        .env("RUSTFLAGS", flags);
+        if self.sanitizer {
+            require_nightly(workspace)?;
+            build = build.env("RUSTUP_TOOLCHAIN", "nightly").env_remove("RUSTC");
+        }
+        build.run().context("building the fuzz targets")?;
+        Ok(target.join(host).join(profile))
+    }
+
+    /// Runs a target; whether it found nothing.
+    fn fuzz(&self, workspace: &Workspace, program: &Path, target: &str) -> Result<bool> {
+        let shell = &workspace.shell;
+        let fuzz = workspace.root.join("core/fuzz");
+        let (corpus, artifacts) = (fuzz.join("corpus").join(target), fuzz.join("artifacts"));
+        if let Some(input) = &self.input {
+            return Ok(cmd!(shell, "{program} {input}").run().is_ok());
+        }
+        shell.create_dir(&corpus)?;
+        shell.create_dir(&artifacts)?;
+        let prefix = format!("-artifact_prefix={}/{target}-", artifacts.display());
+        let limits = [
+            format!("-max_total_time={}", self.seconds),
+            format!("-timeout={HANG_SECONDS}"),
+            format!("-max_len={LONGEST_INPUT_BYTES}"),
+            // Without code behind the registers an input does nothing.
+            "-len_control=0".to_owned(),
+            format!("-dict={}", fuzz.join("opcodes.dict").display()),
+        ];
+        let run = cmd!(shell, "{program} {corpus} {prefix} {limits...} -print_final_stats=1");
+        Ok(run.run().is_ok())
+    }
 }
 
-/// Makes sure of cargo-fuzz and a nightly toolchain, and returns the program.
-fn install(workspace: &Workspace) -> Result<PathBuf> {
-    let shell = &workspace.shell;
-    let nightly = cmd!(shell, "rustup run nightly rustc --version");
+/// The target triple of this machine.
+fn host(workspace: &Workspace) -> Result<String> {
+    let about = cmd!(workspace.shell, "rustc --version --verbose").quiet().read()?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("`rustc --version --verbose` names no host")?.to_owned())
+}
+
+fn require_nightly(workspace: &Workspace) -> Result<()> {
+    let nightly = cmd!(workspace.shell, "rustup run nightly rustc --version");
     if nightly.quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        cmd!(shell, "rustup toolchain install nightly --profile minimal")
-            .run()
-            .context("fuzzing needs a nightly toolchain, for its sanitizers")?;
+        bail!(
+            "sanitizers need a nightly compiler: run `rustup toolchain install nightly --profile \
+             minimal`, or fuzz without --sanitizer"
+        );
     }
-    let tools = workspace.target.join("tools");
-    let program = tools.join("bin/cargo-fuzz");
-    if !program.exists() {
-        cmd!(shell, "cargo install cargo-fuzz --locked --root {tools}")
-            .run()
-            .context("installing cargo-fuzz")?;
-    }
-    Ok(program)
+    Ok(())
 }

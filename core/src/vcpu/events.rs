@@ -142,6 +142,8 @@ impl Vcpu {
 
     /// Delivers the most urgent event that is pending (SDM, "Priority Among Concurrent Events").
     pub(super) fn events(&mut self) -> Result<Outcome, Shutdown> {
+        // The last instruction, or the host, may have changed what a delivery's accesses go by.
+        self.cpu.mmu.update_mode(&self.cpu.state);
         match self.cpu.state.activity {
             Activity::Shutdown => return Err(Shutdown),
             Activity::WaitForSipi => return Ok(Outcome::Exit(Exit::Halted)),
