@@ -27,6 +27,8 @@ pub struct VmConfig {
     pub command_line: String,
     /// Files handed to the guest; the first is the initial RAM disk of a Linux kernel.
     pub modules: Vec<Module>,
+    /// Disks, in the order in which the guest finds them.
+    pub disks: Vec<DiskImage>,
     /// How long the guest may run.
     pub timeout: Option<Duration>,
     /// How many instructions the guest may execute.
@@ -56,6 +58,7 @@ impl Default for VmConfig {
             image: PathBuf::new(),
             command_line: String::new(),
             modules: Vec::new(),
+            disks: Vec::new(),
             timeout: None,
             max_instructions: None,
             deterministic: false,
@@ -88,6 +91,15 @@ pub struct Module {
     pub path: PathBuf,
     /// The module's own command line.
     pub command_line: String,
+}
+
+/// A raw disk image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskImage {
+    /// The file or block device.
+    pub path: PathBuf,
+    /// Whether the guest may only read it.
+    pub read_only: bool,
 }
 
 /// How a write to the debug-exit port becomes an exit code.

@@ -11,11 +11,12 @@ use monovisor_core::{Clock, Engine, FaultLog};
 use crate::boot::{self, BootError, Image, Loaded};
 use crate::bus::Bus;
 use crate::clock::VmClock;
-use crate::config::{SerialTarget, VmConfig};
+use crate::config::{DiskImage, SerialTarget, VmConfig};
 use crate::device::registry::{self, Console, Platform};
+use crate::device::virtio::{Disk, DiskError};
 use crate::device::{InputReader, RamSizes};
 use crate::engine::{self, Chosen};
-use crate::memory::{GuestRam, MemoryError};
+use crate::memory::{GuestRam, MemoryError, layout};
 use crate::outcome;
 use crate::remote::Remote;
 use crate::standard;
@@ -33,6 +34,9 @@ pub enum VmError {
     /// The host has not the memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// A disk can't be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// `--serial file:PATH` names a file that can't be written.
     #[error("the serial port's output cannot be written to {}: {source}", path.display())]
     Serial {
@@ -80,8 +84,7 @@ pub struct Vm {
     ram: Arc<GuestRam>,
     loaded: Loaded,
     image: Image,
-    console: Console,
-    unix_ns: u128,
+    platform: Platform,
     retired_before_reboot: u64,
     input: Option<InputReader>,
     make_engine: MakeEngine,
@@ -110,9 +113,17 @@ impl Vm {
         } else {
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
         };
-        let unix_ns = start.as_nanos();
+        let remote = Remote::default();
+        let low_bytes = config.memory_bytes.min(layout::GAP_START);
+        let platform = Platform {
+            console,
+            unix_ns: start.as_nanos(),
+            ram: RamSizes { low_bytes, high_bytes: config.memory_bytes - low_bytes },
+            disks: disks(config)?,
+            remote: (!config.deterministic).then(|| remote.clone()),
+        };
         let Parts { ram, chosen, bus, loaded } =
-            Parts::new(config, &image, &console, unix_ns, &clock, &make_engine)?;
+            Parts::new(config, &image, &platform, &clock, &make_engine)?;
         Ok(Self {
             config: config.clone(),
             engine_name: chosen.name,
@@ -120,13 +131,12 @@ impl Vm {
             engine: chosen.engine,
             bus,
             clock,
-            remote: Remote::default(),
+            remote,
             wall_time: Duration::ZERO,
             ram,
             loaded,
             image,
-            console,
-            unix_ns,
+            platform,
             retired_before_reboot: 0,
             input,
             make_engine,
@@ -138,14 +148,8 @@ impl Vm {
         let retired = self.engine.instructions().unwrap_or(0);
         let now_ns = self.clock.now_ns(retired);
         self.retired_before_reboot += retired;
-        let Parts { ram, chosen, bus, loaded } = Parts::new(
-            &self.config,
-            &self.image,
-            &self.console,
-            self.unix_ns,
-            &self.clock,
-            &self.make_engine,
-        )?;
+        let Parts { ram, chosen, bus, loaded } =
+            Parts::new(&self.config, &self.image, &self.platform, &self.clock, &self.make_engine)?;
         (self.ram, self.engine, self.bus, self.loaded) = (ram, chosen.engine, bus, loaded);
         self.clock.skip_to(now_ns, 0);
         Ok(())
@@ -224,8 +228,7 @@ impl Parts {
     fn new(
         config: &VmConfig,
         image: &Image,
-        console: &Console,
-        unix_ns: u128,
+        platform: &Platform,
         clock: &VmClock,
         make_engine: &MakeEngine,
     ) -> Result<Self, VmError> {
@@ -237,11 +240,15 @@ impl Parts {
         chosen.engine.set_state(&loaded.state).map_err(|_| {
             VmError::Accelerator("the accelerator refuses the processor's state at entry")
         })?;
-        let low_bytes = ram.low_end();
-        let sizes = RamSizes { low_bytes, high_bytes: ram.size_bytes() - low_bytes };
-        let bus = registry::assemble(&Platform { console: console.clone(), unix_ns, ram: sizes });
+        let bus = registry::assemble(platform, &ram);
         Ok(Self { ram, chosen, bus, loaded })
     }
+}
+
+/// Opens the disks.
+fn disks(config: &VmConfig) -> Result<Vec<Arc<Disk>>, DiskError> {
+    let open = |image: &DiskImage| Disk::open(&image.path, image.read_only).map(Arc::new);
+    config.disks.iter().map(open).collect()
 }
 
 /// Opens what the serial port and the debug console lead to.

@@ -13,7 +13,9 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use serde::{Deserialize, Deserializer};
 
-use super::{Accel, ByteSize, DebugExit, Flat, Module, SerialTarget, TimeSpan, VmConfig};
+use super::{
+    Accel, ByteSize, DebugExit, DiskImage, Flat, Module, SerialTarget, TimeSpan, VmConfig,
+};
 use crate::memory::layout;
 
 /// The file that is read if it is in the current folder and `--config` names no other.
@@ -64,6 +66,12 @@ pub enum ConfigError {
         /// What was asked for.
         cpus: u32,
     },
+    /// More disks than there are places for.
+    #[error("{count} disks are too many; there are places for {}", layout::VIRTIO_IRQS.len())]
+    Disks {
+        /// How many were asked for.
+        count: usize,
+    },
     /// A command line that the guest could not read.
     #[error("the {0} contains a NUL byte or is not UTF-8, so a guest can't be given it")]
     CommandLine(&'static str),
@@ -89,6 +97,10 @@ pub struct Settings {
     #[arg(long, visible_alias = "initrd", value_name = "FILE[ ARGS]")]
     #[serde(deserialize_with = "strings")]
     pub module: Vec<OsString>,
+    /// A raw disk image, which the guest finds as a virtio-blk device; `,ro` keeps it from being
+    /// written; repeatable
+    #[arg(long, value_name = "FILE[,ro]")]
+    pub disk: Vec<DiskImage>,
     /// End the run after this time, such as 10s or 500ms, with exit code 124
     #[arg(long, value_name = "TIME", env = "MONOVISOR_TIMEOUT")]
     pub timeout: Option<TimeSpan>,
@@ -186,6 +198,7 @@ impl Settings {
             accel: self.accel.or(lower.accel),
             append: self.append.or(lower.append),
             module: if self.module.is_empty() { lower.module } else { self.module },
+            disk: if self.disk.is_empty() { lower.disk } else { self.disk },
             timeout: self.timeout.or(lower.timeout),
             max_instructions: self.max_instructions.or(lower.max_instructions),
             deterministic: self.deterministic.or(lower.deterministic),
@@ -220,6 +233,7 @@ impl Settings {
             image: invocation.image,
             command_line: command_line(self.append, invocation.guest_arguments)?,
             modules: self.module.into_iter().map(module).collect::<Result<_, _>>()?,
+            disks: disks(self.disk)?,
             timeout: self.timeout.map(|span| span.0),
             max_instructions: self.max_instructions,
             deterministic: self.deterministic.unwrap_or_default(),
@@ -258,6 +272,13 @@ fn command_line(append: Option<String>, arguments: Vec<OsString>) -> Result<Stri
     }
     let line = parts.join(" ");
     if line.contains('\0') { Err(ConfigError::CommandLine(WHAT)) } else { Ok(line) }
+}
+
+fn disks(disks: Vec<DiskImage>) -> Result<Vec<DiskImage>, ConfigError> {
+    if disks.len() > layout::VIRTIO_IRQS.len() {
+        return Err(ConfigError::Disks { count: disks.len() });
+    }
+    Ok(disks)
 }
 
 /// A module as it was written: the whole text if there is such a file, else a file name, a space

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Accel, DebugExit, EntryMode, Flat, SerialTarget};
+use super::{Accel, DebugExit, DiskImage, EntryMode, Flat, SerialTarget};
 
 /// A number of bytes: `4096`, `512K`, `128M`, `1G`, each also with `iB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,22 @@ impl FromStr for SerialTarget {
     }
 }
 
+/// `FILE[,ro]`.
+impl FromStr for DiskImage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (path, read_only) = match text.strip_suffix(",ro") {
+            Some(path) => (path, true),
+            None => (text, false),
+        };
+        if path.is_empty() {
+            return Err("a disk is a file, such as disk.img or disk.img,ro".into());
+        }
+        Ok(Self { path: path.into(), read_only })
+    }
+}
+
 /// `ADDRESS[:real|protected|long]`; the image is entered at its first byte.
 impl FromStr for Flat {
     type Err = String;
@@ -129,7 +145,7 @@ macro_rules! deserialize_as_written {
     )*};
 }
 
-deserialize_as_written!(ByteSize, TimeSpan, Accel, DebugExit, SerialTarget, Flat);
+deserialize_as_written!(ByteSize, TimeSpan, Accel, DebugExit, SerialTarget, DiskImage, Flat);
 
 #[cfg(test)]
 mod tests {
@@ -170,6 +186,21 @@ mod tests {
         for (text, expected) in table {
             let parsed = text.parse().ok().map(|TimeSpan(span)| span.as_millis());
             assert_eq!(parsed, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn disks() {
+        let disk = |path: &str, read_only| DiskImage { path: path.into(), read_only };
+        let table = [
+            ("disk.img", Some(disk("disk.img", false))),
+            ("disk.img,ro", Some(disk("disk.img", true))),
+            ("a,b", Some(disk("a,b", false))),
+            ("", None),
+            (",ro", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text.parse().ok(), expected, "{text}");
         }
     }
 

@@ -25,6 +25,7 @@ mod system_control;
 mod test_bench;
 #[cfg(test)]
 mod tests;
+pub mod virtio;
 
 pub use input::{Input, InputReader};
 pub use interrupts::{Interrupts, Line};

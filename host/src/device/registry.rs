@@ -21,9 +21,11 @@ use super::rtc::{RamSizes, Rtc};
 use super::serial::Serial;
 use super::shutdown_port::ShutdownPort;
 use super::system_control::SystemControl;
+use super::virtio::{Block, Disk, VirtioMmio};
 use super::{Device, Input, Line};
 use crate::bus::{Bus, Region};
-use crate::memory::layout;
+use crate::memory::{GuestRam, layout};
+use crate::remote::Remote;
 
 /// Where the guest's bytes come from and go to.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +47,11 @@ pub struct Platform {
     pub unix_ns: u128,
     /// How much RAM there is.
     pub ram: RamSizes,
+    /// The disks, in the order in which the guest finds them.
+    pub disks: Vec<Arc<Disk>>,
+    /// Learns when a disk has done something. Without it the guest waits for every request, and
+    /// runs repeat.
+    pub remote: Option<Remote>,
 }
 
 /// A row: the registers of a device, and how it is made.
@@ -106,11 +113,20 @@ const PLATFORM: &[Row] = &[
           make: |_| Box::new(IoApicRegisters) },
 ];
 
-/// A bus with all devices of the platform.
-pub fn assemble(platform: &Platform) -> Bus {
+/// A bus with all devices of the platform, of a machine with this RAM.
+pub fn assemble(platform: &Platform, ram: &Arc<GuestRam>) -> Bus {
     let mut bus = Bus::default();
     for row in PLATFORM {
         bus.attach((row.make)(platform), row.regions);
+    }
+    let places = (layout::VIRTIO..).step_by(layout::VIRTIO_BYTES as usize).zip(layout::VIRTIO_IRQS);
+    for (index, (disk, (base, irq))) in platform.disks.iter().zip(places).enumerate() {
+        let block = Block::new(Arc::clone(disk), format!("monovisor-disk-{index}"));
+        let remote = platform.remote.clone();
+        let device = VirtioMmio::new(block, Line(irq), Arc::clone(ram), remote);
+        let length = layout::VIRTIO_BYTES;
+        let region = Region { space: Space::Memory, base, length, register: 0, max_size: 4 };
+        bus.attach(Box::new(device), &[region]);
     }
     bus
 }

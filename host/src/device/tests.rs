@@ -1,15 +1,24 @@
 //! All devices together: whatever a guest does to any of them, at any address and size, nothing
 //! panics, hangs or grows.
 
+use std::sync::Arc;
+
 use monovisor_core::{Access, InstructionClock, Space};
 use proptest::prelude::*;
 
 use super::registry::{Platform, assemble};
+use super::virtio::Disk;
 use crate::bus::Bus;
 use crate::clock::Time;
+use crate::memory::{GuestRam, layout};
 
 fn bus() -> Bus {
-    assemble(&Platform::default())
+    let image = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    image.as_file().set_len(4096).expect("it can be made longer");
+    let disk = Disk::open(image.path(), false).expect("it is a disk");
+    let ram = GuestRam::new(layout::MIN_RAM_BYTES).expect("there is memory");
+    let platform = Platform { disks: vec![Arc::new(disk)], ..Platform::default() };
+    assemble(&platform, &Arc::new(ram))
 }
 
 /// Addresses at, inside and around every range of the platform, and any others.

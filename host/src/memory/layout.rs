@@ -23,6 +23,14 @@ pub const TIMER_PIN: u8 = 2;
 pub const EXT_INT_LINT: u8 = 0;
 /// The local interrupt pin of every processor that is for NMI.
 pub const NMI_LINT: u8 = 1;
+/// The first virtio device's registers; the others follow, [`VIRTIO_BYTES`] each, where QEMU's
+/// `microvm` has them.
+pub const VIRTIO: u64 = 0xfeb0_0000;
+/// How many bytes a virtio device's registers take.
+pub const VIRTIO_BYTES: u64 = 0x200;
+/// The interrupt lines of the virtio devices, from the first one on: as in QEMU's `microvm`, but
+/// without the clock's line 8 between them.
+pub const VIRTIO_IRQS: [u8; 3] = [5, 6, 7];
 /// The local APIC's registers after reset.
 pub const LOCAL_APIC: u64 = 0xfee0_0000;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use monovisor_core::apic::Message;
+use monovisor_core::apic::{LocalApic, Message};
 use monovisor_core::state::RFlags;
 use monovisor_core::{Access, CpuState, Engine, EngineError, Exit, Kick, Space};
 use tempfile::{NamedTempFile, TempDir};
@@ -53,6 +53,7 @@ struct Scripted {
     window: bool,
     halted: bool,
     kick: Kick,
+    apic: LocalApic,
 }
 
 impl Scripted {
@@ -132,6 +133,14 @@ impl Engine for Scripted {
         Ok(())
     }
 
+    fn local_apic(&self) -> &LocalApic {
+        &self.apic
+    }
+
+    fn set_local_apic(&mut self, apic: &LocalApic) {
+        self.apic.clone_from(apic);
+    }
+
     fn interruptible(&self) -> bool {
         self.interrupts()
     }
@@ -204,6 +213,7 @@ impl Machine {
                     window: false,
                     halted: false,
                     kick: Kick::default(),
+                    apic: LocalApic::new(0),
                 });
                 Ok(Chosen { name: "script", reason: "it is a test", engine })
             }),
