@@ -87,7 +87,7 @@ impl Outcome {
         matches!(self, Self::Exited(_) | Self::PoweredOff)
     }
 
-    /// Whether the guest's own state explains the end, so that a failure report is worth printing.
+    /// Whether the guest's own state explains the end.
     pub fn is_guest_failure(&self) -> bool {
         matches!(
             self,
@@ -97,6 +97,12 @@ impl Outcome {
                 | Self::InstructionLimit
                 | Self::HaltedForever
         )
+    }
+
+    /// Whether a report on the guest is worth printing: it failed, or the engine failed at what it
+    /// did.
+    pub fn has_report(&self) -> bool {
+        self.is_guest_failure() || matches!(self, Self::EngineFailure(_))
     }
 }
 

@@ -55,7 +55,7 @@ pub enum VmError {
     },
     /// The accelerator that was asked for is not there.
     #[error("{0}")]
-    Accelerator(&'static str),
+    Accelerator(String),
 }
 
 impl VmError {
@@ -80,7 +80,7 @@ pub struct Vm {
     pub(crate) remote: Remote,
     pub(crate) wall_time: Duration,
     engine_name: &'static str,
-    engine_reason: &'static str,
+    engine_reason: String,
     ram: Arc<GuestRam>,
     loaded: Loaded,
     image: Image,
@@ -96,8 +96,9 @@ impl Vm {
     /// # Errors
     /// What is missing, or wrong with the image, as one sentence.
     pub fn new(config: &VmConfig) -> Result<Self, VmError> {
-        let accel = config.accel;
-        Self::with_engine(config, Box::new(move |ram, clock| engine::create(accel, ram, clock)))
+        let chosen_by = config.clone();
+        let make = move |ram: &_, clock: &_| engine::create(&chosen_by, ram, clock);
+        Self::with_engine(config, Box::new(make))
     }
 
     /// The machine that `config` describes, ready to run, on an engine that `make_engine` makes.
@@ -176,8 +177,8 @@ impl Vm {
     }
 
     /// Why it is that engine, as words that follow a colon.
-    pub fn engine_reason(&self) -> &'static str {
-        self.engine_reason
+    pub fn engine_reason(&self) -> &str {
+        &self.engine_reason
     }
 
     /// The last exceptions that were delivered, where the engine sees them.
@@ -237,8 +238,8 @@ impl Parts {
         let mut chosen = make_engine(&ram, clock)?;
         // The interpreter's state is a plain value, and a new KVM vCPU takes any state that the
         // loader makes.
-        chosen.engine.set_state(&loaded.state).map_err(|_| {
-            VmError::Accelerator("the accelerator refuses the processor's state at entry")
+        chosen.engine.set_state(&loaded.state).map_err(|error| {
+            VmError::Accelerator(format!("the processor's state at entry is refused: {error}"))
         })?;
         let bus = registry::assemble(platform, &ram);
         Ok(Self { ram, chosen, bus, loaded })

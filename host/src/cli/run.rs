@@ -76,11 +76,11 @@ fn tell(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure
         wall_time: told_wall_time(config, vm),
         unclaimed: vm.bus().unclaimed(),
     };
-    if config.verbose > 0 && !outcome.is_guest_failure() {
+    if config.verbose > 0 && !outcome.has_report() {
         eprintln!("monovisor: {summary}");
     }
     let written = config.json.as_ref().map(|path| json::write(path, &summary));
-    if outcome.is_guest_failure() {
+    if outcome.has_report() {
         explain(config, vm, outcome)?;
     } else if config.verbose == 0 && !outcome.is_orderly() {
         eprintln!("monovisor: {outcome}");
@@ -93,9 +93,13 @@ fn told_wall_time(config: &VmConfig, vm: &Vm) -> Option<Duration> {
     (!config.deterministic).then(|| vm.wall_time())
 }
 
-/// The report on a guest that has died.
+/// The report on a guest that has died, or that the engine failed at.
 fn explain(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure> {
-    let state = vm.engine().state().map_err(|error| Failure::own(&error))?;
+    let Ok(state) = vm.engine().state() else {
+        // An engine that has failed may have lost it.
+        eprintln!("monovisor: {outcome}");
+        return Ok(());
+    };
     let deliveries: Vec<_> =
         vm.fault_log().into_iter().flat_map(|log| log.iter()).copied().collect();
     let failure = diagnose::Failure {

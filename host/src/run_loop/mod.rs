@@ -121,6 +121,11 @@ impl<'a> Runner<'a> {
         let due_ns = self.deadline_ns.min(self.vm.engine.next_timer_ns().unwrap_or(u64::MAX));
         let left = self.max_instructions - retired;
         let exact = if left > SINGLE_STEPS { left - SINGLE_STEPS } else { 1 };
+        if self.vm.engine.instructions().is_none() {
+            let limit = self.limit.map(|limit| limit.saturating_duration_since(Instant::now()));
+            let limit_ns = limit.map_or(u64::MAX, |left| now_ns + left.as_nanos() as u64);
+            self.vm.engine.set_deadline(due_ns.min(limit_ns));
+        }
         self.slice_end = retired + self.pace.budget(due_ns.saturating_sub(now_ns)).min(exact);
         self.deliver();
         None

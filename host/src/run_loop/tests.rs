@@ -215,7 +215,7 @@ impl Machine {
                     kick: Kick::default(),
                     apic: LocalApic::new(0),
                 });
-                Ok(Chosen { name: "script", reason: "it is a test", engine })
+                Ok(Chosen { name: "script", reason: "it is a test".to_owned(), engine })
             }),
         )
         .expect("a machine");

@@ -1,0 +1,65 @@
+//! All of a vCPU's state out of KVM and into it: which calls it takes.
+//!
+//! Invariant: nothing is half done by an access to a device when these are called; the vCPU sees to
+//! that.
+
+use kvm_bindings::{Msrs, kvm_msr_entry};
+use kvm_ioctls::VcpuFd;
+use monovisor_core::{CpuState, EngineError};
+
+use super::ioctl::failed;
+use super::state::{self, MSRS, Msr};
+use super::system::System;
+
+/// Reads what KVM holds into `cpu`; the rest of it stays.
+pub(super) fn read(fd: &VcpuFd, system: &System, cpu: &mut CpuState) -> Result<(), EngineError> {
+    state::load_regs(cpu, &fd.get_regs().map_err(failed("KVM_GET_REGS"))?);
+    state::load_sregs(cpu, &fd.get_sregs().map_err(failed("KVM_GET_SREGS"))?);
+    cpu.fpu = state::load_fpu(&fd.get_fpu().map_err(failed("KVM_GET_FPU"))?);
+    cpu.control.xcr0 = state::load_xcrs(&fd.get_xcrs().map_err(failed("KVM_GET_XCRS"))?);
+    cpu.debug = state::load_debug(&fd.get_debug_regs().map_err(failed("KVM_GET_DEBUGREGS"))?);
+    let events = fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
+    state::load_events(cpu, &events);
+
+    let entry = |msr: &Msr| kvm_msr_entry { index: msr.number, ..Default::default() };
+    let mut msrs = list(held(system).map(entry))?;
+    let read = fd.get_msrs(&mut msrs).map_err(failed("KVM_GET_MSRS"))?;
+    for (msr, entry) in held(system).zip(&msrs.as_slice()[..read]) {
+        *(msr.field)(&mut cpu.msr) = entry.data;
+    }
+    Ok(())
+}
+
+/// Gives KVM all of `cpu` that it holds. `cr8` is the local APIC's task-priority class.
+pub(super) fn write(
+    fd: &VcpuFd,
+    system: &System,
+    cpu: &CpuState,
+    cr8: u8,
+) -> Result<(), EngineError> {
+    let mut copy = cpu.msr;
+    let msrs = list(held(system).map(|msr| {
+        let data = *(msr.field)(&mut copy);
+        kvm_msr_entry { index: msr.number, data, ..Default::default() }
+    }))?;
+    // CR0 and CR4 decide which registers may hold what, so they come first.
+    fd.set_sregs(&state::sregs(cpu, cr8.into())).map_err(failed("KVM_SET_SREGS"))?;
+    fd.set_msrs(&msrs).map_err(failed("KVM_SET_MSRS"))?;
+    fd.set_regs(&state::regs(cpu)).map_err(failed("KVM_SET_REGS"))?;
+    fd.set_fpu(&state::fpu(cpu)).map_err(failed("KVM_SET_FPU"))?;
+    fd.set_xcrs(&state::xcrs(cpu)).map_err(failed("KVM_SET_XCRS"))?;
+    fd.set_debug_regs(&state::debug(cpu)).map_err(failed("KVM_SET_DEBUGREGS"))?;
+    fd.set_vcpu_events(&state::events(cpu, system.has_shadow))
+        .map_err(failed("KVM_SET_VCPU_EVENTS"))
+}
+
+/// The registers that this KVM holds.
+fn held(system: &System) -> impl Iterator<Item = &'static Msr> {
+    MSRS.iter().filter(|msr| system.msrs.contains(&msr.number))
+}
+
+fn list(entries: impl Iterator<Item = kvm_msr_entry>) -> Result<Msrs, EngineError> {
+    let entries: Vec<_> = entries.collect();
+    Msrs::from_entries(&entries)
+        .map_err(|_| EngineError { operation: "list of model-specific registers", errno: 0 })
+}

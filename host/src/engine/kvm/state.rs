@@ -1,0 +1,309 @@
+//! [`CpuState`] in KVM's structures, and back. Plain conversions: no call to KVM is made here.
+//!
+//! Invariant: what is converted there and back is the same, except for what KVM does not hold (the
+//! memory-type registers and the activity, which the vCPU keeps itself).
+
+use kvm_bindings::{
+    KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_SHADOW, KVM_X86_SHADOW_INT_MOV_SS,
+    KVM_X86_SHADOW_INT_STI, kvm_debugregs, kvm_dtable, kvm_fpu, kvm_regs, kvm_segment, kvm_sregs,
+    kvm_vcpu_events, kvm_xcr, kvm_xcrs,
+};
+use monovisor_core::state::{
+    Access, Cr0Flags, Cr4Flags, Debug, DescriptorTable, Dr6Flags, EferFlags, Fpu, Gpr, Pending,
+    RFlags, Register, Segment, SegmentRegister, Shadow, Vector, XCr0Flags,
+};
+use monovisor_core::{CpuState, state};
+
+/// A model-specific register that KVM holds, and where the state has it.
+pub(super) struct Msr {
+    pub number: u32,
+    pub field: fn(&mut state::Msrs) -> &mut u64,
+}
+
+/// The registers that are saved and restored one by one; the others are in structures.
+pub(super) const MSRS: &[Msr] = &[
+    Msr { number: 0x3b, field: |msrs| &mut msrs.tsc_adjust },
+    Msr { number: 0x174, field: |msrs| &mut msrs.sysenter_cs },
+    Msr { number: 0x175, field: |msrs| &mut msrs.sysenter_esp },
+    Msr { number: 0x176, field: |msrs| &mut msrs.sysenter_eip },
+    Msr { number: 0xc000_0081, field: |msrs| &mut msrs.star },
+    Msr { number: 0xc000_0082, field: |msrs| &mut msrs.lstar },
+    Msr { number: 0xc000_0083, field: |msrs| &mut msrs.cstar },
+    Msr { number: 0xc000_0084, field: |msrs| &mut msrs.fmask },
+    Msr { number: 0xc000_0102, field: |msrs| &mut msrs.kernel_gs_base },
+    Msr { number: 0xc000_0103, field: |msrs| &mut msrs.tsc_aux },
+];
+
+/// The general registers in the order of their numbers.
+pub(super) fn regs(state: &CpuState) -> kvm_regs {
+    let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] =
+        *state.gpr.as_array();
+    let (rip, rflags) = (state.rip, state.rflags.bits());
+    kvm_regs {
+        rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags,
+    }
+}
+
+pub(super) fn load_regs(state: &mut CpuState, regs: &kvm_regs) {
+    let values = [
+        regs.rax, regs.rcx, regs.rdx, regs.rbx, regs.rsp, regs.rbp, regs.rsi, regs.rdi, regs.r8,
+        regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
+    ];
+    state.gpr = Gpr::default();
+    for (register, value) in Register::ALL.into_iter().zip(values) {
+        state.gpr[register] = value;
+    }
+    state.rip = regs.rip;
+    state.rflags = RFlags::from_bits_retain(regs.rflags);
+}
+
+/// Segments, tables and control registers. CR8 is the local APIC's.
+pub(super) fn sregs(state: &CpuState, cr8: u64) -> kvm_sregs {
+    let segment = |register| segment(&state.segments[register]);
+    kvm_sregs {
+        es: segment(SegmentRegister::Es),
+        cs: segment(SegmentRegister::Cs),
+        ss: segment(SegmentRegister::Ss),
+        ds: segment(SegmentRegister::Ds),
+        fs: segment(SegmentRegister::Fs),
+        gs: segment(SegmentRegister::Gs),
+        ldt: segment(SegmentRegister::Ldtr),
+        tr: segment(SegmentRegister::Tr),
+        gdt: table(state.gdtr),
+        idt: table(state.idtr),
+        cr0: state.control.cr0.bits(),
+        cr2: state.control.cr2,
+        cr3: state.control.cr3,
+        cr4: state.control.cr4.bits(),
+        cr8,
+        efer: state.control.efer.bits(),
+        apic_base: state.msr.apic_base,
+        interrupt_bitmap: [0; 4],
+    }
+}
+
+pub(super) fn load_sregs(state: &mut CpuState, sregs: &kvm_sregs) {
+    for (register, segment) in [
+        (SegmentRegister::Es, &sregs.es),
+        (SegmentRegister::Cs, &sregs.cs),
+        (SegmentRegister::Ss, &sregs.ss),
+        (SegmentRegister::Ds, &sregs.ds),
+        (SegmentRegister::Fs, &sregs.fs),
+        (SegmentRegister::Gs, &sregs.gs),
+        (SegmentRegister::Ldtr, &sregs.ldt),
+        (SegmentRegister::Tr, &sregs.tr),
+    ] {
+        state.segments[register] = load_segment(segment);
+    }
+    let load_table = |table: &kvm_dtable| DescriptorTable { base: table.base, limit: table.limit };
+    state.gdtr = load_table(&sregs.gdt);
+    state.idtr = load_table(&sregs.idt);
+    state.control.cr0 = Cr0Flags::from_bits_retain(sregs.cr0);
+    state.control.cr2 = sregs.cr2;
+    state.control.cr3 = sregs.cr3;
+    state.control.cr4 = Cr4Flags::from_bits_retain(sregs.cr4);
+    state.control.efer = EferFlags::from_bits_retain(sregs.efer);
+    state.msr.apic_base = sregs.apic_base;
+}
+
+fn segment(segment: &Segment) -> kvm_segment {
+    let Segment { base, limit, access, selector } = *segment;
+    let bit = |number: u32| (access.0 >> number & 1) as u8;
+    kvm_segment {
+        base,
+        limit,
+        selector,
+        type_: access.kind(),
+        s: bit(4),
+        dpl: access.dpl(),
+        present: bit(7),
+        avl: bit(12),
+        l: bit(13),
+        db: bit(14),
+        g: bit(15),
+        unusable: bit(16),
+        padding: 0,
+    }
+}
+
+fn load_segment(segment: &kvm_segment) -> Segment {
+    let fields = [
+        (segment.type_, 0),
+        (segment.s, 4),
+        (segment.dpl, 5),
+        (segment.present, 7),
+        (segment.avl, 12),
+        (segment.l, 13),
+        (segment.db, 14),
+        (segment.g, 15),
+        (segment.unusable, 16),
+    ];
+    let access = fields.iter().fold(0, |access, &(value, shift)| access | u32::from(value) << shift);
+    let kvm_segment { base, limit, selector, .. } = *segment;
+    Segment { base, limit, access: Access(access), selector }
+}
+
+fn table(table: DescriptorTable) -> kvm_dtable {
+    kvm_dtable { base: table.base, limit: table.limit, padding: [0; 3] }
+}
+
+/// x87 and SSE state: all that XCR0 can enable here.
+pub(super) fn fpu(state: &CpuState) -> kvm_fpu {
+    let fpu = &state.fpu;
+    kvm_fpu {
+        fpr: fpu.st.map(u128::to_le_bytes),
+        fcw: fpu.control_word,
+        fsw: fpu.status_word,
+        ftwx: fpu.tag_word,
+        pad1: 0,
+        last_opcode: fpu.opcode,
+        last_ip: fpu.instruction_pointer,
+        last_dp: fpu.data_pointer,
+        xmm: fpu.xmm.map(u128::to_le_bytes),
+        mxcsr: fpu.mxcsr,
+        pad2: 0,
+    }
+}
+
+pub(super) fn load_fpu(fpu: &kvm_fpu) -> Fpu {
+    Fpu {
+        xmm: fpu.xmm.map(u128::from_le_bytes),
+        st: fpu.fpr.map(u128::from_le_bytes),
+        mxcsr: fpu.mxcsr,
+        control_word: fpu.fcw,
+        status_word: fpu.fsw,
+        tag_word: fpu.ftwx,
+        opcode: fpu.last_opcode,
+        instruction_pointer: fpu.last_ip,
+        data_pointer: fpu.last_dp,
+    }
+}
+
+pub(super) fn xcrs(state: &CpuState) -> kvm_xcrs {
+    let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
+    xcrs.xcrs[0] = kvm_xcr { xcr: 0, reserved: 0, value: state.control.xcr0.bits() };
+    xcrs
+}
+
+pub(super) fn load_xcrs(xcrs: &kvm_xcrs) -> XCr0Flags {
+    let listed = xcrs.xcrs.iter().take(xcrs.nr_xcrs as usize);
+    let xcr0 = listed.clone().find(|xcr| xcr.xcr == 0);
+    xcr0.map_or(XCr0Flags::X87, |xcr0| XCr0Flags::from_bits_retain(xcr0.value))
+}
+
+pub(super) fn debug(state: &CpuState) -> kvm_debugregs {
+    let Debug { address, dr6, dr7 } = state.debug;
+    kvm_debugregs { db: address, dr6, dr7, ..Default::default() }
+}
+
+pub(super) fn load_debug(debug: &kvm_debugregs) -> Debug {
+    Debug { address: debug.db, dr6: debug.dr6, dr7: debug.dr7 }
+}
+
+/// What is pending and what is held back. An interrupt that waits is kept by the vCPU, since KVM
+/// would inject it whatever the flags say.
+pub(super) fn events(state: &CpuState, has_shadow: bool) -> kvm_vcpu_events {
+    let mut events =
+        kvm_vcpu_events { flags: KVM_VCPUEVENT_VALID_NMI_PENDING, ..Default::default() };
+    events.nmi.pending = state.pending.nmi.into();
+    events.nmi.masked = state.shadow.nmi.into();
+    if has_shadow {
+        events.flags |= KVM_VCPUEVENT_VALID_SHADOW;
+        let bits = [
+            (state.shadow.sti, KVM_X86_SHADOW_INT_STI),
+            (state.shadow.mov_ss, KVM_X86_SHADOW_INT_MOV_SS),
+        ];
+        events.interrupt.shadow =
+            bits.iter().filter(|(set, _)| *set).fold(0, |shadow, (_, bit)| shadow | *bit as u8);
+    }
+    if state.pending.debug.is_some() {
+        events.exception.injected = 1;
+        events.exception.nr = Vector::Debug as u8;
+    }
+    events
+}
+
+/// An exception that its instruction raises again when it is restarted needs no place: RIP is still
+/// at the instruction. The same holds for INT n.
+pub(super) fn load_events(state: &mut CpuState, events: &kvm_vcpu_events) {
+    let shadow = u32::from(events.interrupt.shadow);
+    state.shadow = Shadow {
+        sti: shadow & KVM_X86_SHADOW_INT_STI != 0,
+        mov_ss: shadow & KVM_X86_SHADOW_INT_MOV_SS != 0,
+        nmi: events.nmi.masked != 0 && events.nmi.injected == 0,
+    };
+    let exception = events.exception;
+    let debug = exception.nr == Vector::Debug as u8
+        && (exception.injected != 0 || exception.pending != 0);
+    let interrupt = events.interrupt.injected != 0 && events.interrupt.soft == 0;
+    state.pending = Pending {
+        debug: debug.then(|| Dr6Flags::from_bits_truncate(state.debug.dr6)),
+        nmi: events.nmi.pending != 0 || events.nmi.injected != 0,
+        interrupt: interrupt.then_some(events.interrupt.nr),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state in which every field that KVM holds has a value of its own.
+    fn distinct() -> CpuState {
+        let mut state = CpuState::reset(0);
+        for (number, register) in (1..).zip(Register::ALL) {
+            state.gpr[register] = number * 0x0101_0101_0101;
+        }
+        for (number, register) in (1..).zip(SegmentRegister::ALL) {
+            state.segments[register] = Segment {
+                base: 0x1000 * number,
+                limit: 0xffff * number as u32,
+                access: Access((0x1_f0ff / number as u32) & 0x1_f0ff),
+                selector: 8 * number as u16,
+            };
+        }
+        state.gdtr = DescriptorTable { base: 0x7000, limit: 0x37 };
+        state.control.cr2 = 0xdead_beef;
+        state.control.cr3 = 0x1000;
+        state.fpu.xmm[15] = 15 << 100;
+        state.fpu.st[7] = 0x3fff_8000_0000_0000_0000;
+        state.fpu.mxcsr = 0x1fbf;
+        state.fpu.tag_word = 0x81;
+        state.debug = Debug { address: [1, 2, 3, 4], dr6: 0xffff_0ff1, dr7: 0x401 };
+        state.shadow = Shadow { sti: true, mov_ss: false, nmi: true };
+        state.pending.nmi = true;
+        state
+    }
+
+    #[test]
+    fn what_goes_to_kvm_comes_back() {
+        let state = distinct();
+        let mut back = CpuState::reset(0);
+        load_regs(&mut back, &regs(&state));
+        load_sregs(&mut back, &sregs(&state, 5));
+        back.fpu = load_fpu(&fpu(&state));
+        back.control.xcr0 = load_xcrs(&xcrs(&state));
+        back.debug = load_debug(&debug(&state));
+        load_events(&mut back, &events(&state, true));
+        assert_eq!(back, state);
+    }
+
+    #[test]
+    fn without_shadows_the_rest_of_the_events_is_kept() {
+        let mut back = CpuState::reset(0);
+        load_events(&mut back, &events(&distinct(), false));
+        assert_eq!(back.shadow, Shadow { sti: false, mov_ss: false, nmi: true });
+        assert!(back.pending.nmi);
+    }
+
+    #[test]
+    fn an_injected_interrupt_waits_again_and_int_n_is_executed_again() {
+        for (soft, waits) in [(0, Some(0x40)), (1, None)] {
+            let mut events = kvm_vcpu_events::default();
+            (events.interrupt.injected, events.interrupt.nr) = (1, 0x40);
+            events.interrupt.soft = soft;
+            let mut state = CpuState::reset(0);
+            load_events(&mut state, &events);
+            assert_eq!(state.pending.interrupt, waits);
+        }
+    }
+}

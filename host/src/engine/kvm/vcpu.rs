@@ -1,0 +1,433 @@
+//! One vCPU on KVM, behind the same [`Engine`] as the interpreter. Its local APIC is the core's own,
+//! so a guest meets the same one under both; `local_apic` beside this file has what that takes.
+//!
+//! Invariants: while the host has control, `ready` tells whether KVM would take an interrupt, and
+//! CR8 is the local APIC's; what KVM does not hold of the state is in `own`.
+
+use std::sync::Arc;
+
+use kvm_bindings::{
+    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_INTERNAL_ERROR_DELIVERY_EV,
+    KVM_INTERNAL_ERROR_EMULATION, KVM_INTERNAL_ERROR_SIMUL_EX, kvm_guest_debug,
+};
+use kvm_ioctls::{VcpuExit, VcpuFd};
+use monovisor_core::apic::{LocalApic, Message};
+use monovisor_core::cpuid::Model;
+use monovisor_core::state::{Activity, RFlags};
+use monovisor_core::{Clock, CpuState, Engine, EngineError, Exit, Kick};
+
+use super::ioctl::{self, failed};
+use super::kick::Bell;
+use super::machine::Machine;
+use super::registers;
+use super::system::Unavailable;
+use super::transfer::Transfer;
+use crate::clock::VmClock;
+
+/// A vCPU.
+pub struct KvmVcpu {
+    pub(super) fd: VcpuFd,
+    pub(super) machine: Arc<Machine>,
+    pub(super) model: Model,
+    pub(super) apic: LocalApic,
+    pub(super) clock: VmClock,
+    /// What KVM does not hold is current here: activity, APIC base, memory types.
+    pub(super) own: CpuState,
+    bell: Bell,
+    transfer: Option<Transfer>,
+    /// KVM has an instruction to complete when it is entered again.
+    unfinished: bool,
+    ready: bool,
+    window_wanted: bool,
+    /// An acknowledged interrupt, and an NMI, that KVM has not been given yet.
+    interrupt: Option<u8>,
+    pub(super) nmi: bool,
+    deadline_ns: u64,
+    stepping: bool,
+    /// What failed where no error could be returned.
+    pub(super) failed: Option<EngineError>,
+}
+
+/// What KVM_RUN came back with, if no device is accessed.
+enum Stop {
+    Device,
+    ReadMsr(u32),
+    WriteMsr(u32, u64),
+    Halted,
+    Interrupted,
+    Window,
+    Shutdown,
+    Stepped,
+}
+
+impl KvmVcpu {
+    /// A vCPU after reset that tells `model` about itself.
+    ///
+    /// # Errors
+    /// What KVM refuses.
+    pub fn new(
+        machine: &Arc<Machine>,
+        model: Model,
+        clock: &VmClock,
+        apic_id: u32,
+    ) -> Result<Self, Unavailable> {
+        let (mut fd, model) = machine.create_vcpu(apic_id, model)?;
+        Ok(Self {
+            bell: Bell::new(&mut fd),
+            fd,
+            machine: Arc::clone(machine),
+            model,
+            apic: LocalApic::new(apic_id),
+            clock: clock.clone(),
+            own: CpuState::reset(apic_id),
+            transfer: None,
+            unfinished: false,
+            ready: false,
+            window_wanted: false,
+            interrupt: None,
+            nmi: false,
+            deadline_ns: u64::MAX,
+            stepping: false,
+            failed: None,
+        })
+    }
+
+    pub(super) fn now_ns(&self) -> u64 {
+        self.clock.now_ns(0)
+    }
+
+    /// What the device access at hand asks for next.
+    fn next_item(&mut self) -> Option<Exit> {
+        let exit = self.transfer.as_mut()?.next();
+        if exit.is_none() {
+            self.transfer = None;
+        }
+        exit
+    }
+
+    /// Acts on what has happened before the guest goes on. What the host is to know first.
+    fn before_entry(&mut self) -> Result<Option<Exit>, EngineError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if self.bell.kick().take() {
+            return Ok(Some(Exit::Kicked));
+        }
+        if self.apic.next_timer_ns().is_some() {
+            self.apic.advance(self.now_ns());
+        }
+        match self.own.activity {
+            Activity::Shutdown => return Ok(Some(Exit::TripleFault)),
+            Activity::WaitForSipi => return Ok(Some(Exit::Halted)),
+            Activity::Active | Activity::Halted => {}
+        }
+        self.offer_nmi()?;
+        if self.ready {
+            let vector = self
+                .interrupt
+                .take()
+                .or_else(|| self.apic.pending().map(|_| self.apic.acknowledge()));
+            if let Some(vector) = vector {
+                ioctl::interrupt(&self.fd, vector)?;
+                self.ready = false;
+                self.own.activity = Activity::Active;
+            } else if self.window_wanted {
+                self.window_wanted = false;
+                return Ok(Some(Exit::InterruptWindow));
+            }
+        }
+        if self.own.activity == Activity::Halted {
+            return Ok(Some(Exit::Halted));
+        }
+        Ok(None)
+    }
+
+    /// Gives KVM the NMI that waits; a halted processor wakes unless it is handling one.
+    fn offer_nmi(&mut self) -> Result<(), EngineError> {
+        if !self.nmi {
+            return Ok(());
+        }
+        if self.own.activity == Activity::Halted {
+            let events =
+                self.fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
+            if events.nmi.masked != 0 {
+                return Ok(());
+            }
+            self.own.activity = Activity::Active;
+        }
+        self.nmi = false;
+        self.fd.nmi().map_err(failed("KVM_NMI"))
+    }
+
+    /// Enters the guest once.
+    fn enter(&mut self) -> Result<Stop, EngineError> {
+        let wants_window =
+            self.window_wanted || self.interrupt.is_some() || self.apic.pending().is_some();
+        let run = self.fd.get_kvm_run();
+        run.request_interrupt_window = wants_window.into();
+        run.cr8 = self.apic.task_priority_class().into();
+        let clock = &self.clock;
+        let timer_ns = self.apic.next_timer_ns().unwrap_or(u64::MAX);
+        let due_ns = self.deadline_ns.min(timer_ns);
+        let stop = match self.bell.enter(due_ns, || clock.now_ns(0)) {
+            Ok(true) => self.run_kvm(),
+            Ok(false) => Ok(Stop::Interrupted),
+            Err(error) => Err(error),
+        };
+        self.bell.leave();
+        let run = self.fd.get_kvm_run();
+        self.ready = run.ready_for_interrupt_injection != 0;
+        let class = run.cr8 as u8 & 0xf;
+        self.apic.set_task_priority_class(class);
+        stop
+    }
+
+    /// One KVM_RUN.
+    fn run_kvm(&mut self) -> Result<Stop, EngineError> {
+        self.unfinished = false;
+        let stop = match self.fd.run() {
+            Ok(VcpuExit::IoIn(..) | VcpuExit::IoOut(..))
+            | Ok(VcpuExit::MmioRead(..) | VcpuExit::MmioWrite(..)) => Stop::Device,
+            Ok(VcpuExit::X86Rdmsr(exit)) => Stop::ReadMsr(exit.index),
+            Ok(VcpuExit::X86Wrmsr(exit)) => Stop::WriteMsr(exit.index, exit.data),
+            Ok(VcpuExit::Hlt) => Stop::Halted,
+            Ok(VcpuExit::Intr | VcpuExit::SetTpr) => Stop::Interrupted,
+            Ok(VcpuExit::IrqWindowOpen) => Stop::Window,
+            Ok(VcpuExit::Shutdown) => Stop::Shutdown,
+            Ok(VcpuExit::Debug(_)) => Stop::Stepped,
+            Ok(VcpuExit::InternalError) => return Err(self.internal_error()),
+            Ok(VcpuExit::FailEntry(..)) => return Err(refusal("entry into the guest, which the processor refuses,")),
+            Ok(_) => return Err(refusal("KVM_RUN, with an exit that is not known,")),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Stop::Interrupted,
+            Err(error) => return Err(failed("KVM_RUN")(error)),
+        };
+        self.unfinished =
+            matches!(stop, Stop::Device | Stop::ReadMsr(_) | Stop::WriteMsr(..));
+        Ok(stop)
+    }
+
+    fn internal_error(&mut self) -> EngineError {
+        let run = self.fd.get_kvm_run();
+        // SAFETY: the exit's reason says that this field of the union is valid.
+        let suberror = unsafe { run.__bindgen_anon_1.internal }.suberror;
+        refusal(match suberror {
+            KVM_INTERNAL_ERROR_EMULATION => {
+                "KVM_RUN, at an instruction that this KVM would have to emulate and cannot,"
+            }
+            KVM_INTERNAL_ERROR_SIMUL_EX => "KVM_RUN, at simultaneous exceptions,",
+            KVM_INTERNAL_ERROR_DELIVERY_EV => "KVM_RUN, at the delivery of an event,",
+            _ => "KVM_RUN, with an internal error of KVM,",
+        })
+    }
+
+    /// Acts on a stop. What the host is to know; without, the guest goes on.
+    fn follow(&mut self, stop: Stop) -> Result<Option<Exit>, EngineError> {
+        Ok(match stop {
+            Stop::Device => {
+                self.transfer = Transfer::of_exit(&mut self.fd);
+                None
+            }
+            Stop::ReadMsr(number) => {
+                self.read_msr(number);
+                None
+            }
+            Stop::WriteMsr(number, value) => self.write_msr(number, value)?,
+            Stop::Halted => {
+                self.own.activity = Activity::Halted;
+                None
+            }
+            Stop::Interrupted => {
+                Some(if self.bell.kick().take() { Exit::Kicked } else { Exit::Budget })
+            }
+            Stop::Window => None,
+            Stop::Shutdown => {
+                self.own.activity = Activity::Shutdown;
+                Some(Exit::TripleFault)
+            }
+            Stop::Stepped => Some(Exit::Budget),
+        })
+    }
+
+    /// Has KVM complete the instruction whose access it has told of.
+    pub(super) fn complete(&mut self) -> Result<(), EngineError> {
+        while self.next_item().is_some() {}
+        if !self.unfinished {
+            return Ok(());
+        }
+        self.bell.return_at_once();
+        match self.run_kvm()? {
+            // Another part of the same instruction.
+            Stop::Device => self.transfer = Transfer::of_exit(&mut self.fd),
+            Stop::Halted => self.own.activity = Activity::Halted,
+            Stop::Shutdown => self.own.activity = Activity::Shutdown,
+            _ => {}
+        }
+        self.ready = self.fd.get_kvm_run().ready_for_interrupt_injection != 0;
+        Ok(())
+    }
+
+    /// Whether KVM returns after each instruction.
+    fn single_step(&mut self, wanted: bool) -> Result<(), EngineError> {
+        if self.stepping == wanted {
+            return Ok(());
+        }
+        let control = if wanted { KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP } else { 0 };
+        self.fd
+            .set_guest_debug(&kvm_guest_debug { control, ..Default::default() })
+            .map_err(failed("KVM_SET_GUEST_DEBUG"))?;
+        self.stepping = wanted;
+        Ok(())
+    }
+
+    /// What KVM and this vCPU hold together.
+    pub(super) fn read_state(&mut self) -> Result<CpuState, EngineError> {
+        self.complete()?;
+        let Self { fd, machine, own, .. } = self;
+        registers::read(fd, &machine.system, own)?;
+        let mut state = own.clone();
+        state.pending.nmi |= self.nmi;
+        state.pending.interrupt = state.pending.interrupt.or(self.interrupt);
+        Ok(state)
+    }
+
+    pub(super) fn write_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
+        self.complete()?;
+        self.transfer = None;
+        self.own.clone_from(state);
+        self.interrupt = state.pending.interrupt;
+        self.nmi = false;
+        self.apic.restore_base(state.msr.apic_base);
+        let shadow = state.shadow;
+        self.ready =
+            state.rflags.contains(RFlags::INTERRUPT_FLAG) && !shadow.sti && !shadow.mov_ss;
+        let class = self.apic.task_priority_class();
+        registers::write(&self.fd, &self.machine.system, state, class)
+    }
+}
+
+fn refusal(operation: &'static str) -> EngineError {
+    EngineError { operation, errno: 0 }
+}
+
+impl Engine for KvmVcpu {
+    fn run(&mut self, budget: u64) -> Result<Exit, EngineError> {
+        let step = budget == 1;
+        if let Some(exit) = self.next_item() {
+            return Ok(exit);
+        }
+        if step {
+            self.complete()?;
+        }
+        self.single_step(step)?;
+        loop {
+            if let Some(exit) = self.next_item() {
+                return Ok(exit);
+            }
+            if let Some(exit) = self.before_entry()? {
+                return Ok(exit);
+            }
+            let stop = self.enter()?;
+            if let Some(exit) = self.follow(stop)? {
+                return Ok(exit);
+            }
+            if let Some(exit) = self.access_apic() {
+                return Ok(exit);
+            }
+        }
+    }
+
+    fn set_deadline(&mut self, due_ns: u64) {
+        self.deadline_ns = due_ns;
+    }
+
+    fn answer(&mut self, data: u64) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.answer(data);
+        }
+    }
+
+    fn state(&mut self) -> Result<CpuState, EngineError> {
+        self.read_state()
+    }
+
+    fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
+        self.write_state(state)
+    }
+
+    fn local_apic(&self) -> &LocalApic {
+        &self.apic
+    }
+
+    fn set_local_apic(&mut self, apic: &LocalApic) {
+        self.apic.clone_from(apic);
+    }
+
+    fn interruptible(&self) -> bool {
+        let runs = matches!(self.own.activity, Activity::Active | Activity::Halted);
+        runs && self.ready && self.interrupt.is_none()
+    }
+
+    fn request_interrupt_window(&mut self, wanted: bool) {
+        self.window_wanted = wanted;
+    }
+
+    fn inject(&mut self, vector: u8) {
+        self.interrupt = Some(vector);
+    }
+
+    fn inject_nmi(&mut self) {
+        self.nmi = true;
+    }
+
+    fn accepts_pic(&self) -> bool {
+        self.apic.accepts_pic()
+    }
+
+    fn deliver(&mut self, message: Message) {
+        if self.apic.matches(message.destination, None) {
+            let accepted = self.apic.accept(message);
+            self.accepted(accepted);
+        }
+    }
+
+    fn next_timer_ns(&self) -> Option<u64> {
+        self.apic.next_timer_ns()
+    }
+
+    fn instructions(&self) -> Option<u64> {
+        None
+    }
+
+    fn kick_handle(&self) -> Kick {
+        self.bell.kick().clone()
+    }
+}
+
+impl Drop for KvmVcpu {
+    fn drop(&mut self) {
+        self.bell.silence();
+    }
+}
+
+impl KvmVcpu {
+    /// Takes the device access at hand if it is to the local APIC's page.
+    fn access_apic(&mut self) -> Option<Exit> {
+        let mut exit = None;
+        while exit.is_none() {
+            let offset = self.apic_offset(self.transfer.as_ref()?.memory_address()?)?;
+            exit = match self.next_item()? {
+                Exit::Read(_) => {
+                    let value = self.apic.read(offset, self.now_ns());
+                    self.answer(value.into());
+                    None
+                }
+                Exit::Write(_, value) => {
+                    let effect = self.apic.write(offset, value as u32, self.now_ns());
+                    self.apic_effect(effect)
+                }
+                other => Some(other),
+            };
+        }
+        exit
+    }
+}
