@@ -1,6 +1,7 @@
 //! What executes a guest, chosen by `--accel`: the core's interpreter or KVM. Nothing above this
 //! folder knows which engine runs.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod kvm;
 
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use crate::clock::VmClock;
 use crate::config::{Accel, VmConfig};
 use crate::memory::GuestRam;
 use crate::vm::VmError;
-use kvm::{KvmVcpu, Machine, System, Unavailable};
 
 /// The APIC ID of the bootstrap processor.
 const BOOTSTRAP: u32 = 0;
@@ -30,11 +30,7 @@ pub struct Chosen {
 ///
 /// # Errors
 /// If the configuration names an accelerator that is not there, or can't do what else it asks.
-pub fn create(
-    config: &VmConfig,
-    ram: &Arc<GuestRam>,
-    clock: &VmClock,
-) -> Result<Chosen, VmError> {
+pub fn create(config: &VmConfig, ram: &Arc<GuestRam>, clock: &VmClock) -> Result<Chosen, VmError> {
     let counting = counts(config);
     match (config.accel, counting) {
         (Accel::Interp, _) => Ok(interpreter(ram, clock, "as --accel asks".to_owned())),
@@ -46,15 +42,17 @@ pub fn create(
             let reason = format!("{flag} needs an engine that counts instructions");
             Ok(interpreter(ram, clock, reason))
         }
-        (Accel::Kvm, None) => match kvm(ram, clock) {
-            Ok(engine) => Ok(on_kvm(engine, "as --accel asks")),
+        (Accel::Kvm, None) => match kvm_engine(ram, clock, false) {
+            Ok(engine) => Ok(Chosen { name: "kvm", reason: "as --accel asks".to_owned(), engine }),
             Err(why) => Err(VmError::Accelerator(format!(
                 "KVM cannot be used: {why}; leave out --accel, or say --accel interp"
             ))),
         },
-        (Accel::Auto, None) => Ok(match kvm(ram, clock) {
-            Ok(engine) => on_kvm(engine, "/dev/kvm works"),
-            Err(why) => interpreter(ram, clock, why.to_string()),
+        (Accel::Auto, None) => Ok(match kvm_engine(ram, clock, true) {
+            Ok(engine) => {
+                Chosen { name: "kvm", reason: "it passes its self-check".to_owned(), engine }
+            }
+            Err(why) => interpreter(ram, clock, why),
         }),
     }
 }
@@ -73,13 +71,22 @@ fn interpreter(ram: &Arc<GuestRam>, clock: &VmClock, reason: String) -> Chosen {
     Chosen { name: "interpreter", reason, engine: Box::new(vcpu) }
 }
 
-fn kvm(ram: &Arc<GuestRam>, clock: &VmClock) -> Result<KvmVcpu, Unavailable> {
-    let system = System::open()?;
-    let model = system.model();
-    let machine = Machine::new(system, Arc::clone(ram))?;
-    KvmVcpu::new(&machine, model, clock, BOOTSTRAP)
+/// KVM, after a self-check if it is to be `checked`, or why it can't be used.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn kvm_engine(
+    ram: &Arc<GuestRam>,
+    clock: &VmClock,
+    checked: bool,
+) -> Result<Box<dyn Engine>, String> {
+    let trust = if checked { kvm::Trust::Checked } else { kvm::Trust::AsIs };
+    match kvm::create(ram, clock, BOOTSTRAP, trust) {
+        Ok(vcpu) => Ok(Box::new(vcpu)),
+        Err(why) => Err(why.to_string()),
+    }
 }
 
-fn on_kvm(engine: KvmVcpu, reason: &str) -> Chosen {
-    Chosen { name: "kvm", reason: reason.to_owned(), engine: Box::new(engine) }
+/// Why there is no KVM.
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn kvm_engine(_: &Arc<GuestRam>, _: &VmClock, _checked: bool) -> Result<Box<dyn Engine>, String> {
+    Err("it runs x86-64 guests on x86-64 Linux alone".to_owned())
 }

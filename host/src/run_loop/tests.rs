@@ -49,6 +49,7 @@ struct Script {
 struct Scripted {
     script: Arc<Mutex<Script>>,
     state: CpuState,
+    apic: LocalApic,
     retired: u64,
     window: bool,
     halted: bool,
@@ -209,6 +210,7 @@ impl Machine {
                 let engine = Box::new(Scripted {
                     script: Arc::clone(&shared),
                     state: CpuState::reset(0),
+                    apic: LocalApic::new(0),
                     retired: 0,
                     window: false,
                     halted: false,

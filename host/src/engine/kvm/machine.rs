@@ -29,9 +29,17 @@ const TASK_STATE: usize = 0xfeff_d000;
 pub(super) const NATIVE_MSRS: &[u32] = &[
     0x10, // IA32_TIME_STAMP_COUNTER
     0x3b, // IA32_TSC_ADJUST
-    0x174, 0x175, 0x176, // IA32_SYSENTER_CS, ESP, EIP
-    0xc000_0080, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, // IA32_EFER, STAR … FMASK
-    0xc000_0100, 0xc000_0101, 0xc000_0102, // IA32_FS_BASE, GS_BASE, KERNEL_GS_BASE
+    0x174,
+    0x175,
+    0x176, // IA32_SYSENTER_CS, ESP, EIP
+    0xc000_0080,
+    0xc000_0081,
+    0xc000_0082,
+    0xc000_0083,
+    0xc000_0084, // IA32_EFER, STAR … FMASK
+    0xc000_0100,
+    0xc000_0101,
+    0xc000_0102, // IA32_FS_BASE, GS_BASE, KERNEL_GS_BASE
     0xc000_0103, // IA32_TSC_AUX
 ];
 /// The two ranges of register numbers that processors use, 0x2000 each.

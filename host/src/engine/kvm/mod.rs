@@ -3,6 +3,7 @@
 //! [`System`] is `/dev/kvm`, [`Machine`] a virtual machine with its RAM, [`KvmVcpu`] a vCPU behind
 //! the core's `Engine` trait. Nothing above this folder knows KVM.
 
+mod check;
 mod ioctl;
 mod kick;
 mod local_apic;
@@ -13,6 +14,43 @@ mod system;
 mod transfer;
 mod vcpu;
 
+use std::sync::Arc;
+
 pub use machine::Machine;
 pub use system::{System, Unavailable};
 pub use vcpu::KvmVcpu;
+
+use crate::clock::VmClock;
+use crate::memory::GuestRam;
+
+/// How sure one wants to be of KVM before the guest runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The user has asked for KVM, and takes it as it is.
+    AsIs,
+    /// KVM is to be as good as the interpreter, or not to be used.
+    Checked,
+}
+
+/// A vCPU after reset on a new machine of KVM's with this RAM.
+///
+/// # Errors
+/// Why KVM can't be used.
+pub fn create(
+    ram: &Arc<GuestRam>,
+    clock: &VmClock,
+    apic_id: u32,
+    trust: Trust,
+) -> Result<KvmVcpu, Unavailable> {
+    let system = System::open()?;
+    if trust == Trust::Checked {
+        check::hardware()?;
+    }
+    let model = system.model();
+    let machine = Machine::new(system, Arc::clone(ram))?;
+    let mut vcpu = KvmVcpu::new(&machine, model, clock, apic_id)?;
+    if trust == Trust::Checked {
+        check::run(&mut vcpu, ram)?;
+    }
+    Ok(vcpu)
+}

@@ -40,7 +40,24 @@ pub(super) fn regs(state: &CpuState) -> kvm_regs {
         *state.gpr.as_array();
     let (rip, rflags) = (state.rip, state.rflags.bits());
     kvm_regs {
-        rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags,
+        rax,
+        rbx,
+        rcx,
+        rdx,
+        rsi,
+        rdi,
+        rsp,
+        rbp,
+        r8,
+        r9,
+        r10,
+        r11,
+        r12,
+        r13,
+        r14,
+        r15,
+        rip,
+        rflags,
     }
 }
 
@@ -138,7 +155,8 @@ fn load_segment(segment: &kvm_segment) -> Segment {
         (segment.g, 15),
         (segment.unusable, 16),
     ];
-    let access = fields.iter().fold(0, |access, &(value, shift)| access | u32::from(value) << shift);
+    let access =
+        fields.iter().fold(0, |access, &(value, shift)| access | u32::from(value) << shift);
     let kvm_segment { base, limit, selector, .. } = *segment;
     Segment { base, limit, access: Access(access), selector }
 }
@@ -233,8 +251,8 @@ pub(super) fn load_events(state: &mut CpuState, events: &kvm_vcpu_events) {
         nmi: events.nmi.masked != 0 && events.nmi.injected == 0,
     };
     let exception = events.exception;
-    let debug = exception.nr == Vector::Debug as u8
-        && (exception.injected != 0 || exception.pending != 0);
+    let debug =
+        exception.nr == Vector::Debug as u8 && (exception.injected != 0 || exception.pending != 0);
     let interrupt = events.interrupt.injected != 0 && events.interrupt.soft == 0;
     state.pending = Pending {
         debug: debug.then(|| Dr6Flags::from_bits_truncate(state.debug.dr6)),

@@ -32,13 +32,8 @@ const REQUIRED: &[(Cap, &str)] = &[
 
 /// Features that the platform brings whatever KVM says: the local APIC is ours, and so are the
 /// registers that describe memory types.
-const OURS: &[Feature] = &[
-    feature::MTRR,
-    feature::X2APIC,
-    feature::TSC_DEADLINE,
-    feature::HYPERVISOR,
-    feature::ARAT,
-];
+const OURS: &[Feature] =
+    &[feature::MTRR, feature::X2APIC, feature::TSC_DEADLINE, feature::HYPERVISOR, feature::ARAT];
 
 /// Why KVM can't be used. The words follow a colon.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +96,8 @@ impl System {
     /// # Errors
     /// What is missing.
     pub fn open() -> Result<Self, Unavailable> {
-        let kvm = Kvm::new().map_err(|error| opening(io::Error::from_raw_os_error(error.errno())))?;
+        let kvm =
+            Kvm::new().map_err(|error| opening(io::Error::from_raw_os_error(error.errno())))?;
         match kvm.get_api_version() {
             API_VERSION => {}
             version => return Err(Unavailable::Version(version)),
@@ -112,8 +108,7 @@ impl System {
         let supported = kvm
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(Unavailable::call("KVM_GET_SUPPORTED_CPUID"))?;
-        let msrs =
-            kvm.get_msr_index_list().map_err(Unavailable::call("KVM_GET_MSR_INDEX_LIST"))?;
+        let msrs = kvm.get_msr_index_list().map_err(Unavailable::call("KVM_GET_MSR_INDEX_LIST"))?;
         Ok(Self {
             model: model(supported.as_slice()),
             msrs: msrs.as_slice().to_vec(),
@@ -132,7 +127,8 @@ impl System {
 /// The processor that both engines are, less what this KVM lacks.
 fn model(supported: &[kvm_cpuid_entry2]) -> Model {
     let has = |feature: &Feature| {
-        let entry = supported.iter().find(|entry| entry.function == feature.leaf && entry.index == 0);
+        let entry =
+            supported.iter().find(|entry| entry.function == feature.leaf && entry.index == 0);
         let register = entry.map_or(0, |entry| match feature.output {
             Output::Eax => entry.eax,
             Output::Ebx => entry.ebx,

@@ -148,8 +148,7 @@ impl KvmVcpu {
             return Ok(());
         }
         if self.own.activity == Activity::Halted {
-            let events =
-                self.fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
+            let events = self.fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
             if events.nmi.masked != 0 {
                 return Ok(());
             }
@@ -196,13 +195,14 @@ impl KvmVcpu {
             Ok(VcpuExit::Shutdown) => Stop::Shutdown,
             Ok(VcpuExit::Debug(_)) => Stop::Stepped,
             Ok(VcpuExit::InternalError) => return Err(self.internal_error()),
-            Ok(VcpuExit::FailEntry(..)) => return Err(refusal("entry into the guest, which the processor refuses,")),
+            Ok(VcpuExit::FailEntry(..)) => {
+                return Err(refusal("entry into the guest, which the processor refuses,"));
+            }
             Ok(_) => return Err(refusal("KVM_RUN, with an exit that is not known,")),
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Stop::Interrupted,
             Err(error) => return Err(failed("KVM_RUN")(error)),
         };
-        self.unfinished =
-            matches!(stop, Stop::Device | Stop::ReadMsr(_) | Stop::WriteMsr(..));
+        self.unfinished = matches!(stop, Stop::Device | Stop::ReadMsr(_) | Stop::WriteMsr(..));
         Ok(stop)
     }
 
@@ -298,8 +298,7 @@ impl KvmVcpu {
         self.nmi = false;
         self.apic.restore_base(state.msr.apic_base);
         let shadow = state.shadow;
-        self.ready =
-            state.rflags.contains(RFlags::INTERRUPT_FLAG) && !shadow.sti && !shadow.mov_ss;
+        self.ready = state.rflags.contains(RFlags::INTERRUPT_FLAG) && !shadow.sti && !shadow.mov_ss;
         let class = self.apic.task_priority_class();
         registers::write(&self.fd, &self.machine.system, state, class)
     }
