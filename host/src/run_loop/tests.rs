@@ -49,7 +49,6 @@ struct Script {
 struct Scripted {
     script: Arc<Mutex<Script>>,
     state: CpuState,
-    apic: LocalApic,
     retired: u64,
     window: bool,
     halted: bool,
@@ -210,7 +209,6 @@ impl Machine {
                 let engine = Box::new(Scripted {
                     script: Arc::clone(&shared),
                     state: CpuState::reset(0),
-                    apic: LocalApic::new(0),
                     retired: 0,
                     window: false,
                     halted: false,
