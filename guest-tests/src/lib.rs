@@ -3,8 +3,8 @@
 //!
 //! A guest is one file in `src/bin/`: the property it holds monovisor to, its expectation in `//@`
 //! lines, and a `main` named by [`entry!`]. It ends by returning (exit status 33), by a panic (35),
-//! or through [`exit`]. Guests own the machine: they run alone on one processor, and nothing below
-//! them needs protection from what they do.
+//! or through [`exit`]. Guests own the machine: they run alone, on one processor unless they start
+//! others ([`smp`]), and nothing below them needs protection from what they do.
 //!
 //! What a test asserts is written in its own file; here is only what most tests need.
 
@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod acpi;
 mod assert;
 pub mod bench;
 mod boot;
@@ -25,6 +26,7 @@ mod memory_routines;
 pub mod paging;
 pub mod probe;
 pub mod segment;
+pub mod smp;
 pub mod snippet;
 pub mod user;
 

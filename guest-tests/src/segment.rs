@@ -1,7 +1,11 @@
-//! The global descriptor table and the task state segment. The boot code, the runtime and the tests
-//! share one table; tests have the slots from `FIRST_FREE` on.
+//! The global descriptor table and the task state segments. The boot code, the runtime, the tests and
+//! all processors share one table; tests have some slots from `FIRST_FREE` on, and behind these each
+//! started processor has two for its task state segment.
 
-use core::ptr::{addr_of, addr_of_mut};
+use alloc::alloc::{Layout, alloc_zeroed};
+use core::arch::asm;
+use core::ptr::{addr_of, addr_of_mut, null_mut};
+use core::sync::atomic::{AtomicPtr, Ordering};
 use x86_64::PrivilegeLevel;
 use x86_64::instructions::tables::load_tss;
 use x86_64::structures::gdt::SegmentSelector;
@@ -26,8 +30,11 @@ pub const KERNEL_CODE_16: u16 = 0x48;
 pub const KERNEL_DATA_16: u16 = 0x50;
 /// The first selector that is free for tests.
 pub const FIRST_FREE: u16 = 0x58;
-/// The number of slots, those for tests included.
-pub const SLOTS: usize = 24;
+/// The first slot behind those for tests.
+const FIRST_PROCESSOR: usize = 24;
+/// Processors that can be started.
+const PROCESSORS: usize = 256;
+const SLOTS: usize = FIRST_PROCESSOR + 2 * PROCESSORS;
 
 /// The descriptors above, each with its accessed bit set, so that the processor need not.
 static mut GDT: [u64; SLOTS] = {
@@ -122,7 +129,7 @@ pub const IST_NMI: u8 = 2;
 /// IST entry of #DF.
 pub const IST_DOUBLE_FAULT: u8 = 3;
 
-/// The task state segment that TR points to.
+/// The bootstrap processor's task state segment.
 pub fn tss() -> *mut Tss {
     addr_of_mut!(TSS)
 }
@@ -135,7 +142,7 @@ pub fn descriptor(selector: u16) -> u64 {
 
 /// Replaces the descriptor in `selector`'s slot; segment registers keep what they have loaded.
 pub fn set_descriptor(selector: u16, descriptor: u64) {
-    // SAFETY: as above; one processor, so nobody reads meanwhile.
+    // SAFETY: as above; while other processors start, only the bootstrap processor writes.
     unsafe { (*addr_of_mut!(GDT))[usize::from(selector / 8)] = descriptor };
 }
 
@@ -151,11 +158,81 @@ pub(crate) fn init() {
         (*tss).ist[usize::from(IST_NMI) - 1] = top(addr_of_mut!(NMI_STACK));
         (*tss).ist[usize::from(IST_DOUBLE_FAULT) - 1] = top(addr_of_mut!(DOUBLE_FAULT_STACK));
     }
+    // Whatever a test loads into TR before the slots of other processors, the entry finds this one.
+    TASKS[..FIRST_PROCESSOR / 2].iter().for_each(|task| task.store(tss, Ordering::Relaxed));
+    describe(TASK, tss);
+    load(TASK);
+}
+
+/// The task state segments by their selectors' slots, two each: for the exception entry.
+pub(crate) static TASKS: [AtomicPtr<Tss>; SLOTS / 2] =
+    [const { AtomicPtr::new(null_mut()) }; SLOTS / 2];
+
+/// What a started processor has for itself.
+#[repr(C)]
+struct Processor {
+    tss: Tss,
+    nested: [Stack; NESTING],
+    nmi: Stack,
+    double_fault: Stack,
+    kernel: Stack,
+    main: Stack,
+}
+
+/// Gives a processor that is to be started its task state segment and stacks, the same whenever it
+/// is started, and returns the end of the stack it starts on.
+pub(crate) fn prepare_processor(number: usize) -> u64 {
+    let slot = FIRST_PROCESSOR / 2 + number;
+    if TASKS[slot].load(Ordering::Relaxed).is_null() {
+        // SAFETY: the layout is not empty.
+        let memory = unsafe { alloc_zeroed(Layout::new::<Processor>()) };
+        assert!(!memory.is_null(), "no memory for processor {number}");
+        TASKS[slot].store(memory.cast(), Ordering::Release);
+    }
+    let tss = TASKS[slot].load(Ordering::Relaxed);
+    let processor: *mut Processor = tss.cast();
+    let top = |stack: *mut Stack| stack as u64 + STACK_BYTES as u64;
+    // SAFETY: all zeros are a `Processor`; the processor does not run, so nobody else uses it.
+    unsafe {
+        (*tss).rsp[0] = top(addr_of_mut!((*processor).kernel));
+        (*tss).ist[usize::from(IST_COMMON) - 1] =
+            top(addr_of_mut!((*processor).nested[NESTING - 1]));
+        (*tss).ist[usize::from(IST_NMI) - 1] = top(addr_of_mut!((*processor).nmi));
+        (*tss).ist[usize::from(IST_DOUBLE_FAULT) - 1] =
+            top(addr_of_mut!((*processor).double_fault));
+        (*tss).io_bitmap_base = NO_IO_BITMAP;
+        describe(processor_selector(number), tss);
+        top(addr_of_mut!((*processor).main))
+    }
+}
+
+/// Loads TR on a processor that was prepared.
+pub(crate) fn load_processor(number: usize) {
+    load(processor_selector(number));
+}
+
+/// The selector in TR, which tells processors apart.
+pub(crate) fn task() -> u16 {
+    let selector: u16;
+    // SAFETY: it changes nothing.
+    unsafe { asm!("str {:x}", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+    selector
+}
+
+fn processor_selector(number: usize) -> u16 {
+    ((FIRST_PROCESSOR + 2 * number) * 8) as u16
+}
+
+/// Makes `selector`'s slot and the next an available TSS.
+fn describe(selector: u16, tss: *mut Tss) {
     let (low, high) = task_descriptor(tss as u64, size_of::<Tss>() as u64 - 1);
-    set_descriptor(TASK, low);
-    set_descriptor(TASK + 8, high);
-    // SAFETY: the two slots were filled just now.
-    unsafe { load_tss(SegmentSelector::new(TASK / 8, PrivilegeLevel::Ring0)) };
+    set_descriptor(selector, low);
+    set_descriptor(selector + 8, high);
+}
+
+fn load(selector: u16) {
+    // SAFETY: the two slots were filled before.
+    unsafe { load_tss(SegmentSelector::new(selector / 8, PrivilegeLevel::Ring0)) };
 }
 
 /// Both halves of the descriptor of an available 64-bit TSS.

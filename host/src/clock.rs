@@ -34,6 +34,15 @@ impl VmClock {
         }
     }
 
+    /// The clock of another processor of the same machine, which retires instructions of its own: a
+    /// host's clock is the same for all, a deterministic one is set by who lets them take turns.
+    pub fn beside(&self) -> Self {
+        match self {
+            Self::Host { .. } => self.clone(),
+            Self::Deterministic { .. } => Self::new(true),
+        }
+    }
+
     /// Moves a deterministic clock forward to `deadline_ns`. A host's clock moves by itself.
     pub fn skip_to(&self, deadline_ns: u64, instructions: u64) {
         if let Self::Deterministic { skipped_ns } = self {

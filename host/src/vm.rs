@@ -15,7 +15,7 @@ use crate::config::{DiskImage, SerialTarget, VmConfig};
 use crate::device::registry::{self, Console, Platform};
 use crate::device::virtio::{Disk, DiskError};
 use crate::device::{InputReader, RamSizes};
-use crate::engine::{self, Chosen};
+use crate::engine::{self, Chosen, Place};
 use crate::memory::{GuestRam, MemoryError, layout};
 use crate::outcome;
 use crate::remote::Remote;
@@ -53,6 +53,12 @@ pub enum VmError {
         /// What the host said.
         source: io::Error,
     },
+    /// No processor, or more than have names.
+    #[error("{cpus} processors are not possible; choose 1 to {}", layout::MAX_CPUS)]
+    Cpus {
+        /// What was asked for.
+        cpus: u32,
+    },
     /// The accelerator that was asked for is not there.
     #[error("{0}")]
     Accelerator(String),
@@ -68,16 +74,25 @@ impl VmError {
     }
 }
 
-/// Makes the engine of a machine with this RAM and clock.
-pub type MakeEngine = Box<dyn Fn(&Arc<GuestRam>, &VmClock) -> Result<Chosen, VmError>>;
+/// Makes the engine of one of a machine's processors.
+pub type MakeEngine = Box<dyn Fn(&Place) -> Result<Chosen, VmError>>;
 
-/// A machine with one vCPU.
+/// A processor: what executes it, and the time as it sees it.
+pub(crate) struct Processor {
+    pub engine: Box<dyn Engine>,
+    pub clock: VmClock,
+}
+
+/// A machine.
 pub struct Vm {
     pub(crate) config: VmConfig,
-    pub(crate) engine: Box<dyn Engine>,
+    /// The bootstrap processor first.
+    pub(crate) processors: Vec<Processor>,
     pub(crate) bus: Bus,
-    pub(crate) clock: VmClock,
     pub(crate) remote: Remote,
+    /// The processor that ended the run, if one did.
+    pub(crate) ended_by: Option<usize>,
+    pub(crate) retired_before_reboot: u64,
     pub(crate) wall_time: Duration,
     engine_name: &'static str,
     engine_reason: String,
@@ -85,7 +100,6 @@ pub struct Vm {
     loaded: Loaded,
     image: Image,
     platform: Platform,
-    retired_before_reboot: u64,
     input: Option<InputReader>,
     make_engine: MakeEngine,
 }
@@ -97,11 +111,10 @@ impl Vm {
     /// What is missing, or wrong with the image, as one sentence.
     pub fn new(config: &VmConfig) -> Result<Self, VmError> {
         let chosen_by = config.clone();
-        let make = move |ram: &_, clock: &_| engine::create(&chosen_by, ram, clock);
-        Self::with_engine(config, Box::new(make))
+        Self::with_engine(config, Box::new(move |place| engine::create(&chosen_by, place)))
     }
 
-    /// The machine that `config` describes, ready to run, on an engine that `make_engine` makes.
+    /// The machine that `config` describes, ready to run, on engines that `make_engine` makes.
     ///
     /// # Errors
     /// What is missing, or wrong with the image, as one sentence.
@@ -123,15 +136,15 @@ impl Vm {
             disks: disks(config)?,
             remote: (!config.deterministic).then(|| remote.clone()),
         };
-        let Parts { ram, chosen, bus, loaded } =
+        let Parts { ram, processors, name, reason, bus, loaded } =
             Parts::new(config, &image, &platform, &clock, &make_engine)?;
         Ok(Self {
             config: config.clone(),
-            engine_name: chosen.name,
-            engine_reason: chosen.reason,
-            engine: chosen.engine,
+            engine_name: name,
+            engine_reason: reason,
+            processors,
             bus,
-            clock,
+            ended_by: None,
             remote,
             wall_time: Duration::ZERO,
             ram,
@@ -146,19 +159,22 @@ impl Vm {
 
     /// Starts anew, as after a reset: with fresh RAM, devices and processor. The clock goes on.
     pub(crate) fn reboot(&mut self) -> Result<(), VmError> {
-        let retired = self.engine.instructions().unwrap_or(0);
-        let now_ns = self.clock.now_ns(retired);
-        self.retired_before_reboot += retired;
-        let Parts { ram, chosen, bus, loaded } =
-            Parts::new(&self.config, &self.image, &self.platform, &self.clock, &self.make_engine)?;
-        (self.ram, self.engine, self.bus, self.loaded) = (ram, chosen.engine, bus, loaded);
-        self.clock.skip_to(now_ns, 0);
+        let bootstrap = &self.processors[0];
+        let clock = bootstrap.clock.clone();
+        let now_ns = clock.now_ns(bootstrap.engine.instructions().unwrap_or(0));
+        self.retired_before_reboot = self.instructions().unwrap_or(0);
+        let Parts { ram, processors, bus, loaded, .. } =
+            Parts::new(&self.config, &self.image, &self.platform, &clock, &self.make_engine)?;
+        (self.ram, self.processors, self.bus, self.loaded) = (ram, processors, bus, loaded);
+        clock.skip_to(now_ns, 0);
         Ok(())
     }
 
-    /// Instructions retired by the vCPU, over all reboots, where the engine counts them.
+    /// Instructions retired by all processors, over all reboots, where the engine counts them.
     pub fn instructions(&self) -> Option<u64> {
-        Some(self.retired_before_reboot + self.engine.instructions()?)
+        self.processors.iter().try_fold(self.retired_before_reboot, |sum, processor| {
+            Some(sum + processor.engine.instructions()?)
+        })
     }
 
     /// How the machine was configured.
@@ -166,9 +182,20 @@ impl Vm {
         &self.config
     }
 
-    /// The vCPU's engine.
-    pub fn engine(&mut self) -> &mut dyn Engine {
-        &mut *self.engine
+    /// The processor that ended the run, by its number; none if something else did.
+    pub fn ended_by(&self) -> Option<usize> {
+        self.ended_by
+    }
+
+    /// How many processors there are.
+    pub fn cpus(&self) -> usize {
+        self.processors.len()
+    }
+
+    /// The engine of the processor with this number, which is less than [`cpus`](Self::cpus).
+    pub fn engine(&mut self, processor: usize) -> Option<&mut dyn Engine> {
+        let processor = self.processors.get_mut(processor)?;
+        Some(&mut *processor.engine)
     }
 
     /// What executes the guest: `interpreter` or `kvm`.
@@ -181,9 +208,9 @@ impl Vm {
         &self.engine_reason
     }
 
-    /// The last exceptions that were delivered, where the engine sees them.
-    pub fn fault_log(&self) -> Option<&FaultLog> {
-        self.engine.fault_log()
+    /// The last exceptions that were delivered to a processor, where the engine sees them.
+    pub fn fault_log(&self, processor: usize) -> Option<&FaultLog> {
+        self.processors.get(processor)?.engine.fault_log()
     }
 
     /// The devices.
@@ -220,7 +247,9 @@ impl Vm {
 /// What a reset replaces.
 struct Parts {
     ram: Arc<GuestRam>,
-    chosen: Chosen,
+    processors: Vec<Processor>,
+    name: &'static str,
+    reason: String,
     bus: Bus,
     loaded: Loaded,
 }
@@ -233,16 +262,27 @@ impl Parts {
         clock: &VmClock,
         make_engine: &MakeEngine,
     ) -> Result<Self, VmError> {
+        if !(1..=layout::MAX_CPUS).contains(&config.cpus) {
+            return Err(VmError::Cpus { cpus: config.cpus });
+        }
         let ram = Arc::new(GuestRam::new(config.memory_bytes)?);
         let loaded = boot::load(image, &ram, config)?;
-        let mut chosen = make_engine(&ram, clock)?;
-        // The interpreter's state is a plain value, and a new KVM vCPU takes any state that the
-        // loader makes.
-        chosen.engine.set_state(&loaded.state).map_err(|error| {
+        let mut processors = Vec::with_capacity(config.cpus as usize);
+        let (mut name, mut reason) = ("", String::new());
+        for id in 0..config.cpus {
+            let clock = if id == 0 { clock.clone() } else { clock.beside() };
+            let place = Place { ram: ram.clone(), clock: clock.clone(), id };
+            let chosen = make_engine(&place)?;
+            (name, reason) = (chosen.name, chosen.reason);
+            processors.push(Processor { engine: chosen.engine, clock });
+        }
+        // The others wait to be started. The interpreter's state is a plain value, and a new KVM
+        // vCPU takes any state that the loader makes.
+        processors[0].engine.set_state(&loaded.state).map_err(|error| {
             VmError::Accelerator(format!("the processor's state at entry is refused: {error}"))
         })?;
         let bus = registry::assemble(platform, &ram);
-        Ok(Self { ram, chosen, bus, loaded })
+        Ok(Self { ram, processors, name, reason, bus, loaded })
     }
 }
 

@@ -29,10 +29,11 @@ impl Machine {
     /// The command that runs `image` as its `header` says, with this kernel command line.
     pub fn invocation(&self, image: &Path, header: &Header, append: Option<&str>) -> Invocation {
         let image = image.to_string_lossy().into_owned();
-        let qemu = || qemu(&image, &header.flags);
+        let qemu = || qemu(&image, header);
         let command = match self {
             Self::Monovisor(program) => Invocation::new(program.to_string_lossy())
                 .with(["run", "--accel", "interp"])
+                .with(processors("--cpus", header))
                 .with(header.flags.iter().cloned()),
             Self::Qemu => qemu().with(["-nodefaults", "-serial", "stdio"]),
             // In QEMU's favour: a hello guest needs the serial port and none of what is off.
@@ -57,7 +58,8 @@ impl Machine {
 
 /// QEMU with what it has in common on all its machines; it takes the memory's size and the modules
 /// from monovisor's flags.
-fn qemu(image: &str, flags: &[String]) -> Invocation {
+fn qemu(image: &str, header: &Header) -> Invocation {
+    let flags = &header.flags;
     let memory = flag_value(flags, "--memory").unwrap_or(MEMORY);
     let modules: Vec<&str> = flag_values(flags, "--module").collect();
     let initrd = (!modules.is_empty()).then(|| ["-initrd".to_owned(), modules.join(",")]);
@@ -73,6 +75,15 @@ fn qemu(image: &str, flags: &[String]) -> Invocation {
             "isa-debug-exit,iobase=0xf4,iosize=4",
         ])
         .with(initrd.into_iter().flatten())
+        .with(processors("-smp", header))
+}
+
+/// The flag for more processors than one.
+fn processors(flag: &str, header: &Header) -> Vec<String> {
+    match header.cpus {
+        1 => Vec::new(),
+        cpus => vec![flag.to_owned(), cpus.to_string()],
+    }
 }
 
 /// The first line of `program --version`, or `None` where it can't be run.
@@ -112,5 +123,14 @@ mod tests {
         let words = command(&Machine::Qemu, "//@ flags: --module a --module=b\n");
         assert!(words.contains(" -initrd a,b "), "{words}");
         assert!(command(&Machine::QemuMicrovm, "").contains(" -m 128M "));
+    }
+
+    #[test]
+    fn both_get_the_processors() {
+        let monovisor = Machine::Monovisor("m".into());
+        assert!(command(&monovisor, "//@ cpus: 3\n").contains(" --cpus 3 "));
+        assert!(!command(&monovisor, "").contains("--cpus"));
+        assert!(command(&Machine::Qemu, "//@ cpus: 3\n").contains(" -smp 3 "));
+        assert!(!command(&Machine::Qemu, "").contains("-smp"));
     }
 }

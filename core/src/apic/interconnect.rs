@@ -151,18 +151,20 @@ impl Interconnect {
         Self { mailboxes: (0..processors).map(Mailbox::new).collect() }
     }
 
-    /// Shows what has become of a processor's local APIC. Its processor does so before it executes
-    /// anything by which others could learn of the change.
-    pub fn show(&self, processor: usize, address: Address) {
-        self.mailboxes[processor].address.store(address.to_bits(), Ordering::Release);
+    /// Shows what has become of a processor's local APIC, and returns what was shown before. The
+    /// processor does so before it executes anything by which others could learn of the change.
+    pub fn show(&self, processor: usize, address: Address) -> Address {
+        let before = self.mailboxes[processor].address.swap(address.to_bits(), Ordering::AcqRel);
+        Address::from_bits(before)
     }
 
-    /// Posts a message to every processor that it is for, and then calls `tell` with the processor.
-    /// `sender` is the sending APIC's ID; none for a device.
+    /// Posts a message to every processor that it is for, and calls `tell` with each then. `sender` is
+    /// the sending APIC's ID, none for a device; a sender has taken already what is for itself, as
+    /// [`Exit::Ipi`](crate::Exit::Ipi) says.
     ///
     /// Of those that match a [`DeliveryMode::LowestPriority`] message, the one with the lowest
-    /// priority is chosen, and the one with the lowest ID of several. Of the priority, a change of
-    /// which the processor's host has not yet been told may be missed.
+    /// priority is chosen, maybe the sender; of several the one with the lowest ID. A change of the
+    /// priority that a processor has not yet shown is missed.
     pub fn send(&self, message: Message, sender: Option<u32>, mut tell: impl FnMut(usize)) {
         let matching = self
             .mailboxes
@@ -182,7 +184,8 @@ impl Interconnect {
                 post(processor);
             }
         } else {
-            matching.for_each(|(processor, _)| post(processor));
+            let others = matching.filter(|(_, address)| Some(address.id) != sender);
+            others.for_each(|(processor, _)| post(processor));
         }
     }
 

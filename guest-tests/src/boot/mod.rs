@@ -3,4 +3,4 @@
 
 pub mod header;
 pub mod info;
-mod start;
+pub(crate) mod start;

@@ -15,10 +15,10 @@ unsafe extern "Rust" {
 }
 
 #[repr(C, align(4096))]
-struct Aligned<const BYTES: usize>([u8; BYTES]);
+pub(crate) struct Aligned<const BYTES: usize>([u8; BYTES]);
 
 /// PML4, PDPT, and four page directories that map 4 GiB: in this order, filled by `start32`.
-static mut TABLES: Aligned<{ 6 * 4096 }> = Aligned([0; _]);
+pub(crate) static mut TABLES: Aligned<{ 6 * 4096 }> = Aligned([0; _]);
 
 const STACK_BYTES: usize = 512 * 1024;
 static mut STACK: Aligned<STACK_BYTES> = Aligned([0; _]);
@@ -30,15 +30,15 @@ const PAGE: u32 = (PageTableFlags::PRESENT.bits()
     | PageTableFlags::WRITABLE.bits()
     | PageTableFlags::HUGE_PAGE.bits()) as u32;
 
-const CR4: u32 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+pub(crate) const CR4: u32 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
     .union(Cr4Flags::OSFXSR)
     .union(Cr4Flags::OSXMMEXCPT_ENABLE)
     .bits() as u32;
-const EFER: u32 = EferFlags::SYSTEM_CALL_EXTENSIONS
+pub(crate) const EFER: u32 = EferFlags::SYSTEM_CALL_EXTENSIONS
     .union(EferFlags::LONG_MODE_ENABLE)
     .union(EferFlags::NO_EXECUTE_ENABLE)
     .bits() as u32;
-const CR0: u32 = Cr0Flags::PROTECTED_MODE_ENABLE
+pub(crate) const CR0: u32 = Cr0Flags::PROTECTED_MODE_ENABLE
     .union(Cr0Flags::MONITOR_COPROCESSOR)
     .union(Cr0Flags::EXTENSION_TYPE)
     .union(Cr0Flags::NUMERIC_ERROR)
@@ -157,7 +157,7 @@ extern "C" fn start32() -> ! {
     )
 }
 
-const EFER_MSR: u32 = 0xc000_0080;
+pub(crate) const EFER_MSR: u32 = 0xc000_0080;
 
 #[unsafe(naked)]
 extern "C" fn start64() -> ! {

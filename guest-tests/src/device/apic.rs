@@ -18,6 +18,7 @@ pub mod register {
     pub const PPR: u32 = 0xa0;
     pub const EOI: u32 = 0xb0;
     pub const LDR: u32 = 0xd0;
+    pub const DFR: u32 = 0xe0;
     pub const SPURIOUS: u32 = 0xf0;
     pub const ISR: u32 = 0x100;
     pub const IRR: u32 = 0x200;
@@ -41,8 +42,22 @@ pub const MASKED: u32 = 1 << 16;
 pub const BY_ONE: u32 = 0b1011;
 /// ICR: to the processor itself.
 pub const TO_SELF: u32 = 1 << 18;
+/// ICR: to every processor; and to every one but the sender.
+pub const TO_ALL: u32 = 2 << 18;
+/// See [`TO_ALL`].
+pub const TO_OTHERS: u32 = 3 << 18;
+/// ICR: logical destination.
+pub const LOGICAL: u32 = 1 << 11;
+/// ICR: level assert, which INIT needs.
+pub const ASSERT: u32 = 1 << 14;
+/// ICR: lowest-priority delivery.
+pub const LOWEST_PRIORITY: u32 = 1 << 8;
 /// ICR: NMI delivery.
 pub const NMI: u32 = 4 << 8;
+/// ICR: INIT delivery.
+pub const INIT: u32 = 5 << 8;
+/// ICR: start-up delivery.
+pub const START_UP: u32 = 6 << 8;
 /// The vector that [`init`] gives to spurious interrupts.
 pub const SPURIOUS_VECTOR: u8 = 0xff;
 
@@ -93,6 +108,14 @@ pub fn end_of_interrupt() {
 
 /// Sends an interprocessor interrupt: the low half of the interrupt command register.
 pub fn send(command: u32) {
-    write(register::ICR_HIGH, 0);
+    send_to(0, command);
+}
+
+/// Sends an interprocessor interrupt to the APIC with this ID, or of this logical ID.
+pub fn send_to(destination: u32, command: u32) {
+    /// Delivery status: the last one is still on its way.
+    const PENDING: u32 = 1 << 12;
+    while read(register::ICR_LOW) & PENDING != 0 {}
+    write(register::ICR_HIGH, destination << 24);
     write(register::ICR_LOW, command);
 }

@@ -1,9 +1,8 @@
 //! The way from an IDT gate to `dispatch` and back: 256 stubs and their common part.
 
 use super::dispatch;
-use crate::segment::{IST1_OFFSET, IST1_STEP, tss};
+use crate::segment::{IST1_OFFSET, IST1_STEP, TASKS};
 use core::arch::naked_asm;
-use core::sync::atomic::AtomicPtr;
 
 /// Bytes from one stub to the next.
 const STUB_BYTES: usize = 16;
@@ -36,12 +35,9 @@ extern "C" fn stubs() {
     )
 }
 
-/// Linear address of the TSS, where the common part finds IST1.
-pub(super) static TSS_ADDRESS: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
-
 /// Saves everything, calls `dispatch` with the frame, restores everything.
 ///
-/// IST1 is lowered meanwhile, so that a fault in a handler has a stack of its own. A test may have
+/// IST1 of the processor's own TSS is lowered meanwhile, so that a fault in a handler has a stack of its own. A test may have
 /// made SSE fault (CR0.TS, CR0.EM, CR4.OSFXSR); that is lifted while the handler runs.
 #[unsafe(naked)]
 extern "C" fn common() {
@@ -66,7 +62,12 @@ extern "C" fn common() {
         "push r14",
         "push r15",
         "mov rbx, rsp",
-        "mov r12, [rip + {tss}]",
+        // A slot of eight bytes in the descriptor table is two for a TSS: half as many pointers.
+        "xor r12d, r12d",
+        "str r12w",
+        "shr r12d, 4",
+        "lea rax, [rip + {tasks}]",
+        "mov r12, [rax + 8 * r12]",
         "sub qword ptr [r12 + {ist1}], {step}",
         "mov r13, cr0",
         "mov r14, cr4",
@@ -113,7 +114,7 @@ extern "C" fn common() {
         // CR2, vector, error code.
         "add rsp, 24",
         "iretq",
-        tss = sym TSS_ADDRESS,
+        tasks = sym TASKS,
         ist1 = const IST1_OFFSET,
         step = const IST1_STEP,
         em_ts = const EM_TS,
@@ -125,8 +126,3 @@ extern "C" fn common() {
 
 /// CR0.EM and CR0.TS.
 const EM_TS: u32 = 1 << 2 | 1 << 3;
-
-/// Tells the entry where the TSS is.
-pub(super) fn init() {
-    TSS_ADDRESS.store(tss().cast(), core::sync::atomic::Ordering::Relaxed);
-}

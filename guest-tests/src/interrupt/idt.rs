@@ -1,7 +1,7 @@
 //! The interrupt descriptor table: 256 interrupt gates to the stubs, open to user mode where tests
 //! use them from there.
 
-use super::entry::{self, stub};
+use super::entry::stub;
 use super::frame::vector;
 use crate::segment::{DescriptorTablePointer, IST_COMMON, IST_DOUBLE_FAULT, IST_NMI, KERNEL_CODE};
 use core::arch::asm;
@@ -83,7 +83,6 @@ pub fn load_idt(limit: u16) {
 }
 
 pub(super) fn init() {
-    entry::init();
     (0..=255).for_each(|vector| set_gate(vector, Gate::to_stub(vector)));
     load_idt(0xfff);
 }

@@ -13,7 +13,7 @@ pub use catch::{catch, fault_of};
 pub use frame::{Frame, vector};
 pub use idt::{Gate, gate, load_idt, set_gate};
 
-use crate::{console, exit};
+use crate::{console, exit, segment};
 use core::mem::transmute;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
@@ -36,13 +36,18 @@ pub(crate) fn init() {
     idt::init();
 }
 
+/// Whether this is the bootstrap processor, which alone can catch.
+fn is_bootstrap() -> bool {
+    segment::task() == segment::TASK
+}
+
 /// Called by the entry, with interrupts off: the handler, else the innermost `catch`, else the end.
 extern "C" fn dispatch(frame: &mut Frame) {
     let handler = HANDLERS[usize::from(frame.vector as u8)].load(Relaxed);
     if !handler.is_null() {
         // SAFETY: only `set_handler` stores, and it stores handlers.
         unsafe { transmute::<*mut (), Handler>(handler)(frame) };
-    } else if !catch::recover(frame) {
+    } else if !(is_bootstrap() && catch::recover(frame)) {
         console::print(format_args!("unhandled exception: {frame}\n"));
         exit::fail();
     }

@@ -95,13 +95,14 @@ fn told_wall_time(config: &VmConfig, vm: &Vm) -> Option<Duration> {
 
 /// The report on a guest that has died, or that the engine failed at.
 fn explain(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure> {
-    let Ok(state) = vm.engine().state() else {
+    let processor = vm.ended_by().unwrap_or(0);
+    let Some(Ok(state)) = vm.engine(processor).map(|engine| engine.state()) else {
         // An engine that has failed may have lost it.
         eprintln!("monovisor: {outcome}");
         return Ok(());
     };
     let deliveries: Vec<_> =
-        vm.fault_log().into_iter().flat_map(|log| log.iter()).copied().collect();
+        vm.fault_log(processor).into_iter().flat_map(|log| log.iter()).copied().collect();
     let failure = diagnose::Failure {
         outcome,
         state: &state,

@@ -13,8 +13,15 @@ use crate::config::{Accel, VmConfig};
 use crate::memory::GuestRam;
 use crate::vm::VmError;
 
-/// The APIC ID of the bootstrap processor.
-const BOOTSTRAP: u32 = 0;
+/// A processor's place in a machine.
+pub struct Place {
+    /// The machine's RAM.
+    pub ram: Arc<GuestRam>,
+    /// The processor's time.
+    pub clock: VmClock,
+    /// The APIC ID; 0 is the bootstrap processor's.
+    pub id: u32,
+}
 
 /// An engine, the name that reports call it by, and why it is this one.
 pub struct Chosen {
@@ -26,60 +33,55 @@ pub struct Chosen {
     pub engine: Box<dyn Engine>,
 }
 
-/// The engine of a machine's bootstrap processor.
+/// The engine of one of a machine's processors.
 ///
 /// # Errors
 /// If the configuration names an accelerator that is not there, or can't do what else it asks.
-pub fn create(config: &VmConfig, ram: &Arc<GuestRam>, clock: &VmClock) -> Result<Chosen, VmError> {
-    let counting = counts(config);
-    match (config.accel, counting) {
-        (Accel::Interp, _) => Ok(interpreter(ram, clock, "as --accel asks".to_owned())),
-        (Accel::Kvm, Some(flag)) => Err(VmError::Accelerator(format!(
-            "{flag} needs an engine that counts instructions, and KVM does not; leave out one of \
-             {flag} and --accel kvm"
+pub fn create(config: &VmConfig, place: &Place) -> Result<Chosen, VmError> {
+    match (config.accel, beyond_kvm(config)) {
+        (Accel::Interp, _) => Ok(interpreter(place, "as --accel asks".to_owned())),
+        (Accel::Kvm, Some((flag, why))) => Err(VmError::Accelerator(format!(
+            "{flag} {why}; leave out one of {flag} and --accel kvm"
         ))),
-        (Accel::Auto, Some(flag)) => {
-            let reason = format!("{flag} needs an engine that counts instructions");
-            Ok(interpreter(ram, clock, reason))
-        }
-        (Accel::Kvm, None) => match kvm_engine(ram, clock, false) {
+        (Accel::Auto, Some((flag, why))) => Ok(interpreter(place, format!("{flag} {why}"))),
+        (Accel::Kvm, None) => match kvm_engine(place, false) {
             Ok(engine) => Ok(Chosen { name: "kvm", reason: "as --accel asks".to_owned(), engine }),
             Err(why) => Err(VmError::Accelerator(format!(
                 "KVM cannot be used: {why}; leave out --accel, or say --accel interp"
             ))),
         },
-        (Accel::Auto, None) => Ok(match kvm_engine(ram, clock, true) {
+        (Accel::Auto, None) => Ok(match kvm_engine(place, true) {
             Ok(engine) => {
                 Chosen { name: "kvm", reason: "it passes its self-check".to_owned(), engine }
             }
-            Err(why) => interpreter(ram, clock, why),
+            Err(why) => interpreter(place, why),
         }),
     }
 }
 
-/// The flag that only an engine which counts instructions can follow.
-fn counts(config: &VmConfig) -> Option<&'static str> {
+/// The flag that only the interpreter can follow, and why.
+fn beyond_kvm(config: &VmConfig) -> Option<(&'static str, &'static str)> {
+    const COUNTS: &str = "needs an engine that counts instructions, and KVM does not";
     match config {
-        VmConfig { deterministic: true, .. } => Some("--deterministic"),
-        VmConfig { max_instructions: Some(_), .. } => Some("--max-instructions"),
+        VmConfig { deterministic: true, .. } => Some(("--deterministic", COUNTS)),
+        VmConfig { max_instructions: Some(_), .. } => Some(("--max-instructions", COUNTS)),
+        VmConfig { cpus: 2.., .. } => {
+            Some(("--cpus", "with several processors needs the interpreter"))
+        }
         _ => None,
     }
 }
 
-fn interpreter(ram: &Arc<GuestRam>, clock: &VmClock, reason: String) -> Chosen {
-    let vcpu = Vcpu::new(Arc::clone(ram) as _, Arc::new(clock.clone()), BOOTSTRAP);
+fn interpreter(place: &Place, reason: String) -> Chosen {
+    let vcpu = Vcpu::new(place.ram.clone(), Arc::new(place.clock.clone()), place.id);
     Chosen { name: "interpreter", reason, engine: Box::new(vcpu) }
 }
 
 /// KVM, after a self-check if it is to be `checked`, or why it can't be used.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn kvm_engine(
-    ram: &Arc<GuestRam>,
-    clock: &VmClock,
-    checked: bool,
-) -> Result<Box<dyn Engine>, String> {
+fn kvm_engine(place: &Place, checked: bool) -> Result<Box<dyn Engine>, String> {
     let trust = if checked { kvm::Trust::Checked } else { kvm::Trust::AsIs };
-    match kvm::create(ram, clock, BOOTSTRAP, trust) {
+    match kvm::create(&place.ram, &place.clock, place.id, trust) {
         Ok(vcpu) => Ok(Box::new(vcpu)),
         Err(why) => Err(why.to_string()),
     }
@@ -87,6 +89,6 @@ fn kvm_engine(
 
 /// Why there is no KVM.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-fn kvm_engine(_: &Arc<GuestRam>, _: &VmClock, _checked: bool) -> Result<Box<dyn Engine>, String> {
+fn kvm_engine(_: &Place, _checked: bool) -> Result<Box<dyn Engine>, String> {
     Err("it runs x86-64 guests on x86-64 Linux alone".to_owned())
 }

@@ -49,6 +49,7 @@ struct Script {
 struct Scripted {
     script: Arc<Mutex<Script>>,
     state: CpuState,
+    apic: LocalApic,
     retired: u64,
     window: bool,
     halted: bool,
@@ -204,11 +205,12 @@ impl Machine {
         let shared = Arc::clone(&script);
         let vm = Vm::with_engine(
             &config,
-            Box::new(move |_, _| {
+            Box::new(move |_| {
                 shared.lock().unwrap().engines += 1;
                 let engine = Box::new(Scripted {
                     script: Arc::clone(&shared),
                     state: CpuState::reset(0),
+                    apic: LocalApic::new(0),
                     retired: 0,
                     window: false,
                     halted: false,

@@ -9,6 +9,7 @@
 //! //@ stderr-contains: text    in monovisor's own report; not checked on QEMU; may repeat
 //! //@ flags: --timeout 500ms   more flags for monovisor, split at blanks
 //! //@ append: words            the kernel's command line
+//! //@ cpus: 4                  how many processors the machine has; 1 when absent
 //! //@ outcome: exit            or triple-fault, or timeout (needs --timeout in the flags)
 //! //@ qemu: differs: reason    runs on QEMU, not compared; `skip: reason` does not run there
 //! //@ bench: words             the command line that makes a benchmark last a second or more
@@ -37,6 +38,8 @@ pub struct Header {
     pub flags: Vec<String>,
     /// The kernel's command line.
     pub append: Option<String>,
+    /// How many processors the machine has.
+    pub cpus: u32,
     /// What is expected of QEMU.
     pub qemu: Qemu,
     /// The command line for measuring.
@@ -115,6 +118,7 @@ pub fn parse(source: &str) -> Result<Header, Vec<Malformed>> {
         stderr_contains: reader.stderr_contains,
         flags: reader.flags,
         append: reader.append,
+        cpus: reader.cpus.unwrap_or(1),
         qemu: reader.qemu.unwrap_or(Qemu::Same),
         bench: reader.bench,
         bench_target: reader.bench_target,
@@ -131,6 +135,7 @@ struct Reader {
     stderr_contains: Vec<String>,
     flags: Vec<String>,
     append: Option<String>,
+    cpus: Option<u32>,
     qemu: Option<Qemu>,
     bench: Option<String>,
     bench_target: Option<f64>,
@@ -160,6 +165,12 @@ impl Reader {
             }
             "outcome" => once(key, &mut self.outcome, (line, value.to_owned()))?,
             "append" => once(key, &mut self.append, value.to_owned())?,
+            "cpus" => {
+                let cpus = value.parse().ok().filter(|cpus| (1..=255).contains(cpus));
+                let cpus =
+                    cpus.ok_or_else(|| format!("`{value}` is not a number from 1 to 255"))?;
+                once(key, &mut self.cpus, cpus)?;
+            }
             "qemu" => once(key, &mut self.qemu, qemu(value)?)?,
             "bench" => once(key, &mut self.bench, value.to_owned())?,
             "bench-target" => {
@@ -171,7 +182,7 @@ impl Reader {
             _ => {
                 return Err(format!(
                     "unknown key `{key}`: it is one of exit, outcome, stdout, stdout-contains, \
-                     stderr-contains, flags, append, qemu, bench, bench-target"
+                     stderr-contains, flags, append, cpus, qemu, bench, bench-target"
                 ));
             }
         }
@@ -279,7 +290,7 @@ mod tests {
     fn a_bare_file_must_pass_with_33() {
         let header = parse("//! Docs.\n#![no_std]\nfn main() {}\n").expect("no fault");
         assert_eq!(header.outcome, Outcome::Exit(33));
-        assert_eq!(header.qemu, Qemu::Same);
+        assert_eq!((header.qemu, header.cpus), (Qemu::Same, 1));
         assert_eq!(header.stdout, [""; 0]);
     }
 
@@ -288,7 +299,7 @@ mod tests {
         let header = parse(
             "//! Docs.\n\n//@ exit: 7\n//@ stdout: one\n//@ stdout:  two: blanks\n//@ stdout:\n\
              //@ stdout-contains: tw\n//@ stderr-contains: #PF\n//@ flags: --memory 64M -v\n\
-             //@ append: a b=c\n//@ outcome: exit\n//@ qemu: differs: its #GP is wrong: SDM\n\
+             //@ append: a b=c\n//@ cpus: 3\n//@ outcome: exit\n//@ qemu: differs: its #GP is wrong: SDM\n\
              //@ bench: size=9\n//@ bench-target: 1.25\n#![no_std]\n",
         );
         let expected = Header {
@@ -298,6 +309,7 @@ mod tests {
             stderr_contains: vec!["#PF".into()],
             flags: vec!["--memory".into(), "64M".into(), "-v".into()],
             append: Some("a b=c".into()),
+            cpus: 3,
             qemu: Qemu::Differs("its #GP is wrong: SDM".into()),
             bench: Some("size=9".into()),
             bench_target: Some(1.25),
@@ -329,6 +341,8 @@ mod tests {
             "//@ exit: 256",
             "//@ exit:",
             "//@ exits: 33",
+            "//@ cpus: 0",
+            "//@ cpus: many",
             "//@ qemu: differs",
             "//@ qemu: skip:",
             "//@ qemu: sometimes: reason",

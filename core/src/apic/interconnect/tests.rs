@@ -49,9 +49,10 @@ fn messages_reach_those_they_are_for() {
     let rows = [
         (Destination::Physical(2), None, &[2][..]),
         (Destination::Physical(4), None, &[]),
-        (Destination::Physical(u32::MAX), Some(0), &[0, 1, 2, 3]),
-        (Destination::Logical(0b1010), Some(1), &[1, 3]),
-        (Destination::All, Some(1), &[0, 1, 2, 3]),
+        (Destination::Physical(u32::MAX), Some(0), &[1, 2, 3]),
+        (Destination::All, None, &[0, 1, 2, 3]),
+        (Destination::Logical(0b1010), Some(1), &[3]),
+        (Destination::All, Some(1), &[0, 2, 3]),
         (Destination::Others, Some(1), &[0, 2, 3]),
     ];
     for (destination, sender, expected) in rows {

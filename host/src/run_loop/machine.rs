@@ -1,0 +1,245 @@
+//! What several processors share: the devices behind one lock, the interconnect of their local
+//! APICs, who of them is asleep, and how the run has ended.
+//!
+//! Lock order: the devices, then the sleepers, then the end. While a message is on its way the
+//! devices may be locked, so nobody locks them to take one.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+
+use monovisor_core::apic::{Interconnect, Message};
+use monovisor_core::{Access, Kick};
+
+use super::outcome;
+use super::processor::{Receiver, Stop, Surroundings};
+use crate::bus::Bus;
+use crate::clock::Time;
+use crate::config::DebugExit;
+use crate::outcome::Outcome;
+
+/// A machine that several processors share.
+pub struct Machine {
+    devices: Mutex<Devices>,
+    pub interconnect: Interconnect,
+    sleepers: Mutex<Box<[Option<Sleep>]>>,
+    /// How to reach each processor's thread, and the devices' last; nobody where all share one.
+    wakers: Box<[Waker]>,
+    end: Mutex<Option<End>>,
+    ended: AtomicBool,
+    /// Instructions that the processors have retired, as far as they have told.
+    retired: AtomicU64,
+    debug_exit: DebugExit,
+}
+
+/// The devices, and the deadline that whoever drives them knows of.
+pub struct Devices {
+    pub bus: Bus,
+    pub known_deadline_ns: u64,
+}
+
+/// What could end a processor's sleep.
+#[derive(Clone, Copy, Debug)]
+pub struct Sleep {
+    /// Whether it takes interrupts.
+    pub interruptible: bool,
+    /// When its local APIC's timer fires.
+    pub timer_ns: Option<u64>,
+}
+
+/// How a run has ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    pub outcome: Outcome,
+    /// The processor that ended it, if one did.
+    pub processor: Option<usize>,
+}
+
+/// Reaches a thread that runs an engine, or sleeps.
+struct Waker {
+    kick: Kick,
+    thread: OnceLock<Thread>,
+}
+
+impl Waker {
+    fn wake(&self) {
+        self.kick.kick();
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+impl Machine {
+    /// Joins `bus` and as many processors as `kicks`; none of these wakes anybody where one thread
+    /// runs all.
+    pub fn new(bus: Bus, processors: usize, kicks: Vec<Kick>, debug_exit: DebugExit) -> Self {
+        let waker = |kick| Waker { kick, thread: OnceLock::new() };
+        Self {
+            devices: Mutex::new(Devices { bus, known_deadline_ns: 0 }),
+            interconnect: Interconnect::new(processors as u32),
+            sleepers: Mutex::new(vec![None; processors].into()),
+            wakers: kicks.into_iter().map(waker).collect(),
+            end: Mutex::new(None),
+            ended: AtomicBool::new(false),
+            retired: AtomicU64::new(0),
+            debug_exit,
+        }
+    }
+
+    /// Takes the machine apart: the bus, and how the run has ended.
+    pub fn into_parts(self) -> (Bus, Option<End>) {
+        let devices = self.devices.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (devices.bus, self.end.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The devices, for one access or one look.
+    pub fn devices(&self) -> MutexGuard<'_, Devices> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The current thread is the one to wake for this processor, or, with the number of processors,
+    /// for the devices.
+    pub fn attach(&self, number: usize) {
+        let _ = self.wakers[number].thread.set(thread::current());
+    }
+
+    /// Makes a processor look at its mailbox, or whoever drives the devices look at them.
+    pub fn wake(&self, number: usize) {
+        if let Some(waker) = self.wakers.get(number) {
+            waker.wake();
+        }
+    }
+
+    /// Makes whoever drives the devices look at them.
+    pub fn wake_driver(&self) {
+        if let Some(driver) = self.wakers.last() {
+            driver.wake();
+        }
+    }
+
+    /// Ends the run, unless it has ended already, and wakes everybody for it.
+    pub fn end(&self, outcome: Outcome, processor: Option<usize>) {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        if end.is_none() {
+            *end = Some(End { outcome, processor });
+            self.ended.store(true, Ordering::Release);
+        }
+        drop(end);
+        self.wakers.iter().for_each(Waker::wake);
+    }
+
+    /// Whether the run has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Adds to the instructions that all processors have retired, and tells how many they are.
+    pub fn retire(&self, instructions: u64) -> u64 {
+        self.retired.fetch_add(instructions, Ordering::Relaxed) + instructions
+    }
+
+    /// Carries on what an access, or the devices themselves, have brought about: interrupts to
+    /// processors, an earlier deadline to the devices' driver, a signal to everybody.
+    pub fn follow(&self, devices: &mut Devices, processor: Option<usize>) {
+        let bus = &mut devices.bus;
+        if bus.interrupts.take_changed() {
+            for message in bus.interrupts.take_messages() {
+                self.interconnect.send(message, None, |number| self.wake(number));
+            }
+            if bus.interrupts.pic.interrupt_requested() {
+                self.interconnect.raise_pic(|number| self.wake(number));
+            }
+        }
+        if let Some(signal) = bus.take_signal() {
+            self.end(outcome(signal, self.debug_exit), processor);
+        }
+        if bus.next_deadline_ns() < devices.known_deadline_ns {
+            devices.known_deadline_ns = bus.next_deadline_ns();
+            self.wake_driver();
+        }
+    }
+
+    /// A processor goes to sleep. The last one wakes the devices' driver, which alone can tell
+    /// whether anything will ever happen again.
+    pub fn falls_asleep(&self, processor: usize, sleep: Sleep) {
+        let mut sleepers = self.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
+        sleepers[processor] = Some(sleep);
+        if self.all_quiet(&sleepers) {
+            self.wake_driver();
+        }
+    }
+
+    /// A processor is about to execute again.
+    pub fn wakes_up(&self, processor: usize) {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)[processor] = None;
+    }
+
+    /// All processors' sleeps, if all are asleep and nothing is on its way to any of them. Then
+    /// nothing will be but by the devices, if these stay locked.
+    pub fn all_asleep(&self) -> Option<Box<[Sleep]>> {
+        let sleepers = self.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.all_quiet(&sleepers).then(|| sleepers.iter().copied().flatten().collect())
+    }
+
+    /// A processor that is asleep sends nothing, so a mailbox found empty stays so.
+    fn all_quiet(&self, sleepers: &[Option<Sleep>]) -> bool {
+        sleepers.iter().all(Option::is_some)
+            && (0..sleepers.len()).all(|number| self.interconnect.is_empty(number))
+    }
+}
+
+/// Whether processors that are all asleep will never wake.
+pub fn is_for_ever(sleeps: &[Sleep], bus: &Bus, input_wakes: bool) -> bool {
+    let interruptible = sleeps.iter().filter(|sleep| sleep.interruptible);
+    let timer = interruptible.clone().any(|sleep| sleep.timer_ns.is_some());
+    // With interrupts off only an NMI could wake one.
+    let can_wake = interruptible.count() > 0 || bus.interrupts.can_send_nmi();
+    !can_wake || !timer && !input_wakes && bus.next_deadline_ns() == u64::MAX
+}
+
+/// A machine as one of its processors reaches it.
+pub struct Seat<'a> {
+    pub machine: &'a Machine,
+    pub number: usize,
+    /// The deadline that the slice was cut for, where this processor drives the devices; else 0.
+    pub deadline_ns: u64,
+    /// There is an earlier one now.
+    pub retimed: bool,
+}
+
+impl Seat<'_> {
+    fn access<R>(&mut self, act: impl FnOnce(&mut Bus) -> R) -> R {
+        let mut devices = self.machine.devices();
+        let result = act(&mut devices.bus);
+        self.machine.follow(&mut devices, Some(self.number));
+        self.retimed |= devices.bus.next_deadline_ns() < self.deadline_ns;
+        result
+    }
+}
+
+impl Surroundings for Seat<'_> {
+    fn read(&mut self, access: Access, time: Time<'_>) -> u64 {
+        self.access(|bus| bus.read(access, time))
+    }
+
+    fn write(&mut self, access: Access, value: u64, time: Time<'_>) {
+        self.access(|bus| bus.write(access, value, time));
+    }
+
+    fn end_of_interrupt(&mut self, vector: u8) {
+        self.access(|bus| bus.interrupts.end_of_interrupt(vector));
+    }
+
+    fn send(&mut self, message: Message, receiver: &mut Receiver<'_>) {
+        let Self { machine, .. } = self;
+        let sender = Some(receiver.engine.local_apic().id());
+        machine.interconnect.send(message, sender, |number| machine.wake(number));
+    }
+
+    fn settle(&mut self, _receiver: &mut Receiver<'_>) -> Option<Stop> {
+        let Self { machine, number, retimed, .. } = self;
+        let due = *retimed || machine.has_ended() || !machine.interconnect.is_empty(*number);
+        due.then_some(Stop::Slice)
+    }
+}

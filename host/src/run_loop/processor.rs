@@ -1,0 +1,170 @@
+//! One processor's slice: executes until something is due, and carries what the processor asks for
+//! to the machine around it. Here is the only match on [`Exit`].
+//!
+//! How slices are cut, and what happens between them, is for the loops that use this: `alone`,
+//! `turns` and `threads`.
+
+use monovisor_core::apic::Message;
+use monovisor_core::{Access, Engine, EngineError, Exit};
+
+use super::pace::{self, Pace};
+use crate::clock::{Time, VmClock};
+use crate::device::Pic;
+use crate::outcome::Outcome;
+use crate::vm;
+
+/// Near the limit of instructions the engine is given one at a time, because a larger budget may be
+/// exceeded by the rest of a translated block.
+const SINGLE_STEPS: u64 = 256;
+
+/// Accesses after which the clock is looked at whatever the instruction count says: a repeated
+/// string instruction makes any number of them before it retires.
+const MAX_EXITS: usize = 1000;
+
+/// Why a slice has ended.
+pub enum Stop {
+    /// It is used up, or something is due.
+    Slice,
+    /// Somebody has kicked the engine.
+    Kicked,
+    /// The processor waits for an interrupt, or to be started.
+    Halted,
+    /// The processor could take the PIC's interrupt, which it could not before.
+    Window,
+    /// The guest, or what became of it, ends the run.
+    Ended(Outcome),
+}
+
+/// What a processor reaches of the machine.
+pub trait Surroundings {
+    /// The processor reads from a device.
+    fn read(&mut self, access: Access, time: Time<'_>) -> u64;
+
+    /// The processor writes to a device.
+    fn write(&mut self, access: Access, value: u64, time: Time<'_>);
+
+    /// The processor's local APIC ended the handling of a level-triggered interrupt.
+    fn end_of_interrupt(&mut self, vector: u8);
+
+    /// The processor's local APIC sends an interrupt.
+    fn send(&mut self, message: Message, receiver: &mut Receiver<'_>);
+
+    /// Acts on what one of these has brought about. Whether the slice has to end for it.
+    fn settle(&mut self, receiver: &mut Receiver<'_>) -> Option<Stop>;
+}
+
+/// An engine, as interrupt controllers see it.
+pub struct Receiver<'a> {
+    pub engine: &'a mut dyn Engine,
+    window_requested: bool,
+}
+
+impl Receiver<'_> {
+    /// Gives the engine the PIC's interrupt if it can be taken now, and has the engine stop as soon
+    /// as it can if not. Whether it was given.
+    pub fn deliver_pic(&mut self, pic: &mut Pic) -> bool {
+        let accepts = self.engine.accepts_pic();
+        let mut delivered = false;
+        if accepts && pic.interrupt_requested() && self.engine.interruptible() {
+            self.engine.inject(pic.acknowledge());
+            delivered = true;
+        }
+        let waits = accepts && pic.interrupt_requested();
+        if waits != self.window_requested {
+            self.engine.request_interrupt_window(waits);
+            self.window_requested = waits;
+        }
+        delivered
+    }
+}
+
+/// A processor on its way.
+pub struct Processor<'a> {
+    pub receiver: Receiver<'a>,
+    pub clock: &'a VmClock,
+    pub pace: Pace,
+    /// The retired instructions at which the slice ends.
+    slice_end: u64,
+}
+
+impl<'a> Processor<'a> {
+    pub fn new(processor: &'a mut vm::Processor) -> Self {
+        let vm::Processor { engine, clock } = processor;
+        Self {
+            receiver: Receiver { engine: &mut **engine, window_requested: false },
+            pace: Pace::new(clock.is_deterministic()),
+            clock,
+            slice_end: 0,
+        }
+    }
+
+    /// Instructions retired so far.
+    pub fn retired(&self) -> u64 {
+        self.receiver.engine.instructions().unwrap_or(0)
+    }
+
+    /// Now, as this processor's devices see it.
+    pub fn time(&self) -> Time<'a> {
+        Time::new(self.clock, self.retired())
+    }
+
+    /// Cuts a slice at `now_ns` that ends when something is due, and before the instructions that
+    /// are `left` are used up.
+    pub fn start_slice(&mut self, now_ns: u64, due_ns: u64, left: u64) {
+        let retired = self.retired();
+        self.pace.measure(now_ns, retired);
+        let exact = if left > SINGLE_STEPS { left - SINGLE_STEPS } else { 1 };
+        self.slice_end = retired + self.pace.budget(due_ns.saturating_sub(now_ns)).min(exact);
+    }
+
+    /// Runs until the slice ends or the clock has to be looked at again.
+    pub fn run_slice(&mut self, surroundings: &mut impl Surroundings) -> Result<Stop, EngineError> {
+        let Self { receiver, clock, slice_end, .. } = self;
+        let mut instructions = receiver.engine.instructions();
+        for _ in 0..MAX_EXITS {
+            let budget = match instructions {
+                Some(retired) => slice_end.saturating_sub(retired),
+                None => pace::MAX_SLICE,
+            };
+            if budget == 0 {
+                return Ok(Stop::Slice);
+            }
+            let exit = receiver.engine.run(budget)?;
+            instructions = receiver.engine.instructions();
+            let time = Time::new(*clock, instructions.unwrap_or(0));
+            match exit {
+                Exit::Budget => return Ok(Stop::Slice),
+                Exit::Kicked => return Ok(Stop::Kicked),
+                Exit::Halted => return Ok(Stop::Halted),
+                Exit::Read(access) => {
+                    let value = surroundings.read(access, time);
+                    receiver.engine.answer(value);
+                }
+                Exit::Write(access, value) => surroundings.write(access, value, time),
+                Exit::InterruptWindow => {
+                    receiver.engine.request_interrupt_window(false);
+                    receiver.window_requested = false;
+                    return Ok(Stop::Window);
+                }
+                Exit::EndOfInterrupt(vector) => surroundings.end_of_interrupt(vector),
+                Exit::Ipi(message) => surroundings.send(message, receiver),
+                Exit::TripleFault => return Ok(Stop::Ended(Outcome::TripleFault)),
+                // No debugger has asked for it.
+                Exit::Debug => return Ok(Stop::Slice),
+                _ => {
+                    return Err(EngineError {
+                        operation: "exit, which this host does not know,",
+                        errno: 0,
+                    });
+                }
+            }
+            if let Some(stop) = surroundings.settle(receiver) {
+                return Ok(stop);
+            }
+            if instructions.is_none() {
+                break;
+            }
+        }
+        Ok(Stop::Slice)
+    }
+}

@@ -1,0 +1,181 @@
+//! Several processors on one thread, in turns of a fixed number of instructions: every run is the
+//! same. Time is the number of instructions that all of them have retired, one after another, so
+//! it never runs backwards for the devices either.
+
+use std::time::Instant;
+
+use monovisor_core::state::{Activity, RFlags};
+use monovisor_core::{Clock, EngineError, Kick};
+
+use super::Limits;
+use super::machine::{Machine, Seat, Sleep, is_for_ever};
+use super::processor::{Processor, Stop};
+use super::threads::receive;
+use crate::clock::Time;
+use crate::outcome::Outcome;
+use crate::remote::Remote;
+use crate::vm::Vm;
+
+/// Instructions in a turn: few enough that processors that wait for each other get on, many enough
+/// that a change costs little.
+const TURN: u64 = 1000;
+
+/// Runs one boot of a machine.
+pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
+    let kick = Kick::default();
+    vm.remote.attach(kick.clone());
+    let bus = std::mem::take(&mut vm.bus);
+    let machine = Machine::new(bus, vm.processors.len(), Vec::new(), vm.config.debug_exit);
+    let now_ns = vm.processors[0].clock.now_ns(0);
+    let places = vm.processors.iter_mut().enumerate();
+    let places = places.map(|(number, processor)| Place::new(&machine, number, processor));
+    let mut table = Table { places: places.collect(), machine: &machine, limits, now_ns };
+    let result = table.run(&vm.remote, &kick);
+    table.catch_up();
+    drop(table);
+    let (bus, end) = machine.into_parts();
+    vm.bus = bus;
+    result?;
+    let Some(end) = end else { return Ok(Outcome::HaltedForever) };
+    vm.ended_by = end.processor;
+    Ok(end.outcome)
+}
+
+/// Processors around the machine that they share.
+struct Table<'a> {
+    places: Vec<Place<'a>>,
+    machine: &'a Machine,
+    limits: Limits,
+    now_ns: u64,
+}
+
+/// A processor between its turns.
+struct Place<'a> {
+    processor: Processor<'a>,
+    seat: Seat<'a>,
+    sleep: Option<Sleep>,
+    pic: bool,
+}
+
+impl<'a> Place<'a> {
+    fn new(machine: &'a Machine, number: usize, processor: &'a mut crate::vm::Processor) -> Self {
+        let seat = Seat { machine, number, deadline_ns: 0, retimed: false };
+        Self { processor: Processor::new(processor), seat, sleep: None, pic: false }
+    }
+
+    /// Whether a turn would come to nothing: the processor sleeps, and nothing has happened to it.
+    fn is_idle(&self, now_ns: u64) -> bool {
+        let Some(Sleep { timer_ns, .. }) = self.sleep else { return false };
+        let fired = timer_ns.is_some_and(|timer_ns| timer_ns <= now_ns);
+        !fired && !self.pic && self.seat.machine.interconnect.is_empty(self.seat.number)
+    }
+
+    /// What could end its sleep, now that it has halted.
+    fn falls_asleep(&mut self) -> Result<(), EngineError> {
+        let engine = &mut *self.processor.receiver.engine;
+        let timer_ns = engine.next_timer_ns();
+        let state = engine.state()?;
+        let interruptible =
+            state.activity == Activity::Halted && state.rflags.contains(RFlags::INTERRUPT_FLAG);
+        let sleep = Sleep { interruptible, timer_ns };
+        self.sleep = Some(sleep);
+        self.seat.machine.falls_asleep(self.seat.number, sleep);
+        Ok(())
+    }
+}
+
+impl Table<'_> {
+    fn run(&mut self, remote: &Remote, kick: &Kick) -> Result<(), EngineError> {
+        while !self.machine.has_ended() {
+            if let Some(signal) = remote.stopped_by() {
+                self.machine.end(Outcome::Interrupted { signal }, None);
+            } else if self.limits.until.is_some_and(|until| Instant::now() >= until) {
+                self.machine.end(Outcome::TimeLimit, None);
+            } else if self.machine.all_asleep().is_some() {
+                self.sleep(kick);
+            }
+            for number in 0..self.places.len() {
+                if self.machine.has_ended() {
+                    break;
+                }
+                self.take_turn(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One processor's turn.
+    fn take_turn(&mut self, number: usize) -> Result<(), EngineError> {
+        let place = &mut self.places[number];
+        if place.is_idle(self.now_ns) {
+            return Ok(());
+        }
+        if place.sleep.take().is_some() {
+            self.machine.wakes_up(number);
+        }
+        let before = place.processor.retired();
+        let used = self.machine.retire(0);
+        if used >= self.limits.instructions {
+            self.machine.end(Outcome::InstructionLimit, None);
+            return Ok(());
+        }
+        place.processor.clock.skip_to(self.now_ns, before);
+        receive(&mut place.processor, self.machine, number, &mut place.pic);
+        place.seat.deadline_ns = self.machine.devices().bus.next_deadline_ns();
+        place.seat.retimed = false;
+        let timer_ns = place.processor.receiver.engine.next_timer_ns().unwrap_or(u64::MAX);
+        let due_ns = place.seat.deadline_ns.min(timer_ns).min(self.now_ns + TURN);
+        place.processor.start_slice(self.now_ns, due_ns, self.limits.instructions - used);
+        match place.processor.run_slice(&mut place.seat)? {
+            Stop::Slice | Stop::Kicked => {}
+            Stop::Window => place.pic = true,
+            Stop::Halted => place.falls_asleep()?,
+            Stop::Ended(outcome) => self.machine.end(outcome, Some(number)),
+        }
+        let retired = place.processor.retired();
+        self.machine.retire(retired - before);
+        self.now_ns = place.processor.clock.now_ns(retired);
+        if self.now_ns >= self.machine.devices().bus.next_deadline_ns() {
+            self.advance();
+        }
+        Ok(())
+    }
+
+    /// Nobody executes: time goes on to the next event, or there will be none.
+    fn sleep(&mut self, kick: &Kick) {
+        let time = self.catch_up();
+        let mut devices = self.machine.devices();
+        let input_wakes = devices.bus.idle(time);
+        self.machine.follow(&mut devices, None);
+        let Some(sleeps) = self.machine.all_asleep() else { return };
+        if is_for_ever(&sleeps, &devices.bus, input_wakes) {
+            drop(devices);
+            return self.machine.end(Outcome::HaltedForever, None);
+        }
+        let timers = sleeps.iter().filter_map(|sleep| sleep.timer_ns);
+        let due_ns = timers.chain([devices.bus.next_deadline_ns()]).min().unwrap_or(u64::MAX);
+        drop(devices);
+        if due_ns == u64::MAX {
+            Remote::sleep(kick, self.limits.until);
+            kick.take();
+        } else {
+            self.now_ns = self.now_ns.max(due_ns);
+        }
+        self.advance();
+    }
+
+    /// Lets the devices catch up.
+    fn advance(&mut self) {
+        let time = self.catch_up();
+        let mut devices = self.machine.devices();
+        devices.bus.advance(time);
+        self.machine.follow(&mut devices, None);
+    }
+
+    /// Lets the bootstrap processor's clock, which is the devices', show what all have retired.
+    fn catch_up(&self) -> Time<'_> {
+        let bootstrap = &self.places[0].processor;
+        bootstrap.clock.skip_to(self.now_ns, bootstrap.retired());
+        bootstrap.time()
+    }
+}
