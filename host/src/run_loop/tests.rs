@@ -54,7 +54,6 @@ struct Scripted {
     window: bool,
     halted: bool,
     kick: Kick,
-    apic: LocalApic,
 }
 
 impl Scripted {
@@ -215,7 +214,6 @@ impl Machine {
                     window: false,
                     halted: false,
                     kick: Kick::default(),
-                    apic: LocalApic::new(0),
                 });
                 Ok(Chosen { name: "script", reason: "it is a test".to_owned(), engine })
             }),
