@@ -97,7 +97,7 @@ fn not(emit: &mut Emit) -> Option<()> {
         emit.memory_op(&pick(&handlers, width), 0, None);
     } else {
         let handlers: ByWidth = by_width!(W => not_r::<W>);
-        emit.op(handlers[width], emit.register(0), 0, 0, 0, 0);
+        emit.op_beside(handlers[width], emit.register(0), 0, 0, 0, 0);
     }
     Some(())
 }

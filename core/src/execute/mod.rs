@@ -12,6 +12,7 @@ pub(crate) mod control_register;
 pub(crate) mod dispatch;
 pub(crate) mod emit;
 pub(crate) mod flags;
+pub(crate) mod forward;
 pub(crate) mod jump_cache;
 pub mod msr;
 pub(crate) mod op;

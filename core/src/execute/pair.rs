@@ -12,60 +12,46 @@ use super::arithmetic::{Add, Binary, Sub, cut, kind};
 use super::dispatch::{Flow, next};
 use super::emit::Emit;
 use super::flags::{Class, Kind};
+use super::forward::{Carried, Place, by_place};
 use super::logical::{And, Or, Xor};
 use super::op::{Handler, Op};
 use super::shift_rotate::{Sar, Shift, Shl, Shr, constant_count};
 use crate::memory::Width;
 
+/// An array of handlers for 32 and for 64 bits.
+macro_rules! wide {
+    ($width:ident => $handler:expr) => {
+        [
+            {
+                type $width = u32;
+                $handler as Handler
+            },
+            {
+                type $width = u64;
+                $handler as Handler
+            },
+        ]
+    };
+}
+
 /// a = b op c.
-unsafe extern "C" fn binary_rrr<O: Binary, W: Width>(
+unsafe extern "C" fn binary_rrr<O: Binary, W: Width, L: Place, R: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
+    res: u64,
     src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, c, .. } = unsafe { *op };
-    let (left, right) = (cpu.get::<W>(b), cpu.get::<W>(c));
+    let (left, right) = (L::get::<W>(cpu, b, res, src), R::get::<W>(cpu, c, res, src));
     let res = cut::<W>(O::apply::<W>(left, right, src));
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
 }
 
 /// a = b op immediate.
-unsafe extern "C" fn binary_rri<O: Binary, W: Width>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    _res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, imm, .. } = unsafe { *op };
-    let (left, right) = (cpu.get::<W>(b), cut::<W>(imm as u64));
-    let res = cut::<W>(O::apply::<W>(left, right, src));
-    cpu.set::<W>(a, res);
-    next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
-}
-
-/// a = b shifted by a constant that is not zero.
-unsafe extern "C" fn shift_rri<S: Shift, W: Width>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    _res: u64,
-    _src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, imm, .. } = unsafe { *op };
-    let (res, src) = S::apply::<W>(cpu.get::<W>(b), imm as u32);
-    cpu.set::<W>(a, res);
-    next!(cpu, op.wrapping_add(1), res, src, budget)
-}
-
-/// As [`shift_rri`], where the flags are dead.
-unsafe extern "C" fn shift_rri_quiet<S: Shift, W: Width>(
+unsafe extern "C" fn binary_rri<O: Binary, W: Width, L: Place>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -74,29 +60,85 @@ unsafe extern "C" fn shift_rri_quiet<S: Shift, W: Width>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
-    let shifted = S::apply::<W>(cpu.get::<W>(b), imm as u32).0;
-    cpu.set::<W>(a, shifted);
+    let (left, right) = (L::get::<W>(cpu, b, res, src), cut::<W>(imm as u64));
+    let res = cut::<W>(O::apply::<W>(left, right, src));
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
+}
+
+/// a = b shifted by a constant that is not zero.
+unsafe extern "C" fn shift_rri<S: Shift, W: Width, L: Place>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, imm, .. } = unsafe { *op };
+    let (res, src) = S::apply::<W>(L::get::<W>(cpu, b, res, src), imm as u32);
+    cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
-/// The handlers of an operation with a register and with an immediate, for 32 and for 64 bits.
-type Forms = [[Handler; 2]; 2];
-
-const fn binary<O: Binary>() -> Forms {
-    [[binary_rrr::<O, u32>, binary_rrr::<O, u64>], [binary_rri::<O, u32>, binary_rri::<O, u64>]]
+/// As [`shift_rri`], where the flags are dead: the source word becomes what was copied.
+unsafe extern "C" fn shift_rri_quiet<S: Shift, W: Width, L: Place>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, imm, .. } = unsafe { *op };
+    let left = L::get::<W>(cpu, b, res, src);
+    let res = S::apply::<W>(left, imm as u32).0;
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(1), res, left, budget)
 }
 
-/// The same for a shift with its flags and without.
-const fn shift<S: Shift>() -> Forms {
-    [
-        [shift_rri::<S, u32>, shift_rri::<S, u64>],
-        [shift_rri_quiet::<S, u32>, shift_rri_quiet::<S, u64>],
-    ]
+/// Handlers for 32 and for 64 bits.
+type Wide = [Handler; 2];
+
+/// The handlers of a binary operation.
+struct Forms {
+    /// By the place of the left and of the right operand.
+    register: [[Wide; 3]; 3],
+    /// With an immediate, by the place of the left operand.
+    immediate: [Wide; 3],
+}
+
+const fn binary<O: Binary>() -> &'static Forms {
+    &const {
+        Forms {
+            register: by_place!(L => by_place!(R => wide!(W => binary_rrr::<O, W, L, R>))),
+            immediate: by_place!(L => wide!(W => binary_rri::<O, W, L>)),
+        }
+    }
+}
+
+/// The handlers of a shift with its flags and without, by the place of its operand.
+type ShiftForms = [[Wide; 3]; 2];
+
+const fn shift<S: Shift>() -> &'static ShiftForms {
+    &const {
+        [
+            by_place!(L => wide!(W => shift_rri::<S, W, L>)),
+            by_place!(L => wide!(W => shift_rri_quiet::<S, W, L>)),
+        ]
+    }
 }
 
 /// Emits the move at hand and `second` as one op, if they are such a pair; `emit.flags_dead` speaks
 /// of the flags of `second`.
 pub(crate) fn emit_pair(emit: &mut Emit, second: &Instruction) -> Option<()> {
+    if emit.instruction.mnemonic() != Mnemonic::Mov {
+        return super::sse::pair::emit_pair(emit, second);
+    }
+    copy_and_operation(emit, second)
+}
+
+fn copy_and_operation(emit: &mut Emit, second: &Instruction) -> Option<()> {
     let first = emit.instruction;
     let copies = first.mnemonic() == Mnemonic::Mov
         && first.op0_register().is_gpr()
@@ -112,8 +154,9 @@ pub(crate) fn emit_pair(emit: &mut Emit, second: &Instruction) -> Option<()> {
     let operation = operation(emit, a, b, width);
     // The op begins where the move does.
     emit.instruction = first;
-    let Operation { handler, c, imm, kind } = operation?;
+    let Operation { handler, c, imm, kind, carried } = operation?;
     emit.op(handler, a, b, c, 0, imm);
+    emit.carried = carried;
     if let Some(kind) = kind {
         emit.writes_flags(kind);
     }
@@ -129,36 +172,53 @@ struct Operation {
     imm: i32,
     /// What it makes of the flags, if anything.
     kind: Option<Kind>,
+    /// What it leaves in the words between ops.
+    carried: Carried,
 }
 
 /// The operation at hand on the value of register `b`, with the result in `a`.
 fn operation(emit: &Emit, a: u8, b: u8, width: usize) -> Option<Operation> {
-    let (forms, class) = match emit.instruction.mnemonic() {
-        Mnemonic::Add => (binary::<Add>(), Class::Add),
-        Mnemonic::Sub => (binary::<Sub>(), Class::Sub),
-        Mnemonic::And => (binary::<And>(), Class::Logic),
-        Mnemonic::Or => (binary::<Or>(), Class::Logic),
-        Mnemonic::Xor => (binary::<Xor>(), Class::Logic),
-        Mnemonic::Shl => (shift::<Shl>(), Class::Given),
-        Mnemonic::Shr => (shift::<Shr>(), Class::Given),
-        Mnemonic::Sar => (shift::<Sar>(), Class::Given),
-        _ => return None,
-    };
-    let wide = width - 2;
-    let known = Some(kind(class, width));
-    if class == Class::Given {
-        let count = constant_count(emit, width)?;
-        let quiet = emit.flags_dead;
-        let handler = forms[usize::from(quiet)][wide];
-        let kind = if quiet { None } else { known };
-        return (count != 0).then_some(Operation { handler, c: 0, imm: count as i32, kind });
+    match emit.instruction.mnemonic() {
+        Mnemonic::Add => on_copy(emit, binary::<Add>(), Class::Add, a, b, width),
+        Mnemonic::Sub => on_copy(emit, binary::<Sub>(), Class::Sub, a, b, width),
+        Mnemonic::And => on_copy(emit, binary::<And>(), Class::Logic, a, b, width),
+        Mnemonic::Or => on_copy(emit, binary::<Or>(), Class::Logic, a, b, width),
+        Mnemonic::Xor => on_copy(emit, binary::<Xor>(), Class::Logic, a, b, width),
+        Mnemonic::Shl => shift_of_copy(emit, shift::<Shl>(), a, b, width),
+        Mnemonic::Shr => shift_of_copy(emit, shift::<Shr>(), a, b, width),
+        Mnemonic::Sar => shift_of_copy(emit, shift::<Sar>(), a, b, width),
+        _ => None,
     }
+}
+
+fn on_copy(
+    emit: &Emit,
+    forms: &Forms,
+    class: Class,
+    a: u8,
+    b: u8,
+    width: usize,
+) -> Option<Operation> {
+    let kind = Some(kind(class, width));
+    let (left, wide) = (emit.carried.place(b, width), width - 2);
+    let carried = Carried::result(a, width);
     if emit.is_immediate(1) {
-        let imm = emit.immediate(1) as i32;
-        return Some(Operation { handler: forms[1][wide], c: 0, imm, kind: known });
+        let (handler, imm) = (forms.immediate[left][wide], emit.immediate(1) as i32);
+        return Some(Operation { handler, c: 0, imm, kind, carried });
     }
     let right = emit.is_register(1).then(|| emit.register(1))?;
     // The operation reads the copy.
     let c = if right == a { b } else { right };
-    Some(Operation { handler: forms[0][wide], c, imm: 0, kind: known })
+    let handler = forms.register[left][emit.carried.place(c, width)][wide];
+    Some(Operation { handler, c, imm: 0, kind, carried: carried.and_source(c, width) })
+}
+
+fn shift_of_copy(emit: &Emit, forms: &ShiftForms, a: u8, b: u8, width: usize) -> Option<Operation> {
+    let count = constant_count(emit, width).filter(|&count| count != 0)?;
+    let handler = forms[usize::from(emit.flags_dead)][emit.carried.place(b, width)][width - 2];
+    let (kind, carried) = match emit.flags_dead {
+        true => (None, Carried::result(a, width).and_source(b, width)),
+        false => (Some(kind(Class::Given, width)), Carried::result(a, width)),
+    };
+    Some(Operation { handler, c: 0, imm: count as i32, kind, carried })
 }

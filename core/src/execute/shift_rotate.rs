@@ -9,6 +9,7 @@ use super::arithmetic::{cut, kind};
 use super::dispatch::{Flow, next};
 use super::emit::{ByWidth, Emit, Function, by_width, functions};
 use super::flags::{CF, Class, Kind, OF, STATUS};
+use super::forward::{Carried, Place, by_place};
 use super::op::{Detail, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
@@ -108,23 +109,7 @@ fn masked<W: Width>(count: u64) -> u32 {
     count as u32 & if W::BITS == 64 { 63 } else { 31 }
 }
 
-unsafe extern "C" fn shift_ri<S: Shift, W: Width>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    _res: u64,
-    _src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let Op { a, imm, .. } = unsafe { *op };
-    // The emitter has masked the count, and it is not zero.
-    let (res, src) = S::apply::<W>(cpu.get::<W>(a), imm as u32);
-    cpu.set::<W>(a, res);
-    next!(cpu, op.wrapping_add(1), res, src, budget)
-}
-
-/// By a constant, where the flags are dead.
-unsafe extern "C" fn shift_quiet<S: Shift, W: Width>(
+unsafe extern "C" fn shift_ri<S: Shift, W: Width, P: Place>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -134,13 +119,29 @@ unsafe extern "C" fn shift_quiet<S: Shift, W: Width>(
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, imm, .. } = unsafe { *op };
     // The emitter has masked the count, and it is not zero.
-    let shifted = S::apply::<W>(cpu.get::<W>(a), imm as u32).0;
-    cpu.set::<W>(a, shifted);
+    let (res, src) = S::apply::<W>(P::get::<W>(cpu, a, res, src), imm as u32);
+    cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
-/// By CL or by zero, where the flags are dead.
-unsafe extern "C" fn shift_silent<S: Shift, W: Width>(
+/// By a constant, where the flags are dead.
+unsafe extern "C" fn shift_quiet<S: Shift, W: Width, P: Place>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, imm, .. } = unsafe { *op };
+    // The emitter has masked the count, and it is not zero.
+    let res = S::apply::<W>(P::get::<W>(cpu, a, res, src), imm as u32).0;
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+/// By zero, or by CL where the flags are dead: the flags stay.
+unsafe extern "C" fn shift_silent<S: Shift, W: Width, P: Place>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -150,7 +151,7 @@ unsafe extern "C" fn shift_silent<S: Shift, W: Width>(
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
     let count = masked::<W>(cpu.get::<u8>(b) + imm as u64);
-    let value = cpu.get::<W>(a);
+    let value = P::get::<W>(cpu, a, res, src);
     let result = if count == 0 { value } else { S::apply::<W>(value, count).0 };
     cpu.set::<W>(a, result);
     next!(cpu, op.wrapping_add(1), res, src, budget)
@@ -207,8 +208,8 @@ fn shift<S: Shift>(emit: &mut Emit) -> Option<()> {
         // Even a shift by zero clears the upper half of a 32-bit register.
         Some(count) if count != 0 && emit.flags_dead => quiet::<S>(emit, width, count),
         Some(count) if count != 0 => {
-            let handlers: ByWidth = by_width!(W => shift_ri::<S, W>);
-            emit.op(handlers[width], emit.register(0), 0, 0, 0, count as i32);
+            let handlers = const { &by_place!(P => by_width!(W => shift_ri::<S, W, P>)) };
+            by_constant(emit, handlers, width, count);
             emit.writes_flags(kind(Class::Given, width));
         }
         None if !emit.flags_dead => {
@@ -220,17 +221,27 @@ fn shift<S: Shift>(emit: &mut Emit) -> Option<()> {
 }
 
 fn quiet<S: Shift>(emit: &mut Emit, width: usize, count: u64) {
-    let handlers: ByWidth = by_width!(W => shift_quiet::<S, W>);
-    emit.op(handlers[width], emit.register(0), 0, 0, 0, count as i32);
+    let handlers = const { &by_place!(P => by_width!(W => shift_quiet::<S, W, P>)) };
+    by_constant(emit, handlers, width, count);
+}
+
+/// Emits a shift of a register that leaves the result.
+fn by_constant(emit: &mut Emit, handlers: &[ByWidth; 3], width: usize, count: u64) {
+    let a = emit.register(0);
+    let place = emit.carried.place(a, width);
+    emit.op(handlers[place][width], a, 0, 0, 0, count as i32);
+    emit.carried = Carried::result(a, width);
 }
 
 fn silent<S: Shift>(emit: &mut Emit, width: usize, count: Option<u64>) {
-    let handlers: ByWidth = by_width!(W => shift_silent::<S, W>);
+    let handlers = const { &by_place!(P => by_width!(W => shift_silent::<S, W, P>)) };
     let (register, immediate) = match count {
         Some(count) => (Gpr::ZERO_OFFSET, count),
         None => (CL, 0),
     };
-    emit.op(handlers[width], emit.register(0), register, 0, 0, immediate as i32);
+    let a = emit.register(0);
+    let place = emit.carried.place(a, width);
+    emit.op_beside(handlers[place][width], a, register, 0, 0, immediate as i32);
 }
 
 fn rotate<S: Shift>(emit: &mut Emit) -> Option<()> {

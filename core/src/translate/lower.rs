@@ -236,6 +236,10 @@ fn flags_dead(instructions: &[Instruction], index: usize) -> bool {
             | Mnemonic::Cmp
             | Mnemonic::Test
             | Mnemonic::Neg => return true,
+            // With one operand it is a function, which looks at the flags before.
+            Mnemonic::Imul if instruction.op_count() > 1 => return true,
+            // They leave CF alone, which nobody reads either.
+            Mnemonic::Inc | Mnemonic::Dec => {}
             // A count of zero leaves all flags, and may be in CL.
             Mnemonic::Shl | Mnemonic::Shr | Mnemonic::Sar
                 if instruction.op1_kind() == OpKind::Immediate8

@@ -10,6 +10,7 @@ use super::address::{Address, operand};
 use super::dispatch::{Flow, next};
 use super::emit::{ByWidth, Emit, by_form_and_width, by_width, functions, pick};
 use super::flags::{CF, Class, Kind};
+use super::forward::{Carried, Place, by_place};
 use super::op::{Detail, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
@@ -29,6 +30,8 @@ pub(super) trait Binary: 'static {
     const CLASS: Class;
     /// Whether the result goes anywhere but the flags.
     const WRITES: bool = true;
+    /// Whether the source word becomes the right operand.
+    const KEEPS_RIGHT: bool = true;
     /// The result; it may have bits beyond the width.
     fn apply<W: Width>(left: u64, right: u64, src: u64) -> u64;
     /// What goes into the source word.
@@ -76,6 +79,7 @@ impl Binary for Cmp {
 
 impl Binary for Adc {
     const CLASS: Class = Class::Carries;
+    const KEEPS_RIGHT: bool = false;
     #[inline(always)]
     fn apply<W: Width>(left: u64, right: u64, src: u64) -> u64 {
         left.wrapping_add(right).wrapping_add(src & 1)
@@ -88,6 +92,7 @@ impl Binary for Adc {
 
 impl Binary for Sbb {
     const CLASS: Class = Class::Carries;
+    const KEEPS_RIGHT: bool = false;
     #[inline(always)]
     fn apply<W: Width>(left: u64, right: u64, src: u64) -> u64 {
         left.wrapping_sub(right).wrapping_sub(src & 1)
@@ -104,16 +109,16 @@ pub(super) fn cut<W: Width>(value: u64) -> u64 {
     value & u64::MAX >> (64 - W::BITS)
 }
 
-unsafe extern "C" fn binary_rr<O: Binary, W: Width>(
+unsafe extern "C" fn binary_rr<O: Binary, W: Width, L: Place, R: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
+    res: u64,
     src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, .. } = unsafe { *op };
-    let (left, right) = (cpu.get::<W>(a), cpu.get::<W>(b));
+    let (left, right) = (L::get::<W>(cpu, a, res, src), R::get::<W>(cpu, b, res, src));
     let res = cut::<W>(O::apply::<W>(left, right, src));
     if O::WRITES {
         cpu.set::<W>(a, res);
@@ -121,16 +126,16 @@ unsafe extern "C" fn binary_rr<O: Binary, W: Width>(
     next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
 }
 
-unsafe extern "C" fn binary_ri<O: Binary, W: Width>(
+unsafe extern "C" fn binary_ri<O: Binary, W: Width, L: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
+    res: u64,
     src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, imm, .. } = unsafe { *op };
-    let (left, right) = (cpu.get::<W>(a), cut::<W>(imm as u64));
+    let (left, right) = (L::get::<W>(cpu, a, res, src), cut::<W>(imm as u64));
     let res = cut::<W>(O::apply::<W>(left, right, src));
     if O::WRITES {
         cpu.set::<W>(a, res);
@@ -243,16 +248,30 @@ pub(super) fn binary<O: Binary>(emit: &mut Emit) -> Option<()> {
             emit.memory_op(&pick(&handlers, width), emit.register(0), None);
         }
         (_, _, Some(immediate)) => {
-            let handlers: ByWidth = by_width!(W => binary_ri::<O, W>);
-            emit.op(handlers[width], emit.register(0), 0, 0, 0, immediate as i32);
+            let handlers: &[ByWidth; 3] =
+                const { &by_place!(L => by_width!(W => binary_ri::<O, W, L>)) };
+            let a = emit.register(0);
+            let left = emit.carried.place(a, width);
+            emit.op(handlers[left][width], a, 0, 0, 0, immediate as i32);
+            emit.carried = written::<O>(a, width);
         }
         _ => {
-            let handlers: ByWidth = by_width!(W => binary_rr::<O, W>);
-            emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, 0);
+            let handlers: &[[ByWidth; 3]; 3] =
+                const { &by_place!(L => by_place!(R => by_width!(W => binary_rr::<O, W, L, R>))) };
+            let (a, b) = (emit.register(0), emit.register(1));
+            let (left, right) = (emit.carried.place(a, width), emit.carried.place(b, width));
+            emit.op(handlers[left][right][width], a, b, 0, 0, 0);
+            let carried = written::<O>(a, width);
+            emit.carried = if O::KEEPS_RIGHT { carried.and_source(b, width) } else { carried };
         }
     }
     emit.writes_flags(kind(O::CLASS, width));
     Some(())
+}
+
+/// What the result word holds after an operation on a register.
+fn written<O: Binary>(register: u8, width: usize) -> Carried {
+    if O::WRITES { Carried::result(register, width) } else { Carried::NOTHING }
 }
 
 /// A locked binary operation on memory.

@@ -8,6 +8,7 @@ use crate::execute::address::{Address, operand};
 use crate::execute::dispatch::{Flow, next};
 use crate::execute::emit::{ByWidth, Emit, Function, by_form_and_width, by_width, functions, pick};
 use crate::execute::flags::{Class, Kind};
+use crate::execute::forward::{Carried, Place, by_place};
 use crate::execute::op::{Detail, Op};
 use crate::execute::table::Row;
 use crate::execute::{Cpu, Leave};
@@ -34,30 +35,31 @@ fn product<W: Width>(left: u64, right: u64) -> (u64, u64) {
     (res, if sign(res) == full { 0 } else { 3 })
 }
 
-unsafe extern "C" fn imul_rr<W: Width>(
+unsafe extern "C" fn imul_rr<W: Width, L: Place, R: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
-    _src: u64,
+    res: u64,
+    src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, .. } = unsafe { *op };
-    let (res, src) = product::<W>(cpu.get::<W>(a), cpu.get::<W>(b));
+    let (left, right) = (L::get::<W>(cpu, a, res, src), R::get::<W>(cpu, b, res, src));
+    let (res, src) = product::<W>(left, right);
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
-unsafe extern "C" fn imul_rri<W: Width>(
+unsafe extern "C" fn imul_rri<W: Width, L: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
-    _src: u64,
+    res: u64,
+    src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
-    let (res, src) = product::<W>(cpu.get::<W>(b), imm as u64);
+    let (res, src) = product::<W>(L::get::<W>(cpu, b, res, src), imm as u64);
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
@@ -86,17 +88,24 @@ fn imul(emit: &mut Emit) -> Option<()> {
             return Some(());
         }
         3 => {
-            let handlers: ByWidth = by_width!(W => imul_rri::<W>);
-            let immediate = emit.immediate(2) as i32;
-            emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, immediate);
+            let handlers: &[ByWidth; 3] =
+                const { &by_place!(L => by_width!(W => imul_rri::<W, L>)) };
+            let (a, b, immediate) = (emit.register(0), emit.register(1), emit.immediate(2));
+            let left = emit.carried.place(b, width);
+            emit.op(handlers[left][width], a, b, 0, 0, immediate as i32);
+            emit.carried = Carried::result(a, width);
         }
         _ if emit.is_memory(1) => {
             let handlers: [ByWidth; 3] = by_form_and_width!(A, W => imul_rm::<W, A>);
             emit.memory_op(&pick(&handlers, width), emit.register(0), None);
         }
         _ => {
-            let handlers: ByWidth = by_width!(W => imul_rr::<W>);
-            emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, 0);
+            let handlers: &[[ByWidth; 3]; 3] =
+                const { &by_place!(L => by_place!(R => by_width!(W => imul_rr::<W, L, R>))) };
+            let (a, b) = (emit.register(0), emit.register(1));
+            let (left, right) = (emit.carried.place(a, width), emit.carried.place(b, width));
+            emit.op(handlers[left][right][width], a, b, 0, 0, 0);
+            emit.carried = Carried::result(a, width);
         }
     }
     emit.writes_flags(kind(Class::Given, width));

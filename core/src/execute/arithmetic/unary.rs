@@ -7,6 +7,7 @@ use crate::execute::address::{Address, operand};
 use crate::execute::dispatch::{Flow, next};
 use crate::execute::emit::{ByWidth, Emit, by_form_and_width, by_width, functions, pick};
 use crate::execute::flags::{CF, Class, Kind};
+use crate::execute::forward::{Carried, Place, by_place};
 use crate::execute::op::{Detail, Op};
 use crate::execute::table::Row;
 use crate::execute::{Cpu, Leave};
@@ -40,16 +41,16 @@ impl Binary for Dec {
 }
 
 /// INC and DEC leave the source word, whose bit 0 is CF, as it is.
-unsafe extern "C" fn step_r<O: Binary, W: Width>(
+unsafe extern "C" fn step_r<O: Binary, W: Width, P: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
+    res: u64,
     src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let a = unsafe { (*op).a };
-    let res = cut::<W>(O::apply::<W>(cpu.get::<W>(a), 0, src));
+    let res = cut::<W>(O::apply::<W>(P::get::<W>(cpu, a, res, src), 0, src));
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
@@ -67,16 +68,16 @@ unsafe extern "C" fn step_m<O: Binary, W: Width, A: Address>(
     next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
 }
 
-unsafe extern "C" fn neg_r<W: Width>(
+unsafe extern "C" fn neg_r<W: Width, P: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
-    _src: u64,
+    res: u64,
+    src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let a = unsafe { (*op).a };
-    let right = cpu.get::<W>(a);
+    let right = P::get::<W>(cpu, a, res, src);
     let res = cut::<W>(right.wrapping_neg());
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, right, budget)
@@ -113,11 +114,19 @@ fn step<O: Binary>(emit: &mut Emit) -> Option<()> {
         if !emit.flags_dead {
             emit.carry_to_source();
         }
-        let handlers: ByWidth = by_width!(W => step_r::<O, W>);
-        emit.op(handlers[width], emit.register(0), 0, 0, 0, 0);
+        let handlers = const { &by_place!(P => by_width!(W => step_r::<O, W, P>)) };
+        on_register(emit, handlers, width);
     }
     emit.writes_flags(kind(O::CLASS, width));
     Some(())
+}
+
+/// Emits an operation on one register.
+fn on_register(emit: &mut Emit, handlers: &[ByWidth; 3], width: usize) {
+    let a = emit.register(0);
+    let place = emit.carried.place(a, width);
+    emit.op(handlers[place][width], a, 0, 0, 0, 0);
+    emit.carried = Carried::result(a, width);
 }
 
 fn step_locked<O: Binary, W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
@@ -138,8 +147,8 @@ fn neg(emit: &mut Emit) -> Option<()> {
         let handlers: [ByWidth; 3] = by_form_and_width!(A, W => neg_m::<W, A>);
         emit.memory_op(&pick(&handlers, width), 0, None);
     } else {
-        let handlers: ByWidth = by_width!(W => neg_r::<W>);
-        emit.op(handlers[width], emit.register(0), 0, 0, 0, 0);
+        let handlers = const { &by_place!(P => by_width!(W => neg_r::<W, P>)) };
+        on_register(emit, handlers, width);
     }
     emit.writes_flags(kind(Class::Sub, width));
     Some(())

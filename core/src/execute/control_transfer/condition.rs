@@ -127,11 +127,12 @@ pub(super) fn code(instruction: &Instruction) -> usize {
 
 /// Emits the test of the condition of a SETcc or CMOVcc.
 pub(in crate::execute) fn test_condition(emit: &mut Emit) {
-    let code = code(&emit.instruction);
+    let (code, carried) = (code(&emit.instruction), emit.carried);
     match emit.flags() {
         Some(kind) => emit.op(TEST_IF[code][usize::from(kind.0)], 0, 0, 0, 0, 0),
         None => emit.op(test_if_dynamic, code as u8, 0, 0, 0, 0),
     }
+    emit.carried = carried;
 }
 
 fn setcc(emit: &mut Emit) -> Option<()> {
@@ -139,7 +140,7 @@ fn setcc(emit: &mut Emit) -> Option<()> {
     if emit.is_memory(0) {
         emit.memory_op(&by_form!(A => set_m::<A>), 0, None);
     } else {
-        emit.op(set_r, emit.register(0), 0, 0, 0, 0);
+        emit.op_beside(set_r, emit.register(0), 0, 0, 0, 0);
     }
     Some(())
 }

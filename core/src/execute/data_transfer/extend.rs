@@ -4,8 +4,10 @@ use iced_x86::Mnemonic;
 
 use crate::execute::Cpu;
 use crate::execute::address::{Address, operand};
+use crate::execute::arithmetic::cut;
 use crate::execute::dispatch::{Flow, next};
 use crate::execute::emit::{ByWidth, Emit, by_form_and_width, by_width, pick};
+use crate::execute::forward::{Carried, Place, by_place};
 use crate::execute::op::{Handler, Op};
 use crate::execute::table::Row;
 use crate::memory::Width;
@@ -46,7 +48,14 @@ impl Extension for Sign {
     }
 }
 
-unsafe extern "C" fn extend_rr<E: Extension, From: Width, To: Width>(
+/// Where the flags are dead (`QUIET`), the value is the result, too.
+unsafe extern "C" fn extend_rr<
+    E: Extension,
+    From: Width,
+    To: Width,
+    P: Place,
+    const QUIET: bool,
+>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -55,11 +64,20 @@ unsafe extern "C" fn extend_rr<E: Extension, From: Width, To: Width>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, .. } = unsafe { *op };
-    cpu.set::<To>(a, E::extend(From::truncate(cpu.get::<From>(b))));
+    let value = cut::<To>(E::extend(From::truncate(P::get::<From>(cpu, b, res, src))));
+    cpu.set::<To>(a, value);
+    let res = if QUIET { value } else { res };
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
-unsafe extern "C" fn extend_rm<E: Extension, From: Width, To: Width, A: Address>(
+/// `QUIET` as for [`extend_rr`].
+unsafe extern "C" fn extend_rm<
+    E: Extension,
+    From: Width,
+    To: Width,
+    A: Address,
+    const QUIET: bool,
+>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -69,7 +87,9 @@ unsafe extern "C" fn extend_rm<E: Extension, From: Width, To: Width, A: Address>
     let pointer = operand!(read From, A, 0, cpu, op, res, src, budget);
     // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
     let (a, value) = unsafe { ((*op).a, From::load(pointer)) };
-    cpu.set::<To>(a, E::extend(value));
+    let value = cut::<To>(E::extend(value));
+    cpu.set::<To>(a, value);
+    let res = if QUIET { value } else { res };
     next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
 }
 
@@ -126,35 +146,49 @@ fn extend_accumulator(emit: &mut Emit, handler: Handler) -> Option<()> {
 
 fn movzx(emit: &mut Emit) -> Option<()> {
     // Zero-extension to 64 bits is what a 32-bit register write does anyway.
-    let registers: [ByWidth; 2] =
-        [by_width!(To => extend_rr::<Zero, u8, To>), by_width!(To => extend_rr::<Zero, u16, To>)];
-    let memory: [[ByWidth; 3]; 2] = [
-        by_form_and_width!(A, To => extend_rm::<Zero, u8, To, A>),
-        by_form_and_width!(A, To => extend_rm::<Zero, u16, To, A>),
-    ];
-    extension(emit, &registers, &memory)
+    match emit.width(1) {
+        0 => extension::<Zero, u8>(emit),
+        1 => extension::<Zero, u16>(emit),
+        _ => None,
+    }
 }
 
 fn movsx(emit: &mut Emit) -> Option<()> {
-    let registers: [ByWidth; 3] = [
-        by_width!(To => extend_rr::<Sign, u8, To>),
-        by_width!(To => extend_rr::<Sign, u16, To>),
-        by_width!(To => extend_rr::<Sign, u32, To>),
-    ];
-    let memory: [[ByWidth; 3]; 3] = [
-        by_form_and_width!(A, To => extend_rm::<Sign, u8, To, A>),
-        by_form_and_width!(A, To => extend_rm::<Sign, u16, To, A>),
-        by_form_and_width!(A, To => extend_rm::<Sign, u32, To, A>),
-    ];
-    extension(emit, &registers, &memory)
+    match emit.width(1) {
+        0 => extension::<Sign, u8>(emit),
+        1 => extension::<Sign, u16>(emit),
+        2 => extension::<Sign, u32>(emit),
+        _ => None,
+    }
 }
 
-fn extension(emit: &mut Emit, registers: &[ByWidth], memory: &[[ByWidth; 3]]) -> Option<()> {
-    let (to, from) = (emit.width(0), emit.width(1));
-    if emit.is_memory(1) {
-        emit.memory_op(&pick(memory.get(from)?, to), emit.register(0), None);
+fn extension<E: Extension, From: Width>(emit: &mut Emit) -> Option<()> {
+    let (a, width) = (emit.register(0), emit.width(0));
+    if emit.flags_dead {
+        extension_op::<E, From, true>(emit, a, width);
+        emit.carried = Carried::result(a, width);
     } else {
-        emit.op(registers.get(from)?[to], emit.register(0), emit.register(1), 0, 0, 0);
+        let carried = emit.carried.without(a);
+        extension_op::<E, From, false>(emit, a, width);
+        emit.carried = carried;
     }
     Some(())
+}
+
+fn extension_op<E: Extension, From: Width, const QUIET: bool>(
+    emit: &mut Emit,
+    a: u8,
+    width: usize,
+) {
+    if emit.is_memory(1) {
+        let handlers: &[ByWidth; 3] =
+            const { &by_form_and_width!(A, To => extend_rm::<E, From, To, A, QUIET>) };
+        emit.memory_op(&pick(handlers, width), a, None);
+    } else {
+        let handlers: &[ByWidth; 3] =
+            const { &by_place!(P => by_width!(To => extend_rr::<E, From, To, P, QUIET>)) };
+        let b = emit.register(1);
+        let place = emit.carried.place(b, emit.width(1));
+        emit.op(handlers[place][width], a, b, 0, 0, 0);
+    }
 }

@@ -7,10 +7,12 @@ pub(super) mod stack;
 use iced_x86::{Mnemonic, Register as Name};
 
 use super::address::{Address, operand};
+use super::arithmetic::cut;
 use super::control_transfer::test_condition;
 use super::dispatch::{Flow, next};
 use super::emit::{ByWidth, Emit, Packed, by_form_and_width, by_width, functions, pick};
-use super::op::{Detail, Op};
+use super::forward::{Carried, Place, by_place};
+use super::op::{Detail, Handler, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
 use crate::memory::Width;
@@ -38,7 +40,7 @@ pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Cmovg, cmov),
 ];
 
-unsafe extern "C" fn mov_rr<W: Width>(
+unsafe extern "C" fn mov_rr<W: Width, P: Place>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -47,7 +49,7 @@ unsafe extern "C" fn mov_rr<W: Width>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, .. } = unsafe { *op };
-    cpu.set::<W>(a, cpu.get::<W>(b));
+    cpu.set::<W>(a, P::get::<W>(cpu, b, res, src));
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
@@ -79,7 +81,8 @@ unsafe extern "C" fn mov_r_imm64(
     next!(cpu, op.wrapping_add(2), res, src, budget)
 }
 
-unsafe extern "C" fn load<W: Width, A: Address>(
+/// Where the flags are dead (`QUIET`), the value is the result, too.
+unsafe extern "C" fn load<W: Width, A: Address, const QUIET: bool>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -88,8 +91,9 @@ unsafe extern "C" fn load<W: Width, A: Address>(
 ) -> Flow {
     let pointer = operand!(read W, A, 0, cpu, op, res, src, budget);
     // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
-    let (a, value) = unsafe { ((*op).a, W::load(pointer)) };
-    cpu.set::<W>(a, value.extend());
+    let (a, value) = unsafe { ((*op).a, W::load(pointer).extend()) };
+    cpu.set::<W>(a, value);
+    let res = if QUIET { value } else { res };
     next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
 }
 
@@ -123,7 +127,8 @@ unsafe extern "C" fn store_immediate<W: Width, A: Address>(
     next!(cpu, op.wrapping_add(A::SLOTS + 1), res, src, budget)
 }
 
-unsafe extern "C" fn lea_base<W: Width>(
+/// Where the flags are dead (`QUIET`), the address is the result, too, and the base is the source.
+unsafe extern "C" fn lea_base<W: Width, B: Place, const QUIET: bool>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -132,11 +137,15 @@ unsafe extern "C" fn lea_base<W: Width>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
-    cpu.set::<W>(a, cpu.get::<u64>(b).wrapping_add(imm as u64));
+    let base = B::get::<u64>(cpu, b, res, src);
+    let address = base.wrapping_add(imm as u64);
+    cpu.set::<W>(a, address);
+    let (res, src) = if QUIET { (cut::<W>(address), base) } else { (res, src) };
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
-unsafe extern "C" fn lea_indexed<W: Width>(
+/// `QUIET` as for [`lea_base`].
+unsafe extern "C" fn lea_indexed<W: Width, B: Place, I: Place, const QUIET: bool>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -145,8 +154,11 @@ unsafe extern "C" fn lea_indexed<W: Width>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, c, d, imm, .. } = unsafe { *op };
-    let index = cpu.get::<u64>(c).wrapping_shl(d.into());
-    cpu.set::<W>(a, cpu.get::<u64>(b).wrapping_add(index).wrapping_add(imm as u64));
+    let base = B::get::<u64>(cpu, b, res, src);
+    let index = I::get::<u64>(cpu, c, res, src).wrapping_shl(d.into());
+    let address = base.wrapping_add(index).wrapping_add(imm as u64);
+    cpu.set::<W>(a, address);
+    let (res, src) = if QUIET { (cut::<W>(address), base) } else { (res, src) };
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
@@ -211,11 +223,15 @@ fn mov(emit: &mut Emit) -> Option<()> {
     match (emit.is_memory(0), emit.is_memory(1), immediate) {
         (true, _, Some(immediate)) => {
             let handlers: [ByWidth; 3] = by_form_and_width!(A, W => store_immediate::<W, A>);
+            let carried = emit.carried;
             emit.memory_op(&pick(&handlers, width), 0, Some(immediate));
+            emit.carried = carried;
         }
         (true, ..) => {
             let handlers: [ByWidth; 3] = by_form_and_width!(A, W => store::<W, A>);
+            let carried = emit.carried;
             emit.memory_op(&pick(&handlers, width), emit.register(1), None);
+            emit.carried = carried;
         }
         (_, true, _) => load_register(emit, width),
         (_, _, Some(immediate)) if width == 3 && immediate as i64 != immediate as i32 as i64 => {
@@ -224,24 +240,37 @@ fn mov(emit: &mut Emit) -> Option<()> {
         }
         (_, _, Some(immediate)) => {
             let handlers: ByWidth = by_width!(W => mov_ri::<W>);
-            emit.op(handlers[width], emit.register(0), 0, 0, 0, immediate as i32);
+            emit.op_beside(handlers[width], emit.register(0), 0, 0, 0, immediate as i32);
         }
         _ => {
-            let handlers: ByWidth = by_width!(W => mov_rr::<W>);
-            emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, 0);
+            let handlers: &[ByWidth; 3] = const { &by_place!(P => by_width!(W => mov_rr::<W, P>)) };
+            let (a, b) = (emit.register(0), emit.register(1));
+            let place = emit.carried.place(b, width);
+            emit.op_beside(handlers[place][width], a, b, 0, 0, 0);
         }
     }
     Some(())
 }
 
 fn load_register(emit: &mut Emit, width: usize) {
-    let handlers: [ByWidth; 3] = by_form_and_width!(A, W => load::<W, A>);
-    emit.memory_op(&pick(&handlers, width), emit.register(0), None);
+    let a = emit.register(0);
+    let (handlers, carried): (&[ByWidth; 3], _) = match emit.flags_dead {
+        true => {
+            let quiet = const { &by_form_and_width!(A, W => load::<W, A, true>) };
+            (quiet, Carried::result(a, width))
+        }
+        false => {
+            let loud = const { &by_form_and_width!(A, W => load::<W, A, false>) };
+            (loud, emit.carried.without(a))
+        }
+    };
+    emit.memory_op(&pick(handlers, width), a, None);
+    emit.carried = carried;
 }
 
 /// Loads 2^`width` bytes at `operand` into the scratch word.
 pub(super) fn load_scratch(emit: &mut Emit, operand: &Packed, width: usize) {
-    let handlers: [ByWidth; 3] = by_form_and_width!(A, W => load::<W, A>);
+    let handlers: [ByWidth; 3] = by_form_and_width!(A, W => load::<W, A, false>);
     emit.packed_op(&pick(&handlers, width), Gpr::SCRATCH_OFFSET, operand, None);
 }
 
@@ -252,23 +281,41 @@ pub(super) fn load_operand(emit: &mut Emit) {
 }
 
 fn lea(emit: &mut Emit) -> Option<()> {
-    let width = emit.width(0);
-    let base: ByWidth = by_width!(W => lea_base::<W>);
-    let indexed: ByWidth = by_width!(W => lea_indexed::<W>);
     // LEA ignores the segment; what is left of the far form is a narrow or a long address.
     emit.instruction.set_segment_prefix(Name::None);
     let packed = emit.packed_address();
-    if packed.form == 2 {
-        emit.call_out(functions!(lea_far)[width]);
-    } else {
-        emit.packed_op(
-            &[base[width], indexed[width], base[width]],
-            emit.register(0),
-            &packed,
-            None,
-        );
-    }
+    let width = emit.width(0);
+    let handler = match packed.form {
+        0 if emit.flags_dead => lea_base_handler::<true>(emit, &packed, width),
+        0 => lea_base_handler::<false>(emit, &packed, width),
+        1 if emit.flags_dead => lea_indexed_handler::<true>(emit, &packed, width),
+        1 => lea_indexed_handler::<false>(emit, &packed, width),
+        _ => {
+            emit.call_out(functions!(lea_far)[width]);
+            return Some(());
+        }
+    };
+    let a = emit.register(0);
+    let carried = match emit.flags_dead {
+        true => Carried::result(a, width).and_source(packed.base, 3),
+        false => emit.carried.without(a),
+    };
+    emit.packed_op(&[handler; 3], a, &packed, None);
+    emit.carried = carried;
     Some(())
+}
+
+fn lea_base_handler<const QUIET: bool>(emit: &Emit, packed: &Packed, width: usize) -> Handler {
+    let handlers: &[ByWidth; 3] =
+        const { &by_place!(B => by_width!(W => lea_base::<W, B, QUIET>)) };
+    handlers[emit.carried.place(packed.base, 3)][width]
+}
+
+fn lea_indexed_handler<const QUIET: bool>(emit: &Emit, packed: &Packed, width: usize) -> Handler {
+    let handlers: &[[ByWidth; 3]; 3] =
+        const { &by_place!(B => by_place!(I => by_width!(W => lea_indexed::<W, B, I, QUIET>))) };
+    let place = |register| emit.carried.place(register, 3);
+    handlers[place(packed.base)][place(packed.index)][width]
 }
 
 fn lea_far<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {

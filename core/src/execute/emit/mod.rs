@@ -13,6 +13,7 @@ pub(crate) use self::operand::Packed;
 
 use super::control_transfer::links;
 use super::flags::{self, Kind};
+use super::forward::Carried;
 use super::op::{Detail, Handler, Links, Op};
 use super::{Cpu, Leave, call_out, control_transfer, materialize};
 
@@ -84,6 +85,8 @@ pub(crate) struct Emit {
     pub flags_dead: bool,
     /// What the flags mean now; `None`: as the block was entered.
     kind: Option<Kind>,
+    /// Registers that the words between ops hold here.
+    pub carried: Carried,
     /// Whether the last emitted instruction ends the block.
     pub ended: bool,
     /// Base of the code segment.
@@ -104,6 +107,7 @@ impl Emit {
             mode: Mode { bitness: 64, step: false, sse: Sse::Enabled, simd_masked: true },
             flags_dead: false,
             kind: None,
+            carried: Carried::NOTHING,
             ended: false,
             cs_base: 0,
             start: 0,
@@ -118,6 +122,7 @@ impl Emit {
     pub fn begin(&mut self, start: u64, cs_base: u64, mode: Mode) {
         (self.start, self.cs_base, self.mode) = (start, cs_base, mode);
         (self.kind, self.ended, self.index, self.length) = (None, false, 0, 0);
+        self.carried = Carried::NOTHING;
     }
 
     /// The finished block.
@@ -148,11 +153,20 @@ impl Emit {
         // alignment beyond an op's; only the handler of the first slot reads the others.
         unsafe { place.cast::<T>().write(record) };
         self.length += slots;
+        self.carried = Carried::NOTHING;
     }
 
     /// Appends an op.
     pub fn op(&mut self, handler: Handler, a: u8, b: u8, c: u8, d: u8, imm: i32) {
         self.record(Op { handler, a, b, c, d, imm });
+    }
+
+    /// Appends an op that passes both words on as they are, and writes no register but that of
+    /// operand `a`.
+    pub fn op_beside(&mut self, handler: Handler, a: u8, b: u8, c: u8, d: u8, imm: i32) {
+        let carried = self.carried.without(a);
+        self.op(handler, a, b, c, d, imm);
+        self.carried = carried;
     }
 
     /// Appends an op with a memory operand; `a` is its other operand, and `payload`, if any, goes
@@ -191,7 +205,7 @@ impl Emit {
                 Some(kind) => materialize::MATERIALIZE[usize::from(kind.0)],
                 None => materialize::materialize_dynamic,
             };
-            self.op(handler, 0, 0, 0, 0, 0);
+            self.keep_flags_in_source(handler);
             self.kind = Some(Kind::KNOWN);
         }
     }
@@ -202,7 +216,14 @@ impl Emit {
             Some(kind) => materialize::CARRY[usize::from(kind.0)],
             None => materialize::carry_dynamic,
         };
+        self.keep_flags_in_source(handler);
+    }
+
+    /// Appends an op that changes nothing but the source word.
+    fn keep_flags_in_source(&mut self, handler: Handler) {
+        let carried = self.carried.without_source();
         self.op(handler, 0, 0, 0, 0, 0);
+        self.carried = carried;
     }
 
     /// The instruction calls `function`, which neither reads nor writes status flags.

@@ -13,8 +13,8 @@ use crate::state::{Gpr, SegmentRegister};
 pub(crate) struct Packed {
     /// 0, 1, 2: [`Base`], [`Indexed`], [`Far`].
     pub form: usize,
-    pub(super) base: u8,
-    pub(super) index: u8,
+    pub base: u8,
+    pub index: u8,
     pub(super) scale: u8,
     pub(super) displacement: i32,
     pub(super) far: FarAddress,

@@ -14,7 +14,7 @@ use crate::state::Exception;
 /// The address of a 16-byte operand is no multiple of 16.
 #[cold]
 #[inline(never)]
-unsafe extern "C" fn misaligned(
+pub(super) unsafe extern "C" fn misaligned(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -32,14 +32,18 @@ macro_rules! check_alignment {
             let linear = unsafe { <$address>::linear::<u128, $write>($cpu, $op) };
             if !linear.is_multiple_of(16) {
                 // SAFETY: the handler's own arguments.
-                return unsafe { misaligned($cpu, $op, $res, $src, $budget) };
+                return unsafe {
+                    $crate::execute::sse::handler::misaligned($cpu, $op, $res, $src, $budget)
+                };
             }
         }
     };
 }
 
+pub(super) use check_alignment;
+
 /// Loads register `a`.
-unsafe extern "C" fn load<L: Load, A: Address>(
+pub(super) unsafe extern "C" fn load<L: Load, A: Address>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -238,7 +242,7 @@ fn store_aligned(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
 }
 
 /// Whether the fast path can check the alignment of an operand.
-fn checks_alignment(emit: &Emit) -> bool {
+pub(super) fn checks_alignment(emit: &Emit) -> bool {
     emit.mode.bitness == 64
 }
 
@@ -319,6 +323,25 @@ pub(super) fn operation<O: Operation>(emit: &mut Emit) -> Option<()> {
         }
     };
     emit_body(emit, &form)
+}
+
+/// The handlers of an operation by its immediate, the upper four bits first: one that the host's
+/// own instruction has in its code, too.
+pub(super) type ByImmediate = [[Handler; 16]; 16];
+
+/// What executes an [`Operation`] on registers.
+pub(super) const fn on_registers<O: Operation>() -> Handler {
+    binary::<O>
+}
+
+/// Emits an operation without exceptions that has its source in operand 1, and an immediate.
+pub(super) fn operation_by_immediate<L: Load>(
+    emit: &mut Emit,
+    handlers: &ByImmediate,
+) -> Option<()> {
+    let immediate = emit.immediate(2) as usize;
+    let masked = handlers[immediate >> 4 & 15][immediate & 15];
+    emit_body(emit, &Body { source: const { source_of::<L>() }, masked, guarded: None })
 }
 
 /// Emits an [`Operation`] without an immediate operand that is frequent enough for a source in

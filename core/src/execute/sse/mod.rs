@@ -17,6 +17,7 @@ pub(crate) mod host_float;
 pub(super) mod integer;
 pub(super) mod moves;
 pub(super) mod pack;
+pub(super) mod pair;
 pub(super) mod shift;
 pub(super) mod shuffle;
 pub(super) mod signs;
@@ -117,7 +118,7 @@ use rows;
 /// computes them elsewhere.
 macro_rules! native {
     (FLOATS = $floats:literal; $($name:ident: $source:ty, $instruction:literal, $computed:expr);* $(;)?) => {
-        $(struct $name;
+        $(pub(super) struct $name;
         impl $crate::execute::sse::Operation for $name {
             type Source = $source;
             const FLOATS: bool = $floats;

@@ -1,18 +1,17 @@
 //! Shuffles by an immediate, and single words in and out: PSHUFD, PSHUFLW, PSHUFHW, SHUFPS, SHUFPD,
 //! PEXTRW, PINSRW.
 
-use super::super::emit::{Emit, EmitFn};
 use super::super::op::Detail;
 use super::super::{Cpu, Leave};
-use super::handler::operation;
+use super::handler::{ByImmediate, on_registers, operation, operation_by_immediate};
 use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, rows};
 
 rows! {
-    Pshufd => pshufd,
+    Pshufd => |e| operation_by_immediate::<Aligned>(e, &PSHUFD),
     Pshuflw => operation::<Pshuflw>,
     Pshufhw => operation::<Pshufhw>,
-    Shufps => operation::<Shufps>,
+    Shufps => |e| operation_by_immediate::<Aligned>(e, &SHUFPS),
     Shufpd => operation::<Shufpd>,
     Pextrw => |e| {
         e.call_out(extract_word);
@@ -59,18 +58,15 @@ shuffles! {
         let [e, f, g, h] = select(high, immediate);
         [a, b, c, d, e, f, g, h]
     };
-    Shufps: [u32; 4], |left, right, immediate| {
-        let [a, b, ..] = select(left, immediate);
-        let [_, _, c, d] = select(right, immediate);
-        [a, b, c, d]
-    };
     Shufpd: [u64; 2], |left, right, immediate| {
         [left[usize::from(immediate & 1)], right[usize::from(immediate >> 1 & 1)]]
     };
 }
 
-/// PSHUFD by one immediate: it is frequent, and the host's own has the immediate in its code.
+/// PSHUFD by one immediate.
 struct Pshufd<const IMMEDIATE: u8>;
+/// SHUFPS by one immediate.
+struct Shufps<const IMMEDIATE: u8>;
 
 impl<const IMMEDIATE: u8> Operation for Pshufd<IMMEDIATE> {
     type Source = Aligned;
@@ -82,7 +78,19 @@ impl<const IMMEDIATE: u8> Operation for Pshufd<IMMEDIATE> {
     }
 }
 
-/// Emits `$name` for each immediate, by its upper and its lower four bits.
+impl<const IMMEDIATE: u8> Operation for Shufps<IMMEDIATE> {
+    type Source = Aligned;
+    const FLOATS: bool = false;
+
+    #[inline(always)]
+    fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+        let [a, b, ..] = select(<[u32; 4]>::of(destination), IMMEDIATE);
+        let [_, _, c, d] = select(<[u32; 4]>::of(source), IMMEDIATE);
+        [a, b, c, d].vector()
+    }
+}
+
+/// The handlers of `$name` for each immediate.
 macro_rules! by_immediate {
     ($name:ident) => {
         by_immediate!(@upper $name, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
@@ -91,15 +99,12 @@ macro_rules! by_immediate {
         [$(by_immediate!(@lower $name, $upper, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)),*]
     };
     (@lower $name:ident, $upper:literal, $($lower:literal)*) => {
-        [$(operation::<$name<{ $upper << 4 | $lower }>> as EmitFn),*]
+        [$(on_registers::<$name<{ $upper << 4 | $lower }>>()),*]
     };
 }
 
-fn pshufd(emit: &mut Emit) -> Option<()> {
-    static EMITTERS: [[EmitFn; 16]; 16] = by_immediate!(Pshufd);
-    let immediate = emit.immediate(2) as usize;
-    EMITTERS[immediate >> 4 & 15][immediate & 15](emit)
-}
+static PSHUFD: ByImmediate = by_immediate!(Pshufd);
+static SHUFPS: ByImmediate = by_immediate!(Shufps);
 
 fn extract_word(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let words = <[u16; 8]>::of(cpu.vector(detail.registers[1]));

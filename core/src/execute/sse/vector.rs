@@ -113,6 +113,10 @@ pub(super) struct Unaligned;
 pub(super) struct Low32;
 /// The low 8 bytes; a load clears the others.
 pub(super) struct Low64;
+/// 4 bytes, which a load copies to all elements.
+pub(super) struct Broadcast32;
+/// 8 bytes, which a load copies to both elements.
+pub(super) struct Broadcast64;
 /// The low 8 bytes; a load keeps the others.
 pub(super) struct MergeLow64;
 /// The high 8 bytes; a load keeps the others.
@@ -197,6 +201,8 @@ load!(Aligned: u128, true, "movups {0}, [{1}]", |value| value);
 load!(Unaligned: u128, false, "movups {0}, [{1}]", |value| value);
 load!(Low32: u32, false, "movss {0}, dword ptr [{1}]", |value| value.into());
 load!(Low64: u64, false, "movsd {0}, qword ptr [{1}]", |value| value.into());
+load!(Broadcast32: u32, false, "movss {0}, dword ptr [{1}]\nshufps {0}, {0}, 0", |value| [value; 4].vector());
+load!(Broadcast64: u64, false, "movsd {0}, qword ptr [{1}]\nunpcklpd {0}, {0}", |value| [value; 2].vector());
 load!(MergeLow64: u64, false, "movlps {0}, qword ptr [{1}]", |value, old| {
     let [_, high] = Lanes::of(old);
     [value, high].vector()
