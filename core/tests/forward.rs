@@ -48,17 +48,15 @@ impl Chain {
         let prefix = prefix.filter(|_| !byte);
         let reg = match digit {
             Some(digit) => digit,
-            None => self.register(byte),
+            // With REX there are no high halves.
+            None => self.register(byte && !memory),
         };
         if memory {
             // An operand at R9 + displacement, rarely one that faults at R10.
             let base = if self.below(40) == 0 { 2 } else { 1 };
             let displacement = 8 * self.below(MEMORY_BYTES as u64 / 8);
-            // With REX there are no high halves.
-            let (rex, reg) =
-                (prefix.filter(|&prefix| prefix != 0x66), reg & if byte { 3 } else { 7 });
             self.code.extend(prefix.filter(|&prefix| prefix == 0x66));
-            self.code.push(rex.unwrap_or(REX) | REX_B);
+            self.code.push(prefix.filter(|&prefix| prefix != 0x66).unwrap_or(REX) | REX_B);
             self.code.extend(escape);
             self.code.extend([opcode - u8::from(byte), 0x40 | reg << 3 | base, displacement]);
         } else {

@@ -9,9 +9,11 @@
 //!
 //! Invariant: an op accesses memory at most once, and changes nothing before that access succeeds.
 
+use core::marker::PhantomData;
 use core::ptr;
 
 use super::dispatch::{Flow, Frame, LEFT, next};
+use super::forward::{Place, Stored};
 use super::op::{FarAddress, Op};
 use super::{Cpu, Leave};
 use crate::memory::Width;
@@ -29,36 +31,52 @@ pub(crate) trait Address {
     ///
     /// # Safety
     /// `op` is an op of this form.
-    unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64;
+    unsafe fn linear<W: Width, const WRITE: bool>(
+        cpu: &Cpu,
+        op: *const Op,
+        res: u64,
+        src: u64,
+    ) -> u64;
 }
 
 /// base + displacement; an absent base is the zero word.
-pub(crate) struct Base;
+pub(crate) struct Base<B = Stored>(PhantomData<B>);
 /// base + (index << shift) + displacement.
-pub(crate) struct Indexed;
+pub(crate) struct Indexed<B = Stored, I = Stored>(PhantomData<(B, I)>);
 /// Any other: with a segment base, a 64-bit displacement, or addresses of 16 or 32 bits.
 pub(crate) struct Far;
 
-impl Address for Base {
+impl<B: Place> Address for Base<B> {
     const SLOTS: usize = 1;
 
     #[inline(always)]
-    unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64 {
+    unsafe fn linear<W: Width, const WRITE: bool>(
+        cpu: &Cpu,
+        op: *const Op,
+        res: u64,
+        src: u64,
+    ) -> u64 {
         // SAFETY: `op` is valid, as the caller promises.
         let op = unsafe { &*op };
-        opaque(cpu.get::<u64>(op.b).wrapping_add(op.imm as u64))
+        opaque(B::get::<u64>(cpu, op.b, res, src).wrapping_add(op.imm as u64))
     }
 }
 
-impl Address for Indexed {
+impl<B: Place, I: Place> Address for Indexed<B, I> {
     const SLOTS: usize = 1;
 
     #[inline(always)]
-    unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64 {
+    unsafe fn linear<W: Width, const WRITE: bool>(
+        cpu: &Cpu,
+        op: *const Op,
+        res: u64,
+        src: u64,
+    ) -> u64 {
         // SAFETY: `op` is valid, as the caller promises.
         let op = unsafe { &*op };
-        let index = cpu.get::<u64>(op.c).wrapping_shl(op.d.into());
-        opaque(cpu.get::<u64>(op.b).wrapping_add(index).wrapping_add(op.imm as u64))
+        let base = B::get::<u64>(cpu, op.b, res, src);
+        let index = I::get::<u64>(cpu, op.c, res, src).wrapping_shl(op.d.into());
+        opaque(base.wrapping_add(index).wrapping_add(op.imm as u64))
     }
 }
 
@@ -82,7 +100,12 @@ impl Address for Far {
     const FAR: bool = true;
 
     #[inline(always)]
-    unsafe fn linear<W: Width, const WRITE: bool>(cpu: &Cpu, op: *const Op) -> u64 {
+    unsafe fn linear<W: Width, const WRITE: bool>(
+        cpu: &Cpu,
+        op: *const Op,
+        _res: u64,
+        _src: u64,
+    ) -> u64 {
         // SAFETY: the slot behind an op of this form is a `FarAddress`.
         let (op, far) = unsafe { (&*op, &*op.add(1).cast::<FarAddress>()) };
         let index = cpu.get::<u64>(op.c).wrapping_shl(op.d.into());
@@ -146,7 +169,7 @@ impl Cpu {
 macro_rules! operand {
     (read $width:ty, $address:ty, $extra:expr, $cpu:ident, $op:ident, $res:ident, $src:ident, $budget:ident) => {{
         // SAFETY: the emitter pairs the handler with an op of this form.
-        let linear = unsafe { <$address>::linear::<$width, false>($cpu, $op) };
+        let linear = unsafe { <$address>::linear::<$width, false>($cpu, $op, $res, $src) };
         match $cpu.read_hit::<$width>(linear) {
             Some(pointer) => pointer,
             None => {
@@ -161,7 +184,7 @@ macro_rules! operand {
     }};
     ($access:ident $width:ty, $address:ty, $extra:expr, $cpu:ident, $op:ident, $res:ident, $src:ident, $budget:ident) => {{
         // SAFETY: the emitter pairs the handler with an op of this form.
-        let linear = unsafe { <$address>::linear::<$width, true>($cpu, $op) };
+        let linear = unsafe { <$address>::linear::<$width, true>($cpu, $op, $res, $src) };
         match $cpu.write_hit::<$width>(linear) {
             Some(pointer) => pointer,
             None => {

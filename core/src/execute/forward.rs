@@ -15,6 +15,9 @@ use crate::memory::Width;
 
 /// Where an op finds a register operand.
 pub(crate) trait Place: 'static {
+    /// Its place in what [`by_place`] makes.
+    const INDEX: usize;
+
     /// The operand, zero-extended.
     fn get<W: Width>(cpu: &Cpu, register: u8, res: u64, src: u64) -> u64;
 }
@@ -27,6 +30,8 @@ pub(crate) struct LastResult;
 pub(crate) struct LastSource;
 
 impl Place for Stored {
+    const INDEX: usize = 0;
+
     #[inline(always)]
     fn get<W: Width>(cpu: &Cpu, register: u8, _res: u64, _src: u64) -> u64 {
         cpu.get::<W>(register)
@@ -34,6 +39,8 @@ impl Place for Stored {
 }
 
 impl Place for LastResult {
+    const INDEX: usize = 1;
+
     #[inline(always)]
     fn get<W: Width>(_cpu: &Cpu, _register: u8, res: u64, _src: u64) -> u64 {
         W::truncate(res).extend()
@@ -41,6 +48,8 @@ impl Place for LastResult {
 }
 
 impl Place for LastSource {
+    const INDEX: usize = 2;
+
     #[inline(always)]
     fn get<W: Width>(_cpu: &Cpu, _register: u8, _res: u64, src: u64) -> u64 {
         W::truncate(src).extend()
@@ -90,13 +99,13 @@ impl Carried {
         Self { source: None, ..self }
     }
 
-    /// Where to find 2^`width` bytes of `register`: the index of its [`Place`] in [`by_place`].
+    /// Where to find 2^`width` bytes of `register`: a [`Place::INDEX`].
     pub fn place(&self, register: u8, width: usize) -> usize {
         let holds = |copied: Copied| copied.register == register && width <= copied.width;
         match () {
-            () if self.result.is_some_and(holds) => 1,
-            () if self.source.is_some_and(holds) => 2,
-            () => 0,
+            () if self.result.is_some_and(holds) => LastResult::INDEX,
+            () if self.source.is_some_and(holds) => LastSource::INDEX,
+            () => Stored::INDEX,
         }
     }
 }

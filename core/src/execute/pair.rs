@@ -92,7 +92,7 @@ unsafe extern "C" fn shift_rri_quiet<S: Shift, W: Width, L: Place>(
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
     let left = L::get::<W>(cpu, b, res, src);
-    let res = S::apply::<W>(left, imm as u32).0;
+    let res = S::result::<W>(left, imm as u32);
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, left, budget)
 }

@@ -36,6 +36,12 @@ const CL: u8 = Register::Rcx as u8 * 8;
 pub(super) trait Shift: 'static {
     /// The result, and CF and OF in the form of [`Class::Given`].
     fn apply<W: Width>(value: u64, count: u32) -> (u64, u64);
+
+    /// The result alone.
+    #[inline(always)]
+    fn result<W: Width>(value: u64, count: u32) -> u64 {
+        Self::apply::<W>(value, count).0
+    }
 }
 
 pub(super) struct Shl;
@@ -72,6 +78,11 @@ impl Shift for Shr {
         // operand one step before.
         (res, before & 1 | (top::<W>(res) ^ top::<W>(res << 1)) << 1)
     }
+
+    #[inline(always)]
+    fn result<W: Width>(value: u64, count: u32) -> u64 {
+        value >> count
+    }
 }
 
 impl Shift for Sar {
@@ -80,6 +91,11 @@ impl Shift for Sar {
         let signed = W::truncate(value).sign_extend() as i64;
         let before = signed >> (count - 1);
         (cut::<W>((before >> 1) as u64), before as u64 & 1)
+    }
+
+    #[inline(always)]
+    fn result<W: Width>(value: u64, count: u32) -> u64 {
+        cut::<W>((W::truncate(value).sign_extend() as i64 >> count) as u64)
     }
 }
 
@@ -135,7 +151,7 @@ unsafe extern "C" fn shift_quiet<S: Shift, W: Width, P: Place>(
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, imm, .. } = unsafe { *op };
     // The emitter has masked the count, and it is not zero.
-    let res = S::apply::<W>(P::get::<W>(cpu, a, res, src), imm as u32).0;
+    let res = S::result::<W>(P::get::<W>(cpu, a, res, src), imm as u32);
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
@@ -152,7 +168,7 @@ unsafe extern "C" fn shift_silent<S: Shift, W: Width, P: Place>(
     let Op { a, b, imm, .. } = unsafe { *op };
     let count = masked::<W>(cpu.get::<u8>(b) + imm as u64);
     let value = P::get::<W>(cpu, a, res, src);
-    let result = if count == 0 { value } else { S::apply::<W>(value, count).0 };
+    let result = if count == 0 { value } else { S::result::<W>(value, count) };
     cpu.set::<W>(a, result);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }

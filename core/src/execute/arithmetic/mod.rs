@@ -8,9 +8,11 @@ use iced_x86::Mnemonic;
 
 use super::address::{Address, operand};
 use super::dispatch::{Flow, next};
-use super::emit::{ByWidth, Emit, by_form_and_width, by_width, functions, pick};
+use super::emit::{
+    ByWidth, Emit, by_address_and_width, by_form_and_width, by_width, functions, pick,
+};
 use super::flags::{CF, Class, Kind};
-use super::forward::{Carried, Place, by_place};
+use super::forward::{Carried, LastResult, Place, Stored, by_place};
 use super::op::{Detail, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
@@ -143,7 +145,7 @@ unsafe extern "C" fn binary_ri<O: Binary, W: Width, L: Place>(
     next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
 }
 
-unsafe extern "C" fn binary_rm<O: Binary, W: Width, A: Address>(
+unsafe extern "C" fn binary_rm<O: Binary, W: Width, A: Address, L: Place>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -153,7 +155,7 @@ unsafe extern "C" fn binary_rm<O: Binary, W: Width, A: Address>(
     let pointer = operand!(read W, A, 0, cpu, op, res, src, budget);
     // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
     let (a, right) = unsafe { ((*op).a, W::load(pointer).extend()) };
-    let left = cpu.get::<W>(a);
+    let left = L::get::<W>(cpu, a, res, src);
     let res = cut::<W>(O::apply::<W>(left, right, src));
     if O::WRITES {
         cpu.set::<W>(a, res);
@@ -244,8 +246,17 @@ pub(super) fn binary<O: Binary>(emit: &mut Emit) -> Option<()> {
             emit.memory_op(&pick(&handlers, width), emit.register(1), None);
         }
         (_, true, _) => {
-            let handlers: [ByWidth; 3] = by_form_and_width!(A, W => binary_rm::<O, W, A>);
-            emit.memory_op(&pick(&handlers, width), emit.register(0), None);
+            let a = emit.register(0);
+            if emit.carried.place(a, width) == LastResult::INDEX {
+                let handlers: &[ByWidth; 3] =
+                    const { &by_form_and_width!(A, W => binary_rm::<O, W, A, LastResult>) };
+                emit.memory_op(&pick(handlers, width), a, None);
+            } else {
+                let handlers: &[ByWidth; 6] =
+                    const { &by_address_and_width!(A, W => binary_rm::<O, W, A, Stored>) };
+                emit.load_op(&pick(handlers, width), a);
+            }
+            emit.carried = written::<O>(a, width);
         }
         (_, _, Some(immediate)) => {
             let handlers: &[ByWidth; 3] =

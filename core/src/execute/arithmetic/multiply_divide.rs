@@ -98,6 +98,7 @@ fn imul(emit: &mut Emit) -> Option<()> {
         _ if emit.is_memory(1) => {
             let handlers: [ByWidth; 3] = by_form_and_width!(A, W => imul_rm::<W, A>);
             emit.memory_op(&pick(&handlers, width), emit.register(0), None);
+            emit.carried = Carried::result(emit.register(0), width);
         }
         _ => {
             let handlers: &[[ByWidth; 3]; 3] =

@@ -8,6 +8,7 @@ use crate::execute::arithmetic::cut;
 use crate::execute::dispatch::Flow;
 use crate::execute::emit::{ByWidth, Emit, Function, Successors, by_kind, by_width};
 use crate::execute::flags::{Class, Kind, ZF};
+use crate::execute::forward::{LastResult, Place, Stored};
 use crate::execute::op::{Detail, Handler, Links, Op};
 use crate::execute::operand::address_mask;
 use crate::execute::table::Row;
@@ -102,16 +103,16 @@ unsafe extern "C" fn jump_if_tested<const KNOWN: bool>(
 }
 
 /// CMP of two registers and Jcc in one.
-unsafe extern "C" fn compare_jump_rr<W: Width, const CODE: u8>(
+unsafe extern "C" fn compare_jump_rr<W: Width, const CODE: u8, L: Place, R: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
-    _src: u64,
+    res: u64,
+    src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, .. } = unsafe { *op };
-    let (left, src) = (cpu.get::<W>(a), cpu.get::<W>(b));
+    let (left, src) = (L::get::<W>(cpu, a, res, src), R::get::<W>(cpu, b, res, src));
     let res = cut::<W>(left.wrapping_sub(src));
     cpu.kind = Kind::of::<W>(Class::Sub);
     let condition = Kind::of::<W>(Class::Sub).condition(CODE, res, src);
@@ -119,33 +120,33 @@ unsafe extern "C" fn compare_jump_rr<W: Width, const CODE: u8>(
 }
 
 /// CMP of a register with a constant and Jcc in one.
-unsafe extern "C" fn compare_jump_ri<W: Width, const CODE: u8>(
+unsafe extern "C" fn compare_jump_ri<W: Width, const CODE: u8, L: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
-    _src: u64,
+    res: u64,
+    src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, imm, .. } = unsafe { *op };
-    let (left, src) = (cpu.get::<W>(a), cut::<W>(imm as u64));
+    let (left, src) = (L::get::<W>(cpu, a, res, src), cut::<W>(imm as u64));
     let res = cut::<W>(left.wrapping_sub(src));
     cpu.kind = Kind::of::<W>(Class::Sub);
     let condition = Kind::of::<W>(Class::Sub).condition(CODE, res, src);
     choose!(cpu, condition, op.wrapping_add(1).cast::<Links>(), res, src, budget)
 }
 
-/// TEST of two registers and Jcc in one.
-unsafe extern "C" fn test_jump_rr<W: Width, const CODE: u8>(
+/// TEST of two registers and Jcc in one. In another place than the register file they are the same.
+unsafe extern "C" fn test_jump_rr<W: Width, const CODE: u8, P: Place>(
     cpu: &mut Cpu,
     op: *const Op,
-    _res: u64,
+    res: u64,
     src: u64,
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, .. } = unsafe { *op };
-    let res = cpu.get::<W>(a) & cpu.get::<W>(b);
+    let res = P::get::<W>(cpu, a, res, src) & P::get::<W>(cpu, b, res, src);
     cpu.kind = Kind::of::<W>(Class::Logic);
     let condition = Kind::of::<W>(Class::Logic).condition(CODE, res, src);
     choose!(cpu, condition, op.wrapping_add(1).cast::<Links>(), res, src, budget)
@@ -153,16 +154,32 @@ unsafe extern "C" fn test_jump_rr<W: Width, const CODE: u8>(
 
 /// One array of handlers by width for a condition code.
 macro_rules! widths_of_code {
-    ($handler:ident, $code:literal) => {
-        by_width!(W => $handler::<W, $code>)
+    ($handler:ident, $code:literal, $($place:ty),*) => {
+        by_width!(W => $handler::<W, $code, $($place),*>)
     };
 }
 
+/// Handlers by the condition code and width.
+type ByCode = [ByWidth; 16];
+
 static JUMP_IF: [[Handler; Kind::COUNT]; 16] = by_code!(jump_if, by_kind);
 
-static COMPARE_JUMP_RR: [ByWidth; 16] = by_code!(compare_jump_rr, widths_of_code);
-static COMPARE_JUMP_RI: [ByWidth; 16] = by_code!(compare_jump_ri, widths_of_code);
-static TEST_JUMP_RR: [ByWidth; 16] = by_code!(test_jump_rr, widths_of_code);
+/// With both operands stored, with the left and with the right one in the result word.
+static COMPARE_JUMP_RR: [ByCode; 3] = [
+    by_code!(compare_jump_rr, widths_of_code, Stored, Stored),
+    by_code!(compare_jump_rr, widths_of_code, LastResult, Stored),
+    by_code!(compare_jump_rr, widths_of_code, Stored, LastResult),
+];
+/// With the operand stored, and in the result word.
+static COMPARE_JUMP_RI: [ByCode; 2] = [
+    by_code!(compare_jump_ri, widths_of_code, Stored),
+    by_code!(compare_jump_ri, widths_of_code, LastResult),
+];
+/// With the operands stored, and with both of them in the result word.
+static TEST_JUMP_RR: [ByCode; 2] = [
+    by_code!(test_jump_rr, widths_of_code, Stored),
+    by_code!(test_jump_rr, widths_of_code, LastResult),
+];
 
 fn successors(jump: &Instruction) -> Successors {
     Successors { taken: jump.near_branch_target(), not_taken: Some(jump.next_ip()) }
@@ -192,18 +209,21 @@ fn fail_if_taken(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
 pub(crate) fn fuse(emit: &mut Emit, jump: &Instruction) -> Option<()> {
     let registers = emit.is_register(0) && emit.is_register(1);
     let immediate = emit.is_register(0) && emit.is_immediate(1);
-    let table = match emit.instruction.mnemonic() {
-        Mnemonic::Cmp if registers => &COMPARE_JUMP_RR,
-        Mnemonic::Cmp if immediate => &COMPARE_JUMP_RI,
-        Mnemonic::Test if registers => &TEST_JUMP_RR,
-        _ => return None,
-    };
     let to = successors(jump);
-    if !emit.reaches(to.taken) {
+    if !(registers || immediate) || !emit.reaches(to.taken) {
         return None;
     }
     let width = emit.width(0);
     let (a, b) = (emit.register(0), if registers { emit.register(1) } else { 0 });
+    let last_result = |register| emit.carried.place(register, width) == LastResult::INDEX;
+    let (left, right) = (last_result(a), registers && last_result(b));
+    let table = match emit.instruction.mnemonic() {
+        Mnemonic::Cmp if immediate => &COMPARE_JUMP_RI[usize::from(left)],
+        Mnemonic::Cmp if right => &COMPARE_JUMP_RR[2],
+        Mnemonic::Cmp => &COMPARE_JUMP_RR[usize::from(left)],
+        Mnemonic::Test if registers => &TEST_JUMP_RR[usize::from(left && right)],
+        _ => return None,
+    };
     let imm = if immediate { emit.immediate(1) as i32 } else { 0 };
     emit.branch(table[code(jump)][width], a, b, imm, 2, to);
     Some(())

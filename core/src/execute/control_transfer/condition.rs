@@ -78,24 +78,24 @@ unsafe extern "C" fn set_m<A: Address>(
 
 /// One array of handlers by kind for each condition code.
 macro_rules! by_code {
-    ($handler:ident, $by:ident $(, $more:tt)*) => {
+    ($handler:ident, $by:ident $(, $more:ty)*) => {
         [
-            $by!($handler, 0),
-            $by!($handler, 1),
-            $by!($handler, 2),
-            $by!($handler, 3),
-            $by!($handler, 4),
-            $by!($handler, 5),
-            $by!($handler, 6),
-            $by!($handler, 7),
-            $by!($handler, 8),
-            $by!($handler, 9),
-            $by!($handler, 10),
-            $by!($handler, 11),
-            $by!($handler, 12),
-            $by!($handler, 13),
-            $by!($handler, 14),
-            $by!($handler, 15),
+            $by!($handler, 0 $(, $more)*),
+            $by!($handler, 1 $(, $more)*),
+            $by!($handler, 2 $(, $more)*),
+            $by!($handler, 3 $(, $more)*),
+            $by!($handler, 4 $(, $more)*),
+            $by!($handler, 5 $(, $more)*),
+            $by!($handler, 6 $(, $more)*),
+            $by!($handler, 7 $(, $more)*),
+            $by!($handler, 8 $(, $more)*),
+            $by!($handler, 9 $(, $more)*),
+            $by!($handler, 10 $(, $more)*),
+            $by!($handler, 11 $(, $more)*),
+            $by!($handler, 12 $(, $more)*),
+            $by!($handler, 13 $(, $more)*),
+            $by!($handler, 14 $(, $more)*),
+            $by!($handler, 15 $(, $more)*),
         ]
     };
 }

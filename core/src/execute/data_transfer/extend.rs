@@ -6,7 +6,7 @@ use crate::execute::Cpu;
 use crate::execute::address::{Address, operand};
 use crate::execute::arithmetic::cut;
 use crate::execute::dispatch::{Flow, next};
-use crate::execute::emit::{ByWidth, Emit, by_form_and_width, by_width, pick};
+use crate::execute::emit::{ByWidth, Emit, by_address_and_width, by_width, pick};
 use crate::execute::forward::{Carried, Place, by_place};
 use crate::execute::op::{Handler, Op};
 use crate::execute::table::Row;
@@ -181,9 +181,9 @@ fn extension_op<E: Extension, From: Width, const QUIET: bool>(
     width: usize,
 ) {
     if emit.is_memory(1) {
-        let handlers: &[ByWidth; 3] =
-            const { &by_form_and_width!(A, To => extend_rm::<E, From, To, A, QUIET>) };
-        emit.memory_op(&pick(handlers, width), a, None);
+        let handlers: &[ByWidth; 6] =
+            const { &by_address_and_width!(A, To => extend_rm::<E, From, To, A, QUIET>) };
+        emit.load_op(&pick(handlers, width), a);
     } else {
         let handlers: &[ByWidth; 3] =
             const { &by_place!(P => by_width!(To => extend_rr::<E, From, To, P, QUIET>)) };

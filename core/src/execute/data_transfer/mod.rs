@@ -10,7 +10,9 @@ use super::address::{Address, operand};
 use super::arithmetic::cut;
 use super::control_transfer::test_condition;
 use super::dispatch::{Flow, next};
-use super::emit::{ByWidth, Emit, Packed, by_form_and_width, by_width, functions, pick};
+use super::emit::{
+    ByWidth, Emit, Packed, by_address_and_width, by_form_and_width, by_width, functions, pick,
+};
 use super::forward::{Carried, Place, by_place};
 use super::op::{Detail, Handler, Op};
 use super::table::Row;
@@ -254,17 +256,17 @@ fn mov(emit: &mut Emit) -> Option<()> {
 
 fn load_register(emit: &mut Emit, width: usize) {
     let a = emit.register(0);
-    let (handlers, carried): (&[ByWidth; 3], _) = match emit.flags_dead {
+    let (handlers, carried): (&[ByWidth; 6], _) = match emit.flags_dead {
         true => {
-            let quiet = const { &by_form_and_width!(A, W => load::<W, A, true>) };
+            let quiet = const { &by_address_and_width!(A, W => load::<W, A, true>) };
             (quiet, Carried::result(a, width))
         }
         false => {
-            let loud = const { &by_form_and_width!(A, W => load::<W, A, false>) };
+            let loud = const { &by_address_and_width!(A, W => load::<W, A, false>) };
             (loud, emit.carried.without(a))
         }
     };
-    emit.memory_op(&pick(handlers, width), a, None);
+    emit.load_op(&pick(handlers, width), a);
     emit.carried = carried;
 }
 

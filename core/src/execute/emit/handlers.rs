@@ -4,6 +4,10 @@ use crate::execute::op::Handler;
 
 /// Handlers of one operation by form of memory operand.
 pub(crate) type ByForm = [Handler; 3];
+/// Handlers of one operation by form of memory operand and by where its base and index are: the three
+/// forms, then [`Base`](crate::execute::address::Base) in the result word, and
+/// [`Indexed`](crate::execute::address::Indexed) with its base or its index there.
+pub(crate) type ByAddress = [Handler; 6];
 /// Handlers of one operation by width: 8, 16, 32, 64 bits.
 pub(crate) type ByWidth = [Handler; 4];
 
@@ -62,6 +66,32 @@ macro_rules! by_form_and_width {
     };
 }
 
+/// An array of handlers for the entries of [`ByAddress`] by the four widths.
+macro_rules! by_address_and_width {
+    ($address:ident, $width:ident => $handler:expr) => {
+        [
+            { type $address = $crate::execute::address::Base; $crate::execute::emit::by_width!($width => $handler) },
+            { type $address = $crate::execute::address::Indexed; $crate::execute::emit::by_width!($width => $handler) },
+            { type $address = $crate::execute::address::Far; $crate::execute::emit::by_width!($width => $handler) },
+            {
+                use $crate::execute::forward::LastResult;
+                type $address = $crate::execute::address::Base<LastResult>;
+                $crate::execute::emit::by_width!($width => $handler)
+            },
+            {
+                use $crate::execute::forward::{LastResult, Stored};
+                type $address = $crate::execute::address::Indexed<LastResult, Stored>;
+                $crate::execute::emit::by_width!($width => $handler)
+            },
+            {
+                use $crate::execute::forward::{LastResult, Stored};
+                type $address = $crate::execute::address::Indexed<Stored, LastResult>;
+                $crate::execute::emit::by_width!($width => $handler)
+            },
+        ]
+    };
+}
+
 /// Four functions by width.
 macro_rules! functions {
     ($function:ident $(, $operation:ty)?) => {
@@ -91,8 +121,8 @@ macro_rules! by_kind {
 }
 
 /// The handlers of one width.
-pub(crate) fn pick(handlers: &[ByWidth; 3], width: usize) -> ByForm {
-    [handlers[0][width], handlers[1][width], handlers[2][width]]
+pub(crate) fn pick<const N: usize>(handlers: &[ByWidth; N], width: usize) -> [Handler; N] {
+    handlers.map(|by_width| by_width[width])
 }
 
-pub(crate) use {by_form, by_form_and_width, by_kind, by_width, functions};
+pub(crate) use {by_address_and_width, by_form, by_form_and_width, by_kind, by_width, functions};

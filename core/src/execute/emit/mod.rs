@@ -7,7 +7,8 @@ mod operand;
 use iced_x86::Instruction;
 
 pub(crate) use self::handlers::{
-    ByForm, ByWidth, by_form, by_form_and_width, by_kind, by_width, functions, pick,
+    ByAddress, ByForm, ByWidth, by_address_and_width, by_form, by_form_and_width, by_kind,
+    by_width, functions, pick,
 };
 pub(crate) use self::operand::Packed;
 
@@ -174,6 +175,13 @@ impl Emit {
     pub fn memory_op(&mut self, handlers: &ByForm, a: u8, payload: Option<u64>) {
         let packed = self.packed_address();
         self.packed_op(handlers, a, &packed, payload);
+    }
+
+    /// As [`memory_op`](Self::memory_op), for handlers that find the address where it is.
+    pub fn load_op(&mut self, handlers: &ByAddress, a: u8) {
+        let packed = self.packed_address();
+        let handler = handlers[packed.address_form(&self.carried)];
+        self.packed_op(&[handler; 3], a, &packed, None);
     }
 
     /// As [`memory_op`](Self::memory_op), for an operand that is packed already.

@@ -5,6 +5,7 @@ use iced_x86::{Code, OpKind, Register as Name};
 
 use super::{Emit, Function};
 use crate::execute::address::{Address, Base, Far, Indexed};
+use crate::execute::forward::{Carried, LastResult, Place};
 use crate::execute::op::{Detail, FarAddress, Prefixes};
 use crate::execute::operand::canonical;
 use crate::state::{Gpr, SegmentRegister};
@@ -24,6 +25,17 @@ impl Packed {
     /// The same operand with another base register.
     pub fn with_base(self, base: u8) -> Self {
         Self { base, ..self }
+    }
+
+    /// The index in [`ByAddress`](super::ByAddress).
+    pub(super) fn address_form(&self, carried: &Carried) -> usize {
+        let last_result = |register| carried.place(register, 3) == LastResult::INDEX;
+        match self.form {
+            0 if last_result(self.base) => 3,
+            1 if last_result(self.base) => 4,
+            1 if last_result(self.index) => 5,
+            form => form,
+        }
     }
 }
 
@@ -273,4 +285,4 @@ fn segment_number(name: Name) -> u8 {
     segment as u8
 }
 
-const _: () = assert!(Base::SLOTS == 1 && Indexed::SLOTS == 1 && Far::SLOTS == 2);
+const _: () = assert!(<Base>::SLOTS == 1 && <Indexed>::SLOTS == 1 && Far::SLOTS == 2);

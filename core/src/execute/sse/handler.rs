@@ -29,7 +29,7 @@ macro_rules! check_alignment {
     ($form:ty, $write:literal, $address:ty, $cpu:ident, $op:ident, $res:ident, $src:ident, $budget:ident) => {
         if <$form>::ALIGNED {
             // SAFETY: the emitter pairs the handler with an op of this form.
-            let linear = unsafe { <$address>::linear::<u128, $write>($cpu, $op) };
+            let linear = unsafe { <$address>::linear::<u128, $write>($cpu, $op, $res, $src) };
             if !linear.is_multiple_of(16) {
                 // SAFETY: the handler's own arguments.
                 return unsafe {
