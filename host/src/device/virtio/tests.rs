@@ -189,7 +189,7 @@ fn features_that_are_not_offered_or_not_virtio_1_are_refused() {
 #[test]
 fn what_was_written_is_read_and_is_in_the_file() {
     let mut driver = Driver::new();
-    let bytes: Vec<u8> = (0..1024u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..1024u32).map(|n| ((n * 7) >> 3) as u8).collect();
     driver.ram.write(DATA, &bytes).unwrap();
     assert_eq!(driver.request(VIRTIO_BLK_T_OUT, 3, 1024), OK);
     assert_eq!(driver.used(), (1, 1));
