@@ -1,11 +1,15 @@
-//! The machines that a guest is run on, each as a command line: monovisor and QEMU.
+//! The machines that a guest is run on, each as a command line: monovisor and QEMU; and the disks
+//! that they are given.
 //!
 //! How a guest is started stands only here; what must come of it is the guest's own header.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::guest::header::{Header, flag_value, flag_values};
+use tempfile::NamedTempFile;
+
+use crate::guest::header::{Disk, Header, flag_value, flag_values};
 use crate::process::Invocation;
 
 /// QEMU's program for whole x86-64 machines.
@@ -26,16 +30,25 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// The command that runs `image` as its `header` says, with this kernel command line.
-    pub fn invocation(&self, image: &Path, header: &Header, append: Option<&str>) -> Invocation {
+    /// The command that runs `image` as its `header` says, with this kernel command line and disk.
+    pub fn invocation(
+        &self,
+        image: &Path,
+        header: &Header,
+        append: Option<&str>,
+        disk: Option<&ScratchDisk>,
+    ) -> Invocation {
         let image = image.to_string_lossy().into_owned();
         let qemu = || qemu(&image, header);
         let command = match self {
             Self::Monovisor(program) => Invocation::new(program.to_string_lossy())
                 .with(["run", "--accel", "interp"])
                 .with(processors("--cpus", header))
-                .with(header.flags.iter().cloned()),
-            Self::Qemu => qemu().with(["-nodefaults", "-serial", "stdio"]),
+                .with(header.flags.iter().cloned())
+                .with(disk.into_iter().flat_map(ScratchDisk::for_monovisor)),
+            Self::Qemu => qemu()
+                .with(["-nodefaults", "-serial", "stdio"])
+                .with(disk.into_iter().flat_map(ScratchDisk::for_qemu)),
             // In QEMU's favour: a hello guest needs the serial port and none of what is off.
             Self::QemuMicrovm => qemu().with([
                 "-M",
@@ -53,6 +66,44 @@ impl Machine {
             None => command,
         };
         if matches!(self, Self::Monovisor(_)) { command.with([image]) } else { command }
+    }
+}
+
+/// A disk image that is there for one run.
+pub struct ScratchDisk {
+    file: NamedTempFile,
+    read_only: bool,
+}
+
+impl ScratchDisk {
+    /// A disk of zeros as `disk` says, in `folder`.
+    pub fn new(disk: Disk, folder: &Path) -> io::Result<Self> {
+        let file = NamedTempFile::new_in(folder)?;
+        file.as_file().set_len(disk.bytes)?;
+        Ok(Self { file, read_only: disk.read_only })
+    }
+
+    fn for_monovisor(&self) -> [String; 2] {
+        let suffix = if self.read_only { ",ro" } else { "" };
+        ["--disk".into(), format!("{}{suffix}", self.file.path().display())]
+    }
+
+    /// Of QEMU's machines, `microvm` has virtio over MMIO.
+    fn for_qemu(&self) -> [String; 8] {
+        let read_only = if self.read_only { "on" } else { "off" };
+        let path = self.file.path().display();
+        let drive = format!("if=none,id=disk,format=raw,read-only={read_only},file={path}");
+        [
+            "-M",
+            "microvm,acpi=off,pit=on,pic=on,rtc=on",
+            "-global",
+            "virtio-mmio.force-legacy=false",
+            "-drive",
+            &drive,
+            "-device",
+            "virtio-blk-device,drive=disk",
+        ]
+        .map(str::to_owned)
     }
 }
 
@@ -101,7 +152,7 @@ mod tests {
     fn command(machine: &Machine, header: &str) -> String {
         let header = header::parse(header).expect("a header");
         let append = header.append.clone();
-        machine.invocation(Path::new("t/hello"), &header, append.as_deref()).to_string()
+        machine.invocation(Path::new("t/hello"), &header, append.as_deref(), None).to_string()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod apic;
 pub mod cmos;
+pub mod disk;
 pub mod io_apic;
 pub mod pic;
 pub mod pit;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::report::{Measured, Spread, Startup};
 use crate::guest::header::{Header, Outcome};
-use crate::machine::Machine;
+use crate::machine::{Machine, ScratchDisk};
 use crate::process::{Finished, Invocation};
 
 /// A run that takes longer has hung.
@@ -65,8 +65,10 @@ impl Meter {
         pairs: u32,
     ) -> Result<Measured> {
         let append = header.bench.as_deref().or(header.append.as_deref());
+        let folder = self.json.parent().unwrap_or(Path::new("."));
+        let disk = header.disk.map(|disk| ScratchDisk::new(disk, folder)).transpose()?;
         let invocations = contenders.each_ref().map(|contender| {
-            let command = contender.machine.invocation(image, header, append);
+            let command = contender.machine.invocation(image, header, append, disk.as_ref());
             match contender.machine {
                 Machine::Monovisor(_) => with_json(command, &self.json),
                 Machine::Qemu | Machine::QemuMicrovm => command,
@@ -99,7 +101,7 @@ impl Meter {
     ) -> Result<Vec<Startup>> {
         let append = header.append.as_deref();
         let named = |name: &str, machine: Machine| {
-            (name.to_owned(), machine.invocation(image, header, append))
+            (name.to_owned(), machine.invocation(image, header, append, None))
         };
         let contenders = [
             named("monovisor", Machine::Monovisor(monovisor.to_owned())),

@@ -10,6 +10,7 @@
 //! //@ flags: --timeout 500ms   more flags for monovisor, split at blanks
 //! //@ append: words            the kernel's command line
 //! //@ cpus: 4                  how many processors the machine has; 1 when absent
+//! //@ disk: 64K                 a disk of zeros that large, for this run alone; `64K,ro` read-only
 //! //@ outcome: exit            or triple-fault, or timeout (needs --timeout in the flags)
 //! //@ qemu: differs: reason    runs on QEMU, not compared; `skip: reason` does not run there
 //! //@ bench: words             the command line that makes a benchmark last a second or more
@@ -40,12 +41,23 @@ pub struct Header {
     pub append: Option<String>,
     /// How many processors the machine has.
     pub cpus: u32,
+    /// The disk that the guest is given.
+    pub disk: Option<Disk>,
     /// What is expected of QEMU.
     pub qemu: Qemu,
     /// The command line for measuring.
     pub bench: Option<String>,
     /// The wanted ratio of monovisor's speed to QEMU's.
     pub bench_target: Option<f64>,
+}
+
+/// A disk of zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    /// Its size.
+    pub bytes: u64,
+    /// Whether the guest can only read it.
+    pub read_only: bool,
 }
 
 /// How a run ends.
@@ -119,6 +131,7 @@ pub fn parse(source: &str) -> Result<Header, Vec<Malformed>> {
         flags: reader.flags,
         append: reader.append,
         cpus: reader.cpus.unwrap_or(1),
+        disk: reader.disk,
         qemu: reader.qemu.unwrap_or(Qemu::Same),
         bench: reader.bench,
         bench_target: reader.bench_target,
@@ -136,6 +149,7 @@ struct Reader {
     flags: Vec<String>,
     append: Option<String>,
     cpus: Option<u32>,
+    disk: Option<Disk>,
     qemu: Option<Qemu>,
     bench: Option<String>,
     bench_target: Option<f64>,
@@ -171,6 +185,7 @@ impl Reader {
                     cpus.ok_or_else(|| format!("`{value}` is not a number from 1 to 255"))?;
                 once(key, &mut self.cpus, cpus)?;
             }
+            "disk" => once(key, &mut self.disk, disk(value)?)?,
             "qemu" => once(key, &mut self.qemu, qemu(value)?)?,
             "bench" => once(key, &mut self.bench, value.to_owned())?,
             "bench-target" => {
@@ -182,7 +197,7 @@ impl Reader {
             _ => {
                 return Err(format!(
                     "unknown key `{key}`: it is one of exit, outcome, stdout, stdout-contains, \
-                     stderr-contains, flags, append, cpus, qemu, bench, bench-target"
+                     stderr-contains, flags, append, cpus, disk, qemu, bench, bench-target"
                 ));
             }
         }
@@ -249,6 +264,24 @@ fn qemu(value: &str) -> Result<Qemu, String> {
     }
 }
 
+fn disk(value: &str) -> Result<Disk, String> {
+    let (size, read_only) = match value.strip_suffix(",ro") {
+        Some(size) => (size, true),
+        None => (value, false),
+    };
+    let unit = size.trim_start_matches(|c: char| c.is_ascii_digit());
+    let shift = match unit {
+        "K" => Some(10),
+        "M" => Some(20),
+        _ => None,
+    };
+    let number = size[..size.len() - unit.len()].parse::<u32>().ok();
+    match number.zip(shift) {
+        Some((number, shift)) => Ok(Disk { bytes: u64::from(number) << shift, read_only }),
+        None => Err(format!("`{value}` is not a size such as 64K or 1M, with or without `,ro`")),
+    }
+}
+
 /// The value of a flag, written as `--flag value` or `--flag=value`.
 pub fn flag_value<'a>(flags: &'a [String], flag: &'a str) -> Option<&'a str> {
     flag_values(flags, flag).next()
@@ -299,7 +332,7 @@ mod tests {
         let header = parse(
             "//! Docs.\n\n//@ exit: 7\n//@ stdout: one\n//@ stdout:  two: blanks\n//@ stdout:\n\
              //@ stdout-contains: tw\n//@ stderr-contains: #PF\n//@ flags: --memory 64M -v\n\
-             //@ append: a b=c\n//@ cpus: 3\n//@ outcome: exit\n//@ qemu: differs: its #GP is wrong: SDM\n\
+             //@ append: a b=c\n//@ cpus: 3\n//@ disk: 64K,ro\n//@ outcome: exit\n//@ qemu: differs: its #GP is wrong: SDM\n\
              //@ bench: size=9\n//@ bench-target: 1.25\n#![no_std]\n",
         );
         let expected = Header {
@@ -310,6 +343,7 @@ mod tests {
             flags: vec!["--memory".into(), "64M".into(), "-v".into()],
             append: Some("a b=c".into()),
             cpus: 3,
+            disk: Some(Disk { bytes: 64 << 10, read_only: true }),
             qemu: Qemu::Differs("its #GP is wrong: SDM".into()),
             bench: Some("size=9".into()),
             bench_target: Some(1.25),
@@ -346,6 +380,8 @@ mod tests {
             "//@ qemu: differs",
             "//@ qemu: skip:",
             "//@ qemu: sometimes: reason",
+            "//@ disk: 64",
+            "//@ disk: K,ro",
             "//@ bench-target: fast",
             "//@ bench-target: 0",
         ] {

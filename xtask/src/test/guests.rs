@@ -10,7 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use super::expect;
 use crate::guest::Guest;
 use crate::guest::header::{Header, Outcome, Qemu, flag_value};
-use crate::machine::Machine;
+use crate::machine::{Machine, ScratchDisk};
 use crate::process::{Finished, Invocation};
 
 /// After this a guest is killed, whatever it declares: far beyond what any needs on a busy machine.
@@ -123,8 +123,10 @@ impl Case {
     }
 
     fn run_on(&self, machine: &Machine) -> Result<(Invocation, Finished), Failed> {
-        let invocation =
-            machine.invocation(&self.image, &self.header, self.header.append.as_deref());
+        let folder = self.image.parent().unwrap_or(Path::new("."));
+        let disk = self.header.disk.map(|disk| ScratchDisk::new(disk, folder)).transpose()?;
+        let append = self.header.append.as_deref();
+        let invocation = machine.invocation(&self.image, &self.header, append, disk.as_ref());
         let limit = match (machine, self.header.outcome) {
             (Machine::Monovisor(_), _) | (_, Outcome::Exit(_) | Outcome::TripleFault) => HARD_LIMIT,
             // QEMU has no limit of its own: being killed here is the expected end.
