@@ -27,6 +27,9 @@ pub enum Exit {
     /// sender has it already; unless it is for the lowest priority, which the host has to find
     /// among all that it is for, the sender included.
     Ipi(Message),
+    /// The next instruction is a locked operation that the host can't do atomically. The host sees to
+    /// it that no other vCPU executes and calls [`Vcpu::step_exclusive`](crate::Vcpu::step_exclusive).
+    Exclusive,
     /// A fault during the delivery of a double fault: the processor has shut down.
     TripleFault,
     /// A debugger's breakpoint or step; nothing of it is visible to the guest.

@@ -50,5 +50,6 @@ pub use execute::msr;
 pub use exit::{Access, Exit, Space};
 pub use interrupt::{Cause, Delivery, FaultLog};
 pub use memory::{GuestMemory, HostPage, HostRegion, Ram};
+pub use paging::SharedCode;
 pub use state::CpuState;
 pub use vcpu::Vcpu;

@@ -62,6 +62,7 @@ fn identify(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     for (register, result) in registers.into_iter().zip(results) {
         cpu.state.gpr[register] = u64::from(result);
     }
+    cpu.mmu.serialize();
     Ok(())
 }
 

@@ -129,6 +129,8 @@ pub(crate) enum Leave {
     Exception(Exception),
     /// The instruction of the frame's op needs data from a device.
     Device(crate::Access),
+    /// The instruction of the frame's op is to be executed while no other vCPU executes.
+    Exclusive,
     /// A string instruction has made progress and is to be executed again: events come first.
     Again,
 }
@@ -143,6 +145,7 @@ impl Leave {
             AccessError::NonCanonical => Self::Exception(Exception::GP0),
             AccessError::Exception(exception) => Self::Exception(exception),
             AccessError::Device(access) => Self::Device(access),
+            AccessError::Split => Self::Exclusive,
         }
     }
 }

@@ -273,7 +273,9 @@ fn invlpg(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
 
 /// INVD and WBINVD: there are no caches to flush.
 fn flush_caches(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
-    cpu.require_cpl0()
+    cpu.require_cpl0()?;
+    cpu.mmu.serialize();
+    Ok(())
 }
 
 fn hlt(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {

@@ -100,6 +100,7 @@ fn ignore_device(
 fn exception(error: AccessError, non_canonical: Exception) -> Exception {
     match error {
         AccessError::Exception(exception) => exception,
-        AccessError::NonCanonical | AccessError::Device(_) => non_canonical,
+        // A byte, as is all that is locked here, is never split.
+        AccessError::NonCanonical | AccessError::Device(_) | AccessError::Split => non_canonical,
     }
 }

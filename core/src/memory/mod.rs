@@ -3,6 +3,7 @@
 //! the processor's own.
 
 pub mod access;
+pub(crate) mod lock;
 mod ram;
 pub(crate) mod run;
 

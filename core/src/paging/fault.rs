@@ -13,6 +13,9 @@ pub(crate) enum AccessError {
     /// A device has to be read first: leave with [`Exit::Read`](crate::Exit::Read), then execute
     /// the instruction anew.
     Device(Access),
+    /// A locked operation that the host can't do at once: it has to be executed anew while no other
+    /// vCPU executes.
+    Split,
 }
 
 impl AccessError {

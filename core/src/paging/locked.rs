@@ -1,8 +1,9 @@
 //! Read-modify-write operations, atomic where the instruction is locked.
 //!
-//! What is atomic towards other processors and the host: a locked operation whose bytes are within
-//! one aligned window of eight bytes, or of sixteen on x86-64 hosts. A wider split, and anything on
-//! a device, is atomic only as long as a single vCPU runs.
+//! A locked operation whose bytes are within one aligned window of eight bytes, or of sixteen where
+//! the host has CMPXCHG16B, is one compare-exchange of that window. A wider split is the host's own
+//! bus lock where that is allowed, and is refused with [`AccessError::Split`] otherwise: then the
+//! instruction has to be executed while no other vCPU does. Only what goes to a device is not atomic.
 
 use core::ptr;
 
@@ -12,6 +13,7 @@ use super::rights::View;
 use super::{AccessError, AccessKind, Mmu, Privilege};
 use crate::CpuState;
 use crate::memory::Width;
+use crate::memory::lock::{has_bus_lock, widest_window, with_bus_lock};
 
 impl Mmu {
     /// Replaces the value at `linear` by `update` of it and returns the old one. The read needs the
@@ -45,18 +47,35 @@ impl Mmu {
         mut update: impl FnMut(W) -> W,
     ) -> Result<W, AccessError> {
         let view = View::of(state, privilege);
+        let locking = locked.then_some(self.locking);
         if let Some(host) = self.tlbs[view as usize].lookup(linear, W::BYTES, AccessKind::Write) {
             // SAFETY: a write tag is there for writable RAM alone, and the access is within its page.
-            return Ok(unsafe { modify_ram(host, locked, update) });
+            return unsafe { modify_ram(host, locking, update) };
         }
         let parts = self.locate::<W>(state, linear, AccessKind::Write, view)?;
         if let Parts::One(part) = parts
             && let Some(Located { host, writable: true }) = part.located
         {
             // SAFETY: `locate` found the access within this writable page of RAM.
-            let old = unsafe { modify_ram(host, locked, update) };
+            let old = unsafe { modify_ram(host, locking, update) }?;
             let Part { physical, length, .. } = part;
             self.note_code(physical, length as u32);
+            return Ok(old);
+        }
+        if let Parts::Two(first, second) = parts
+            && let Some(Locking { exclusive: false, bus, .. }) = locking
+            && let Some(Located { host, writable: true }) = first.located
+            && let Some(Located { host: behind, writable: true }) = second.located
+        {
+            if !bus || !has_bus_lock(W::BYTES) || behind != host + first.length {
+                return Err(AccessError::Split);
+            }
+            let pointer = ptr::with_exposed_provenance_mut(host);
+            // SAFETY: `locate` found both parts in writable RAM, one right behind the other.
+            let old = unsafe { with_bus_lock(pointer, update) };
+            for Part { physical, length, .. } in [first, second] {
+                self.note_code(physical, length as u32);
+            }
             return Ok(old);
         }
         let old = self.load(parts)?;
@@ -82,15 +101,44 @@ impl Mmu {
     }
 }
 
+/// What locked operations may use to be atomic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Locking {
+    /// Bytes of the widest window that the host can exchange.
+    window: usize,
+    /// The host's bus lock may serve splits.
+    pub(super) bus: bool,
+    /// No other vCPU executes, so that any way will do.
+    pub(super) exclusive: bool,
+}
+
+impl Locking {
+    /// Those of a vCPU that is alone.
+    pub(super) fn alone() -> Self {
+        Self { window: widest_window(), bus: false, exclusive: true }
+    }
+}
+
 /// # Safety
 /// `W::BYTES` bytes at `host` are guest RAM that is mapped writable, and in one page.
 #[inline(always)]
-unsafe fn modify_ram<W: Width>(host: usize, locked: bool, mut update: impl FnMut(W) -> W) -> W {
+unsafe fn modify_ram<W: Width>(
+    host: usize,
+    locking: Option<Locking>,
+    mut update: impl FnMut(W) -> W,
+) -> Result<W, AccessError> {
     let pointer = ptr::with_exposed_provenance_mut::<u8>(host);
     let fits = |window: usize| host % window + W::BYTES <= window;
     // SAFETY: each window below is aligned to its size, which divides the page's.
-    unsafe {
-        if !locked || !fits(16) {
+    let old = unsafe {
+        if let Some(locking) = locking.filter(|locking| !fits(locking.window))
+            && !locking.exclusive
+        {
+            if !locking.bus || !has_bus_lock(W::BYTES) {
+                return Err(AccessError::Split);
+            }
+            with_bus_lock(pointer, update)
+        } else if locking.is_none_or(|locking| !fits(locking.window)) {
             let old = W::load(pointer);
             W::store(pointer, update(old));
             old
@@ -109,7 +157,8 @@ unsafe fn modify_ram<W: Width>(host: usize, locked: bool, mut update: impl FnMut
             });
             W::narrow(window >> shift)
         }
-    }
+    };
+    Ok(old)
 }
 
 /// `window` with the W that is `shift` bits up in it updated.

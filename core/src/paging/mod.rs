@@ -17,6 +17,8 @@ mod locked;
 mod mode;
 mod regions;
 mod rights;
+mod shared_code;
+mod sharing;
 mod structures;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ use alloc::sync::Arc;
 pub use explain::{Denial, Outcome, Walk, WalkEntry, explain};
 pub use mode::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS, PagingMode};
 pub use rights::AccessKind;
+pub use shared_code::SharedCode;
 pub use walk::Level;
 
 pub(crate) use devices::DeviceAccesses;
@@ -45,9 +48,11 @@ pub(crate) use watch::{CodeWatch, chunks};
 use crate::memory::GuestMemory;
 use crate::state::Debug;
 use crate::{Access, CpuState};
+use locked::Locking;
 use mode::{Mode, ModeKey};
 use regions::Regions;
 use rights::{Permissions, View};
+use sharing::Sharing;
 use structures::StructureCache;
 use tlb::Filled;
 use watchpoint::Watchpoints;
@@ -73,6 +78,9 @@ pub(crate) struct Mmu {
     structures: StructureCache,
     regions: Regions,
     watchpoints: Watchpoints,
+    /// This vCPU's place among others, if there are any.
+    sharing: Option<Sharing>,
+    locking: Locking,
     /// What the control registers said at the last `update_mode`; the TLBs agree with it.
     mode: Mode,
     permissions: Permissions,
@@ -94,6 +102,8 @@ impl Mmu {
             structures: StructureCache::new(),
             regions: Regions::new(),
             watchpoints: Watchpoints::default(),
+            sharing: None,
+            locking: Locking::alone(),
             permissions: Permissions::of(&mode),
             mode,
         })
@@ -184,20 +194,17 @@ impl Mmu {
             return false;
         }
         // A page that was watched before has no write tags.
-        if unwatched && let Some(located) = self.regions.locate(&*self.memory, page) {
-            for (filled, tlb) in self.filled.iter().zip(&mut self.tlbs) {
-                filled.forbid_writes(tlb, located.host);
-            }
+        if unwatched {
+            self.stop_writing(page);
         }
         true
     }
 
-    /// Records a write to RAM if it touched translated code.
+    /// Records a write to RAM within one page if it touched translated code.
     #[inline]
     fn note_code(&mut self, physical: u64, length: u32) {
-        if self.code.note(physical, length) {
-            self.attention = true;
-        }
+        self.attention |= self.code.note(physical & !0xfff, chunks(physical, length));
+        self.tell_written(physical, length);
     }
 
     /// Reads from a device that is mapped at a physical address.

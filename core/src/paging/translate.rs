@@ -285,9 +285,11 @@ impl Mmu {
             return Page { physical, located, installed: false };
         };
         let mut served = self.permissions.get(view, leaf.flags);
-        let write =
-            writable && leaf.flags.contains(PageTableFlags::DIRTY) && self.code.mask(physical) == 0;
-        if !write {
+        let write = writable && leaf.flags.contains(PageTableFlags::DIRTY);
+        if !write
+            || served.contains(AccessKind::Write)
+                && (self.code.mask(physical) != 0 || !self.may_write(physical))
+        {
             served = served.without(AccessKind::Write);
         }
         if self.watchpoints.in_page(linear) {

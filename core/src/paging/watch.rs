@@ -14,7 +14,7 @@ const CHUNK_SHIFT: u32 = 6;
 const SLOTS: usize = 4096;
 const CAPACITY: usize = SLOTS / 4 * 3;
 
-/// Writes that are recorded one by one.
+/// Written pages that are recorded one by one.
 const WRITTEN: usize = 16;
 
 /// The pages with translated code: an open-addressed table from page to a mask of its chunks.
@@ -23,8 +23,8 @@ pub(crate) struct CodeWatch {
     /// The page's address with bit 0 set, and its mask; zeros where a slot is empty.
     slots: Box<[[u64; 2]]>,
     count: usize,
-    /// Physical address and length of each write that touched a watched chunk.
-    pub(crate) written: Vec<(u64, u32), WRITTEN>,
+    /// Pages that were written, and which of their watched chunks.
+    pub(crate) written: Vec<(u64, u64), WRITTEN>,
     /// More was written than `written` can hold.
     pub(crate) everything: bool,
 }
@@ -59,8 +59,25 @@ impl CodeWatch {
         true
     }
 
+    /// Whether `pages` pages more can be watched.
+    pub(crate) fn has_room(&self, pages: usize) -> bool {
+        self.count + pages <= CAPACITY
+    }
+
+    /// Watches no other chunks of a watched page than these.
+    pub(super) fn restrict(&mut self, page: u64, mask: u64) {
+        if let Ok(slot) = self.find(page) {
+            self.slots[slot][1] = mask;
+        }
+    }
+
+    /// The pages that are watched.
+    pub(super) fn pages(&self) -> impl Iterator<Item = u64> + '_ {
+        self.slots.iter().filter(|[key, _]| *key != 0).map(|[key, _]| key & !1)
+    }
+
     /// Forgets a page.
-    pub(crate) fn unwatch(&mut self, page: u64) {
+    pub(super) fn unwatch(&mut self, page: u64) {
         let Ok(mut hole) = self.find(page) else { return };
         self.count -= 1;
         // Close the gap, so that no search ends at it before its goal.
@@ -82,22 +99,21 @@ impl CodeWatch {
     }
 
     /// Forgets all pages.
-    pub(crate) fn unwatch_all(&mut self) {
+    pub(super) fn unwatch_all(&mut self) {
         self.slots.fill([0; 2]);
         self.count = 0;
     }
 
-    /// Records a write within one page; whether it touched a watched chunk.
-    pub(super) fn note(&mut self, physical: u64, length: u32) -> bool {
-        if self.mask(physical & !0xfff) & chunks(physical, length) == 0 {
+    /// Records a write to these chunks of the page at `page`; whether any of them is watched.
+    #[inline]
+    pub(super) fn note(&mut self, page: u64, chunks: u64) -> bool {
+        let touched = self.mask(page) & chunks;
+        if touched == 0 {
             return false;
         }
-        if let Some((start, size)) = self.written.last_mut()
-            && *start + u64::from(*size) == physical
-            && physical & 0xfff != 0
-        {
-            *size += length;
-        } else if self.written.push((physical, length)).is_err() {
+        if let Some((_, written)) = self.written.iter_mut().find(|(other, _)| *other == page) {
+            *written |= touched;
+        } else if self.written.push((page, touched)).is_err() {
             self.everything = true;
         }
         true

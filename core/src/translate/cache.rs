@@ -105,25 +105,23 @@ impl Cache {
         Ok(None)
     }
 
-    /// Whether a block of `ops` fits without a flush.
-    pub fn has_room(&self, ops: usize) -> bool {
-        self.op_count + ops <= OPS && self.block_count < BLOCKS
+    /// Whether a block of `ops`, with bytes in two pages, fits without a flush.
+    pub fn has_room(&self, ops: usize, mmu: &Mmu) -> bool {
+        self.op_count + ops <= OPS && self.block_count < BLOCKS && mmu.code.has_room(2)
     }
 
-    /// Adds a block, and watches its bytes. `None` if they can't be watched: flush and try again.
+    /// Adds a block that there is room for, and watches its bytes.
     pub fn insert(
         &mut self,
         key: Key,
         extent: &Extent,
         (ops, origins): (&[Op], &[Origin]),
         mmu: &mut Mmu,
-    ) -> Option<Found> {
-        debug_assert!(self.has_room(ops.len()));
+    ) -> Found {
         let pages = pages(key.physical, extent);
         for (page, mask) in pages {
-            if mask != 0 && !mmu.watch(page, mask) {
-                return None;
-            }
+            let watched = mask == 0 || mmu.watch(page, mask);
+            debug_assert!(watched, "there is room");
         }
         let first = self.op_count;
         let place = first..first + ops.len();
@@ -152,7 +150,7 @@ impl Cache {
         self.blocks[id as usize].write(block);
         self.block_count += 1;
         self.by_key[slot] = id;
-        Some(Found { op: self.ops[first].as_ptr(), crosses: pages[1].1 != 0 })
+        Found { op: self.ops[first].as_ptr(), crosses: pages[1].1 != 0 }
     }
 
     /// The block that `op` is in, the op's number in the cache, and where it came from.
@@ -236,17 +234,15 @@ impl Cache {
         }
     }
 
-    /// Frees the blocks with bytes in `length` bytes at `physical`, which are in one page.
-    /// `freed` is told RIP and first op of each.
+    /// Frees the blocks with bytes in the `written` chunks of the page at `page`. `freed` is told RIP
+    /// and first op of each.
     pub fn invalidate(
         &mut self,
-        physical: u64,
-        length: u32,
+        page: u64,
+        written: u64,
         mmu: &mut Mmu,
         mut freed: impl FnMut(u64, *const Op),
     ) {
-        let page = physical & !0xfff;
-        let written = chunks(physical, length);
         let mut link = self.by_page[page_slot(page)];
         let mut left = 0;
         while link != NONE {
@@ -264,12 +260,7 @@ impl Cache {
                 left |= mask;
             }
         }
-        mmu.code.unwatch(page);
-        if left != 0 {
-            // A page that was watched a moment ago has its place in the table.
-            let watched = mmu.watch(page, left);
-            debug_assert!(watched);
-        }
+        mmu.watch_only(page, left);
     }
 
     /// Makes a block unreachable.
@@ -363,7 +354,7 @@ impl Cache {
         self.by_key.fill(NONE);
         self.by_page.fill(NONE);
         self.flushes += 1;
-        mmu.code.unwatch_all();
+        mmu.unwatch_all();
     }
 }
 

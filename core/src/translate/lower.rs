@@ -9,7 +9,7 @@ use super::block::Key;
 use super::cache::{Cache, Extent, Found};
 use crate::CpuState;
 use crate::execute::control_transfer::fuse;
-use crate::execute::emit::{Emit, MOST_INSTRUCTIONS};
+use crate::execute::emit::{Emit, MOST_INSTRUCTIONS, MOST_SLOTS};
 use crate::execute::pair::emit_pair;
 use crate::execute::table::emit_function;
 use crate::execute::{self};
@@ -61,9 +61,26 @@ impl Lowering {
         mmu: &mut Mmu,
         cache: &mut Cache,
     ) -> Result<Found, AccessError> {
+        // Before anything is read: a flush would end the watch over it.
+        if !cache.has_room(MOST_SLOTS, mmu) {
+            cache.flush(mmu);
+        }
+        self.lower(key, page, state, mmu, cache)
+            .inspect_err(|_| mmu.end_watch(key.physical & !0xfff))
+    }
+
+    fn lower(
+        &mut self,
+        key: Key,
+        page: FetchPage,
+        state: &CpuState,
+        mmu: &mut Mmu,
+        cache: &mut Cache,
+    ) -> Result<Found, AccessError> {
         let offset = (key.physical & 0xfff) as usize;
         let in_page = WINDOW.min(0x1000 - offset);
         let in_segment = key.bytes_to_limit();
+        mmu.begin_watch(key.physical, in_page);
         self.read(0, page.bytes, offset, in_page);
         let (mut count, mut end) = self.decode(&key, in_page.min(in_segment));
         let mut second_page = None;
@@ -73,30 +90,19 @@ impl Lowering {
             }
             // The first instruction goes on in the next page.
             let second = mmu.fetch(state, key.next_page())?;
+            mmu.begin_watch(second.physical & !0xfff, LONGEST);
             self.read(in_page, second.bytes, 0, LONGEST);
             second_page = Some(second.physical & !0xfff);
             let length = (in_page + LONGEST).min(in_segment);
             (count, end) = self.decode(&Key { mode: single(key.mode), ..key }, length);
             if count == 0 && matches!(end, End::Ordinary) {
+                mmu.end_watch(second.physical & !0xfff);
                 return Err(AccessError::Exception(Exception::GP0));
             }
         }
         let bytes = self.emit_block(&key, count, end);
         let extent = Extent { second_page, bytes };
-        Ok(self.insert(key, &extent, mmu, cache))
-    }
-
-    fn insert(&self, key: Key, extent: &Extent, mmu: &mut Mmu, cache: &mut Cache) -> Found {
-        let block = self.emit.finish();
-        if cache.has_room(block.0.len())
-            && let Some(found) = cache.insert(key, extent, block, mmu)
-        {
-            return found;
-        }
-        cache.flush(mmu);
-        cache.insert(key, extent, block, mmu).unwrap_or_else(|| {
-            unreachable!("an empty cache has room for a block, an empty table for two pages")
-        })
+        Ok(cache.insert(key, &extent, self.emit.finish(), mmu))
     }
 
     /// Copies guest bytes into the window; what is no RAM reads as all ones.

@@ -30,6 +30,7 @@ impl Vcpu {
         {
             return Some(exit);
         }
+        self.cpu.mmu.follow_others();
         if !self.cpu.mmu.attention {
             return None;
         }
@@ -62,8 +63,8 @@ impl Vcpu {
             self.cache.flush(&mut self.cpu.mmu);
             self.cpu.forget_jumps();
         }
-        while let Some((physical, length)) = self.cpu.mmu.code.written.pop() {
-            self.invalidate(physical, length);
+        while let Some((page, chunks)) = self.cpu.mmu.code.written.pop() {
+            self.invalidate(page, chunks);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::execute::op::Op;
 use crate::execute::sse::host_float;
 use crate::execute::{Cpu, Leave};
 use crate::interrupt::{FaultLog, Shutdown};
-use crate::paging::AccessError;
+use crate::paging::{AccessError, SharedCode, chunks};
 use crate::state::{
     Activity, CpuState, Cr0Flags, Cr4Flags, Exception, Pending, RFlags, SegmentRegister, Shadow,
 };
@@ -126,15 +126,22 @@ impl Vcpu {
         self.cpu.retired
     }
 
+    /// Makes this vCPU one of several that share memory, before it first runs. `false` if as many have
+    /// joined already as `code` was made for.
+    pub fn join(&mut self, code: &Arc<SharedCode>) -> bool {
+        self.cpu.mmu.join(code)
+    }
+
     /// The host has written guest RAM behind the vCPU's back: `length` bytes at guest-physical
-    /// `address`. Code that was translated from them is forgotten.
+    /// `address`. Code that was translated from them is forgotten; other vCPUs are told, too.
     pub fn memory_written(&mut self, address: u64, length: u64) {
         self.come_back();
         let end = address.saturating_add(length);
         let mut start = address;
         while start < end {
             let next = (start | 0xfff).saturating_add(1).min(end);
-            self.invalidate(start, (next - start) as u32);
+            self.invalidate(start & !0xfff, chunks(start, (next - start) as u32));
+            self.cpu.mmu.tell_written(start, (next - start) as u32);
             start = next;
         }
     }
@@ -142,6 +149,7 @@ impl Vcpu {
     /// Executes until something needs the host, at most `budget` instructions and the rest of a
     /// block.
     pub fn run(&mut self, budget: u64) -> Exit {
+        self.cpu.mmu.enter();
         let Some(op) = self.resumable(budget) else { return self.run_for(budget, false) };
         self.cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
         let exit = match self.execute_from(op, false) {
@@ -151,8 +159,24 @@ impl Vcpu {
         self.finish(exit)
     }
 
+    /// Whether the host's processor may lock its bus for a guest's locked operation across two cache
+    /// lines, for one that shares memory with others. Not where the host's kernel slows down or ends
+    /// programs that do.
+    pub fn allow_bus_lock(&mut self, allowed: bool) {
+        self.cpu.mmu.allow_bus_lock(allowed);
+    }
+
+    /// As [`step`](Self::step), while no other vCPU executes: what [`Exit::Exclusive`] asks for.
+    pub fn step_exclusive(&mut self) -> Exit {
+        self.cpu.mmu.set_exclusive(true);
+        let exit = self.step();
+        self.cpu.mmu.set_exclusive(false);
+        exit
+    }
+
     /// Executes one instruction, or delivers one event.
     pub fn step(&mut self) -> Exit {
+        self.cpu.mmu.enter();
         self.run_for(1, true)
     }
 
@@ -162,6 +186,7 @@ impl Vcpu {
         }
         self.come_back();
         let cpu = &mut *self.cpu;
+        cpu.mmu.follow_others();
         cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
         cpu.adopt_status();
         // Asking the clock costs more than the rest of a short run.
@@ -178,6 +203,7 @@ impl Vcpu {
         if self.resume.is_none() {
             self.settle();
         }
+        self.cpu.mmu.leave();
         exit
     }
 
@@ -307,7 +333,7 @@ impl Vcpu {
                     return Ok(self.proceed());
                 }
             }
-            leave @ (Leave::Exception(_) | Leave::Device(_)) => {
+            leave @ (Leave::Exception(_) | Leave::Device(_) | Leave::Exclusive) => {
                 self.rewind(op);
                 self.abort(leave)?;
             }
@@ -321,6 +347,7 @@ impl Vcpu {
     fn undisturbed(&self) -> bool {
         let cpu = &*self.cpu;
         let quiet = !cpu.mmu.attention && !cpu.timer_changed && cpu.apic_effect.is_none();
+        let quiet = quiet && !cpu.mmu.may_be_stale();
         let state = &cpu.state;
         quiet
             && state.activity == Activity::Active
@@ -396,6 +423,10 @@ impl Vcpu {
                 self.cpu.remaining -= 1;
                 self.raise(exception).map_err(|Shutdown| Exit::TripleFault)
             }
+            Leave::Exclusive => {
+                self.cpu.mmu.devices.restart();
+                Err(Exit::Exclusive)
+            }
             _ => Ok(()),
         }
     }
@@ -443,11 +474,11 @@ impl Vcpu {
         Ok(found)
     }
 
-    /// Forgets the blocks with bytes in `length` bytes at `physical`, which are in one page.
-    fn invalidate(&mut self, physical: u64, length: u32) {
+    /// Forgets the blocks with bytes in these chunks of the page at `page`.
+    fn invalidate(&mut self, page: u64, chunks: u64) {
         let Self { cpu, cache, .. } = self;
         let Cpu { mmu, jump_caches, .. } = &mut **cpu;
-        cache.invalidate(physical, length, mmu, |rip, op| {
+        cache.invalidate(page, chunks, mmu, |rip, op| {
             for jumps in &mut *jump_caches {
                 jumps.forget(rip, op);
             }

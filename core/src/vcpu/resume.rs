@@ -35,7 +35,8 @@ impl Vcpu {
     pub(super) fn resumable(&mut self, budget: u64) -> Option<*const Op> {
         let op = self.resume?;
         let cpu = &mut *self.cpu;
-        if budget <= 1 || cpu.kick.is_pending() || cpu.apic.next_timer_ns().is_some() {
+        let asked = cpu.kick.is_pending() || cpu.mmu.has_requests();
+        if budget <= 1 || asked || cpu.apic.next_timer_ns().is_some() {
             return None;
         }
         self.resume = None;

@@ -95,7 +95,8 @@ impl Cpu {
     pub(crate) fn next_slice(&mut self, budget: i64) -> Option<i64> {
         // The last block may have taken more than was granted.
         let left = self.remaining.saturating_add(budget);
-        if left <= 0 || self.mmu.attention || self.kick.is_pending() {
+        let wanted = self.mmu.attention || self.kick.is_pending() || self.mmu.has_requests();
+        if left <= 0 || wanted {
             return None;
         }
         let grant = left.min(SLICE) - budget;

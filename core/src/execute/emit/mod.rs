@@ -23,7 +23,7 @@ pub(crate) const MOST_INSTRUCTIONS: usize = 64;
 /// Slots that one instruction and the end of its block may take.
 const MOST_SLOTS_OF_INSTRUCTION: usize = 24;
 /// Slots that one block may take.
-const MOST_SLOTS: usize = MOST_INSTRUCTIONS * MOST_SLOTS_OF_INSTRUCTION;
+pub(crate) const MOST_SLOTS: usize = MOST_INSTRUCTIONS * MOST_SLOTS_OF_INSTRUCTION;
 
 /// A function that an instruction calls.
 pub(crate) type Function = fn(&mut Cpu, &Detail) -> Result<(), Leave>;

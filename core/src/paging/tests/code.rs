@@ -29,7 +29,7 @@ fn watching_removes_the_write_tags_of_all_aliases() {
         let run = guest.mmu.run(&guest.state, linear, Write, 1);
         assert_eq!(run.map(|run| run.is_some()), Ok(writable));
     }
-    guest.mmu.code.unwatch(0x8000);
+    guest.mmu.watch_only(0x8000, 0);
     assert_eq!(guest.mmu.fill(&guest.state, 0x5000, Write), Ok(true));
 }
 
@@ -42,15 +42,17 @@ fn writes_to_watched_chunks_are_done_and_recorded() {
     assert!(!guest.mmu.attention, "beside the chunk");
     assert_eq!(guest.write(0x60fd, 0x0403_0201u32), Ok(()));
     assert!(guest.mmu.attention);
-    assert_eq!(guest.mmu.code.written, [(0x80fd, 4)]);
+    assert_eq!(guest.mmu.code.written, [(0x8000, 1 << 4)]);
     assert_eq!(guest.peek(0x8100) as u8, 4);
-    // Neighbours are one write.
-    assert_eq!(guest.write(0x5101, 0u64), Ok(()));
-    assert_eq!(guest.mmu.code.written, [(0x80fd, 12)]);
     guest.mmu.code.written.clear();
     let _ = guest.mmu.modify(&guest.state, 0x5138, true, |old: u64| old);
-    assert_eq!(guest.write(0x5120, 1u8), Ok(()));
-    assert_eq!(guest.mmu.code.written, [(0x8138, 8), (0x8120, 1)]);
+    assert_eq!(guest.mmu.code.written, [(0x8000, 1 << 4)]);
+    // Another page is another entry, another chunk is not.
+    assert!(guest.mmu.watch(0x9000, 2));
+    assert!(guest.mmu.watch(0x8000, 1 << 63));
+    assert_eq!(guest.write(0x7040, 1u8), Ok(()));
+    assert_eq!(guest.write(0x5fff, 1u8), Ok(()));
+    assert_eq!(guest.mmu.code.written, [(0x8000, 1 << 63 | 1 << 4), (0x9000, 2)]);
 }
 
 #[test]
@@ -58,15 +60,17 @@ fn a_crossing_write_is_recorded_for_the_page_that_is_watched() {
     let mut guest = guest();
     assert!(guest.mmu.watch(0x9000, u64::MAX));
     assert_eq!(guest.write(0x6ffe, 0u64), Ok(()));
-    assert_eq!(guest.mmu.code.written, [(0x9000, 6)]);
+    assert_eq!(guest.mmu.code.written, [(0x9000, 1)]);
 }
 
 #[test]
-fn too_many_writes_are_everything() {
+fn too_many_written_pages_are_everything() {
     let mut guest = guest();
-    assert!(guest.mmu.watch(0x8000, u64::MAX));
-    for index in 0..100 {
-        assert_eq!(guest.write(0x5000 + index * 16, 0u8), Ok(()));
+    for page in (0..17).map(|index| 0x1_0000 + index * 0x1000) {
+        guest.map(page, page | P | W);
+        assert!(guest.mmu.watch(page, u64::MAX));
+        assert!(!guest.mmu.code.everything);
+        assert_eq!(guest.write(page, 0u8), Ok(()));
     }
     assert!(guest.mmu.code.everything);
 }
@@ -77,7 +81,7 @@ fn marking_an_entry_is_a_write() {
     guest.map(0xa000, 0xb000 | P);
     assert!(guest.mmu.watch(PT, chunks(PT + 0xa * 8, 8)));
     assert_eq!(guest.access(0xa000, Read), Ok(()));
-    assert_eq!(guest.mmu.code.written, [(PT + 0xa * 8, 8)]);
+    assert_eq!(guest.mmu.code.written, [(PT, 1 << 1)]);
 }
 
 #[test]

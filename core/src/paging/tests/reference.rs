@@ -306,7 +306,7 @@ fn refused(error: AccessError) -> Option<Refused> {
             address: exception.payload,
             code: exception.error_code.expect("a page fault"),
         }),
-        AccessError::Device(_) => None,
+        AccessError::Device(_) | AccessError::Split => None,
     }
 }
 

@@ -1,0 +1,242 @@
+//! One vCPU among several: how its MMU keeps its translated code true to what the others write, and
+//! lets them know what it writes. What they share is in `shared_code`.
+//!
+//! A page that any vCPU watches has a write tag in nobody's TLB, so each store to it takes the slow
+//! path, which tells the watchers. A vCPU that begins to watch a page asks those that have been
+//! writing to it to drop their tags, and waits for nobody: the page is *unsettled* meanwhile. Who is
+//! asked drops the tag at its next look between instructions, and tells the watchers that the whole
+//! page may have been written. Until then a watcher forgets its blocks of an unsettled page whenever
+//! it serialises.
+//!
+//! Invariant (SDM, "Handling Self- and Cross-Modifying Code"): behind a serialising instruction and
+//! the delivery of an event, no block is executed that differs from the bytes that were visible
+//! before it.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{Ordering, fence};
+
+use heapless::Vec;
+
+use super::Mmu;
+use super::chunks;
+use super::shared_code::{Inbox, Request, Set, SharedCode};
+
+/// Unsettled pages that are known one by one.
+const UNSETTLED: usize = 64;
+
+/// A vCPU's place among others.
+pub(super) struct Sharing {
+    code: Arc<SharedCode>,
+    number: usize,
+    /// Pages with translated code that another vCPU may have written to unseen.
+    unsettled: Vec<u64, UNSETTLED>,
+    /// There are more.
+    all_unsettled: bool,
+}
+
+impl Mmu {
+    /// Makes the vCPU one of several, before it executes. `false` if there are as many as was said.
+    pub(crate) fn join(&mut self, code: &Arc<SharedCode>) -> bool {
+        let Some(number) = code.join() else { return false };
+        let code = code.clone();
+        self.flush_all();
+        self.sharing = Some(Sharing { code, number, unsettled: Vec::new(), all_unsettled: false });
+        self.locking.exclusive = false;
+        true
+    }
+
+    /// Whether the host's bus lock may serve locked operations that nothing else can.
+    pub(crate) fn allow_bus_lock(&mut self, allowed: bool) {
+        self.locking.bus = allowed;
+    }
+
+    /// Whether no other vCPU executes from now on, so that any locked operation can be done.
+    pub(crate) fn set_exclusive(&mut self, exclusive: bool) {
+        self.locking.exclusive = exclusive || self.sharing.is_none();
+    }
+
+    /// The vCPU executes from now on: other vCPUs may wait for what it does.
+    #[inline]
+    pub(crate) fn enter(&mut self) {
+        if let Some(Sharing { code, number, .. }) = &self.sharing {
+            code.enter(*number);
+        }
+    }
+
+    /// The vCPU does not execute until it enters again.
+    #[inline]
+    pub(crate) fn leave(&mut self) {
+        if let Some(Sharing { code, number, .. }) = &self.sharing {
+            code.leave(*number);
+        }
+    }
+
+    /// Whether other vCPUs have asked something: to be looked at once in a slice.
+    #[inline]
+    pub(crate) fn has_requests(&self) -> bool {
+        self.sharing.as_ref().is_some_and(|sharing| sharing.code.has_requests(sharing.number))
+    }
+
+    /// Whether translated code may differ from what other vCPUs have written: to be looked at
+    /// wherever the processor serialises.
+    #[inline]
+    pub(crate) fn may_be_stale(&self) -> bool {
+        self.sharing.as_ref().is_some_and(|sharing| {
+            let Sharing { code, number, unsettled, all_unsettled } = sharing;
+            code.has_requests(*number) || *all_unsettled || !unsettled.is_empty()
+        })
+    }
+
+    /// Serialises: if translated code may be stale, attention is wanted before the next instruction.
+    #[inline]
+    pub(crate) fn serialize(&mut self) {
+        self.attention |= self.may_be_stale();
+    }
+
+    /// Follows the requests of other vCPUs, and records as written what may have been. Between
+    /// instructions only.
+    pub(crate) fn follow_others(&mut self) {
+        if self.may_be_stale() {
+            self.follow_requests();
+            self.forget_unsettled();
+        }
+    }
+
+    #[cold]
+    fn follow_requests(&mut self) {
+        let Some(Sharing { code, number, .. }) = &self.sharing else { return };
+        let Some(inbox) = code.take_requests(*number) else { return };
+        let Inbox { requests, everything, stop_all_writing } = inbox;
+        if stop_all_writing {
+            // Which pages these were is not known, so this vCPU stays among their writers.
+            self.flush_all();
+        }
+        for Request { page, written, stop_writing } in requests {
+            self.attention |= self.code.note(page, written);
+            if stop_writing {
+                self.stop_writing(page);
+            }
+        }
+        if everything {
+            self.code.everything = true;
+            self.attention = true;
+        }
+    }
+
+    #[cold]
+    fn forget_unsettled(&mut self) {
+        let Some(sharing) = &mut self.sharing else { return };
+        if core::mem::take(&mut sharing.all_unsettled) {
+            self.code.everything = true;
+            self.attention = true;
+        }
+        for page in core::mem::take(&mut sharing.unsettled) {
+            // Whoever is no writer any more has told that the page was written.
+            if sharing.code.has_others(page, Set::Writers, sharing.number) {
+                self.attention |= self.code.note(page, u64::MAX);
+            }
+        }
+    }
+
+    /// The `length` bytes at `physical`, in one page, are about to be read for translation.
+    #[inline]
+    pub(crate) fn begin_watch(&mut self, physical: u64, length: usize) {
+        if self.sharing.is_some() {
+            self.begin_shared_watch(physical, length as u32);
+        }
+    }
+
+    #[inline(never)]
+    fn begin_shared_watch(&mut self, physical: u64, length: u32) {
+        let Some(Sharing { code, number, unsettled, all_unsettled }) = &mut self.sharing else {
+            return;
+        };
+        let page = physical & !0xfff;
+        code.add_chunks(page, chunks(physical, length));
+        code.add(page, Set::Watchers, *number);
+        let mut settled = true;
+        for writer in code.others(page, Set::Writers, *number) {
+            code.post(writer, Request { page, written: 0, stop_writing: true });
+            // Who is outside finds the request before it can write again.
+            fence(Ordering::SeqCst);
+            settled &= !code.is_inside(writer);
+        }
+        if !settled && !unsettled.contains(&page) && unsettled.push(page).is_err() {
+            *all_unsettled = true;
+        }
+    }
+
+    /// Nothing of the page at `page` was translated after all, unless something was before.
+    pub(crate) fn end_watch(&mut self, page: u64) {
+        if self.code.mask(page) == 0 {
+            self.unwatch(page);
+        }
+    }
+
+    /// Watches no chunks of the page at `page` but these, some of those that were watched.
+    pub(crate) fn watch_only(&mut self, page: u64, mask: u64) {
+        if mask == 0 {
+            self.unwatch(page);
+        } else {
+            self.code.restrict(page, mask);
+        }
+    }
+
+    fn unwatch(&mut self, page: u64) {
+        self.code.unwatch(page);
+        if let Some(Sharing { code, number, .. }) = &self.sharing {
+            code.remove(page, Set::Watchers, *number);
+        }
+    }
+
+    /// Watches nothing any more.
+    pub(crate) fn unwatch_all(&mut self) {
+        if let Some(Sharing { code, number, .. }) = &self.sharing {
+            for page in self.code.pages() {
+                code.remove(page, Set::Watchers, *number);
+            }
+        }
+        self.code.unwatch_all();
+    }
+
+    /// Whether a page may have a write tag as far as other vCPUs are concerned; if so, they know.
+    #[inline]
+    pub(super) fn may_write(&self, page: u64) -> bool {
+        let Some(Sharing { code, number, .. }) = &self.sharing else { return true };
+        if code.has_others(page, Set::Watchers, *number) {
+            return false;
+        }
+        // Whoever begins to watch from now on finds this vCPU among the writers, and asks it to stop.
+        if code.contains(page, Set::Writers, *number) {
+            return true;
+        }
+        code.add(page, Set::Writers, *number);
+        !code.has_others(page, Set::Watchers, *number)
+    }
+
+    /// Removes the write tags of a page. If other vCPUs watch it, they are told that it may have
+    /// been written.
+    pub(super) fn stop_writing(&mut self, page: u64) {
+        if let Some(located) = self.regions.locate(&*self.memory, page) {
+            for (filled, tlb) in self.filled.iter().zip(&mut self.tlbs) {
+                filled.forbid_writes(tlb, located.host);
+            }
+        }
+        let Some(Sharing { code, number, .. }) = &self.sharing else { return };
+        if code.contains(page, Set::Writers, *number) {
+            fence(Ordering::SeqCst);
+            for watcher in code.others(page, Set::Watchers, *number) {
+                code.post(watcher, Request { page, written: u64::MAX, stop_writing: false });
+            }
+            code.remove(page, Set::Writers, *number);
+        }
+    }
+
+    /// Tells other vCPUs of a write to RAM within one page.
+    #[inline]
+    pub(crate) fn tell_written(&self, physical: u64, length: u32) {
+        if let Some(Sharing { code, number, .. }) = &self.sharing {
+            code.written(physical, length, Some(*number));
+        }
+    }
+}
