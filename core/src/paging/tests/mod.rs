@@ -11,6 +11,7 @@ mod formats;
 mod locked;
 mod reference;
 mod rights;
+mod sharing;
 mod structures;
 
 extern crate std;
