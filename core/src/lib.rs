@@ -34,12 +34,14 @@ mod clock;
 pub mod cpuid;
 mod engine;
 mod error;
+pub mod exclusive;
 mod execute;
 mod exit;
 mod interrupt;
 pub mod memory;
 pub mod paging;
 pub mod state;
+mod sync;
 mod translate;
 mod vcpu;
 

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that is tested, in one command.
 //!
-//! First cargo's own tests, and the integration tests again with the portable dispatcher; then every
-//! guest on both, and on QEMU (`guests`), each against what its file declares (`expect`).
+//! First cargo's own tests, the integration tests again with the portable dispatcher, and loom's
+//! models of what runs between processors; then every guest on both dispatchers, and on QEMU
+//! (`guests`), each against what its file declares (`expect`).
 //!
 //! The processor takes long to compile, so it is compiled no more often than it must: the guests run
 //! on the release that `cargo xtask run` builds, and on the very program that the integration tests
@@ -20,10 +21,13 @@ use crate::guest;
 use crate::machine::{self, Machine, QEMU};
 use crate::workspace::{Dispatcher, Workspace};
 
+/// The package that holds loom's models.
+const MODELS: &str = "core/tests/loom/Cargo.toml";
+
 /// Runs every test: cargo's, and every guest on monovisor and on QEMU
 ///
 /// Unit, integration and documentation tests run first, then the integration tests again with the
-/// portable `loop` dispatcher, then each guest of guest-tests/src/bin on both dispatchers and on
+/// portable `loop` dispatcher, then loom's models, then each guest of guest-tests/src/bin on both dispatchers and on
 /// qemu-system-x86_64 where that is installed. The last line counts the guests.
 #[derive(Args)]
 pub struct Test {
@@ -70,6 +74,13 @@ impl Test {
         let mut passed = all.run().is_ok();
         heading("integration tests with the `loop` dispatcher");
         passed &= self.portable_tests(workspace).args(filter).run().is_ok();
+        heading("models of what runs between processors, checked by loom");
+        // A folder of its own: there the same sources are compiled for other atomics.
+        let target = workspace.target.join("loom");
+        passed &= cmd!(shell, "cargo test --manifest-path {MODELS} --target-dir {target}")
+            .args(filter)
+            .run()
+            .is_ok();
         passed
     }
 

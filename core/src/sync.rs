@@ -1,0 +1,128 @@
+//! The atomics that the algorithms between processors stand on: `core`'s, or loom's where a model
+//! is checked. All code that another thread can see in the middle takes them from here.
+//!
+//! Invariant: each barrier and each wake-up that an algorithm needs has a name, a [`Site`]. Models
+//! leave them out one by one, and each has to be missed.
+
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+
+use spin::RelaxStrategy;
+
+/// A barrier or a wake-up without which an algorithm is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// A vCPU says that it executes, before it looks at the gate.
+    EnterFence,
+    /// A vCPU says that it is outside, before it looks whether an owner sleeps until then.
+    LeaveFence,
+    /// It wakes that owner.
+    LeaveUnpark,
+    /// A vCPU says that it waits, before it looks for sleeping owners, and at the gate again.
+    WaitFence,
+    /// It wakes the owner who sleeps until then.
+    WaitUnpark,
+    /// An owner closes the gate, before it looks who executes.
+    OpenFence,
+    /// It asks those to stop who do not look at the gate by themselves.
+    OpenKick,
+    /// An owner says whom it waits for, before it looks at them again and sleeps.
+    AwaitFence,
+    /// An owner says that it queues, before it looks at the gate again and sleeps.
+    QueueFence,
+    /// An owner opens the gate, before it looks who waits.
+    CloseFence,
+    /// It wakes them.
+    CloseUnpark,
+    /// Who posts work wakes a vCPU that sleeps,
+    PostUnpark,
+    /// and stops one that executes.
+    PostKick,
+    /// Who has done work wakes the one who waits for it.
+    ReplyUnpark,
+}
+
+impl Site {
+    /// All of them.
+    #[cfg(loom)]
+    pub const ALL: [Self; 14] = [
+        Self::EnterFence,
+        Self::LeaveFence,
+        Self::LeaveUnpark,
+        Self::WaitFence,
+        Self::WaitUnpark,
+        Self::OpenFence,
+        Self::OpenKick,
+        Self::AwaitFence,
+        Self::QueueFence,
+        Self::CloseFence,
+        Self::CloseUnpark,
+        Self::PostUnpark,
+        Self::PostKick,
+        Self::ReplyUnpark,
+    ];
+
+    /// Whether it is in force: always, except in a model that has left it out.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) fn is_kept(self) -> bool {
+        true
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn is_kept(self) -> bool {
+        OMITTED.load(core::sync::atomic::Ordering::Relaxed) != self as usize
+    }
+
+    /// Leaves this one out of the models that follow in this process; `None` keeps all.
+    #[cfg(loom)]
+    pub fn omit(site: Option<Self>) {
+        let index = site.map_or(usize::MAX, |site| site as usize);
+        OMITTED.store(index, core::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// Not an atomic of the model: it does not change while one runs.
+#[cfg(loom)]
+static OMITTED: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(usize::MAX);
+
+/// Tells the others `value` before anything of theirs is looked at. Two sides that each announce and
+/// then look can't both miss the other.
+#[inline(always)]
+pub(crate) fn announce(word: &AtomicU64, value: u64, site: Site) {
+    word.store(value, Ordering::Release);
+    if site.is_kept() {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// How often a wait looks before its thread sleeps: a few microseconds. Models sleep at once.
+const SPINS: u32 = if cfg!(loom) { 0 } else { 200 };
+
+/// Waits a little for `holds`; whether it does.
+pub(crate) fn spin_until(holds: impl Fn() -> bool) -> bool {
+    for _ in 0..SPINS {
+        if holds() {
+            return true;
+        }
+        spin::relax::Spin::relax();
+    }
+    holds()
+}
+
+/// Keeps what processors write at the same time on cache lines of its own: pairs of lines, because
+/// processors fetch them so.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Padded<T>(pub(crate) T);
+
+impl<T> core::ops::Deref for Padded<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}

@@ -1,0 +1,8 @@
+//! The core's algorithms between processors, on loom's atomics. The models are in `tests`.
+
+extern crate alloc;
+
+#[path = "../../../src/exclusive/mod.rs"]
+pub mod exclusive;
+#[path = "../../../src/sync.rs"]
+pub mod sync;
