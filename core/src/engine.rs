@@ -18,6 +18,15 @@ pub trait Engine: Send {
     /// Only a failure of the host itself.
     fn run(&mut self, budget: u64) -> Result<Exit, EngineError>;
 
+    /// As [`run`](Self::run) with a budget of 1, while no other vCPU of the machine executes: what
+    /// [`Exit::Exclusive`] asks for.
+    ///
+    /// # Errors
+    /// Only a failure of the host itself.
+    fn run_exclusive(&mut self) -> Result<Exit, EngineError> {
+        self.run(1)
+    }
+
     /// For engines that count no [instructions](Self::instructions): [`run`](Self::run) returns at
     /// this time of the clock, or soon after it, whatever the guest does. `u64::MAX` is never.
     fn set_deadline(&mut self, _due_ns: u64) {}

@@ -28,7 +28,8 @@ pub enum Exit {
     /// among all that it is for, the sender included.
     Ipi(Message),
     /// The next instruction is a locked operation that the host can't do atomically. The host sees to
-    /// it that no other vCPU executes and calls [`Vcpu::step_exclusive`](crate::Vcpu::step_exclusive).
+    /// it that no other vCPU executes and calls
+    /// [`Engine::run_exclusive`](crate::Engine::run_exclusive).
     Exclusive,
     /// A fault during the delivery of a double fault: the processor has shut down.
     TripleFault,

@@ -267,6 +267,9 @@ impl Parts {
         }
         let ram = Arc::new(GuestRam::new(config.memory_bytes)?);
         let loaded = boot::load(image, &ram, config)?;
+        if config.cpus > 1 || !platform.disks.is_empty() {
+            ram.share_code(config.cpus);
+        }
         let mut processors = Vec::with_capacity(config.cpus as usize);
         let (mut name, mut reason) = ("", String::new());
         for id in 0..config.cpus {

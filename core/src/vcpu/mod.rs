@@ -537,6 +537,10 @@ impl Engine for Vcpu {
         })
     }
 
+    fn run_exclusive(&mut self) -> Result<Exit, EngineError> {
+        Ok(self.step_exclusive())
+    }
+
     fn answer(&mut self, data: u64) {
         if let DeviceRead::Asked(_) = self.device {
             self.cpu.mmu.devices.answer(data);

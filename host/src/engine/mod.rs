@@ -1,6 +1,7 @@
 //! What executes a guest, chosen by `--accel`: the core's interpreter or KVM. Nothing above this
 //! folder knows which engine runs.
 
+mod bus_lock;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod kvm;
 
@@ -73,7 +74,11 @@ fn beyond_kvm(config: &VmConfig) -> Option<(&'static str, &'static str)> {
 }
 
 fn interpreter(place: &Place, reason: String) -> Chosen {
-    let vcpu = Vcpu::new(place.ram.clone(), Arc::new(place.clock.clone()), place.id);
+    let mut vcpu = Vcpu::new(place.ram.clone(), Arc::new(place.clock.clone()), place.id);
+    if let Some(code) = place.ram.shared_code() {
+        vcpu.join(code);
+        vcpu.allow_bus_lock(bus_lock::is_free());
+    }
     Chosen { name: "interpreter", reason, engine: Box::new(vcpu) }
 }
 

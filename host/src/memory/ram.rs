@@ -5,9 +5,10 @@
 //! accesses and vm-memory's volatile ones touches them.
 
 use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock};
 
 use monovisor_core::memory::PAGE_SIZE;
-use monovisor_core::{GuestMemory, HostPage, HostRegion};
+use monovisor_core::{GuestMemory, HostPage, HostRegion, SharedCode};
 use vm_memory::{
     Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, ReadVolatile,
 };
@@ -48,6 +49,8 @@ pub struct GuestRam {
     /// RAM below the device gap, and above it: the same regions as in `memory`, for fast look-ups.
     spans: [Span; 2],
     size_bytes: u64,
+    /// Who has translated code of it, if others than one processor write to it.
+    code: OnceLock<Arc<SharedCode>>,
 }
 
 /// A range of RAM and where the host has it.
@@ -83,7 +86,27 @@ impl GuestRam {
             let host = NonNull::new(region.as_ptr()).unwrap_or(NonNull::dangling());
             *span = Span { start: region.start_addr().0, length: region.len(), host };
         }
-        Ok(Self { memory, spans, size_bytes })
+        Ok(Self { memory, spans, size_bytes, code: OnceLock::new() })
+    }
+
+    /// Makes ready for as many as `processors` that translate code, and for devices that write beside
+    /// them. Once, before any of them is made.
+    pub fn share_code(&self, processors: u32) {
+        let end = self.spans.iter().map(|span| span.start + span.length).max().unwrap_or(0);
+        self.code.get_or_init(|| SharedCode::new(processors as usize, end));
+    }
+
+    /// What processors that translate code have to join.
+    pub fn shared_code(&self) -> Option<&Arc<SharedCode>> {
+        self.code.get()
+    }
+
+    /// A device has written `length` bytes at `address`: code that was translated from them is
+    /// forgotten.
+    pub fn written(&self, address: u64, length: u64) {
+        if let Some(code) = self.code.get() {
+            code.memory_written(address, length);
+        }
     }
 
     /// How much RAM there is.

@@ -49,6 +49,15 @@ pub trait Surroundings {
     /// The processor's local APIC sends an interrupt.
     fn send(&mut self, message: Message, receiver: &mut Receiver<'_>);
 
+    /// Lets the processor execute an instruction while no other does. Alone, or in turns, it is always
+    /// so.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    fn alone(&mut self, engine: &mut dyn Engine) -> Result<Exit, EngineError> {
+        engine.run_exclusive()
+    }
+
     /// Acts on what one of these has brought about. Whether the slice has to end for it.
     fn settle(&mut self, receiver: &mut Receiver<'_>) -> Option<Stop>;
 }
@@ -129,7 +138,10 @@ impl<'a> Processor<'a> {
             if budget == 0 {
                 return Ok(Stop::Slice);
             }
-            let exit = receiver.engine.run(budget)?;
+            let exit = match receiver.engine.run(budget)? {
+                Exit::Exclusive => surroundings.alone(&mut *receiver.engine)?,
+                exit => exit,
+            };
             instructions = receiver.engine.instructions();
             let time = Time::new(*clock, instructions.unwrap_or(0));
             match exit {

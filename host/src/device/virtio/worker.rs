@@ -205,7 +205,9 @@ impl Shared {
         };
         let Some(chain) = chain else { return Progress::Empty };
         let head = chain.head_index();
+        let buffers = chain.clone().writable();
         let written = backend.handle(memory, chain);
+        buffers.for_each(|buffer| self.ram.written(buffer.addr().0, buffer.len().into()));
         let used = queue.add_used(memory, head, written);
         match used.and_then(|()| queue.needs_notification(memory)) {
             Ok(interrupt) => Progress::Served { interrupt },
