@@ -15,7 +15,7 @@ use super::system::System;
 pub(super) fn read(fd: &VcpuFd, system: &System, cpu: &mut CpuState) -> Result<(), EngineError> {
     state::load_regs(cpu, &fd.get_regs().map_err(failed("KVM_GET_REGS"))?);
     state::load_sregs(cpu, &fd.get_sregs().map_err(failed("KVM_GET_SREGS"))?);
-    cpu.fpu = state::load_fpu(&fd.get_fpu().map_err(failed("KVM_GET_FPU"))?);
+    cpu.fpu = state::load_xsave(&fd.get_xsave().map_err(failed("KVM_GET_XSAVE"))?);
     cpu.control.xcr0 = state::load_xcrs(&fd.get_xcrs().map_err(failed("KVM_GET_XCRS"))?);
     cpu.debug = state::load_debug(&fd.get_debug_regs().map_err(failed("KVM_GET_DEBUGREGS"))?);
     let events = fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
@@ -46,11 +46,11 @@ pub(super) fn write(
     fd.set_sregs(&state::sregs(cpu, cr8.into())).map_err(failed("KVM_SET_SREGS"))?;
     fd.set_msrs(&msrs).map_err(failed("KVM_SET_MSRS"))?;
     fd.set_regs(&state::regs(cpu)).map_err(failed("KVM_SET_REGS"))?;
-    fd.set_fpu(&state::fpu(cpu)).map_err(failed("KVM_SET_FPU"))?;
     fd.set_xcrs(&state::xcrs(cpu)).map_err(failed("KVM_SET_XCRS"))?;
+    // SAFETY: the structure is as large as KVM reads: no component is enabled that needs more.
+    unsafe { fd.set_xsave(&state::xsave(cpu)) }.map_err(failed("KVM_SET_XSAVE"))?;
     fd.set_debug_regs(&state::debug(cpu)).map_err(failed("KVM_SET_DEBUGREGS"))?;
-    fd.set_vcpu_events(&state::events(cpu, system.has_shadow))
-        .map_err(failed("KVM_SET_VCPU_EVENTS"))
+    fd.set_vcpu_events(&state::events(cpu)).map_err(failed("KVM_SET_VCPU_EVENTS"))
 }
 
 /// The registers that this KVM holds.

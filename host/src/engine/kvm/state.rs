@@ -3,10 +3,12 @@
 //! Invariant: what is converted there and back is the same, except for what KVM does not hold (the
 //! memory-type registers and the activity, which the vCPU keeps itself).
 
+use std::array;
+
 use kvm_bindings::{
     KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_SHADOW, KVM_X86_SHADOW_INT_MOV_SS,
-    KVM_X86_SHADOW_INT_STI, kvm_debugregs, kvm_dtable, kvm_fpu, kvm_regs, kvm_segment, kvm_sregs,
-    kvm_vcpu_events, kvm_xcr, kvm_xcrs,
+    KVM_X86_SHADOW_INT_STI, kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment, kvm_sregs,
+    kvm_vcpu_events, kvm_xcr, kvm_xcrs, kvm_xsave,
 };
 use monovisor_core::state::{
     Access, Cr0Flags, Cr4Flags, Debug, DescriptorTable, Dr6Flags, EferFlags, Fpu, Gpr, Pending,
@@ -165,35 +167,66 @@ fn table(table: DescriptorTable) -> kvm_dtable {
     kvm_dtable { base: table.base, limit: table.limit, padding: [0; 3] }
 }
 
-/// x87 and SSE state: all that XCR0 can enable here.
-pub(super) fn fpu(state: &CpuState) -> kvm_fpu {
-    let fpu = &state.fpu;
-    kvm_fpu {
-        fpr: fpu.st.map(u128::to_le_bytes),
-        fcw: fpu.control_word,
-        fsw: fpu.status_word,
-        ftwx: fpu.tag_word,
-        pad1: 0,
-        last_opcode: fpu.opcode,
-        last_ip: fpu.instruction_pointer,
-        last_dp: fpu.data_pointer,
-        xmm: fpu.xmm.map(u128::to_le_bytes),
-        mxcsr: fpu.mxcsr,
-        pad2: 0,
-    }
+/// Places of x87 and SSE state in an XSAVE area (SDM, "Legacy Region of an XSAVE Area").
+mod area {
+    pub const CONTROL_WORD: usize = 0;
+    pub const STATUS_WORD: usize = 2;
+    pub const TAG_WORD: usize = 4;
+    pub const OPCODE: usize = 6;
+    pub const INSTRUCTION_POINTER: usize = 8;
+    pub const DATA_POINTER: usize = 16;
+    pub const MXCSR: usize = 24;
+    pub const ST: usize = 32;
+    pub const XMM: usize = 160;
+    pub const XSTATE_BV: usize = 512;
 }
 
-pub(super) fn load_fpu(fpu: &kvm_fpu) -> Fpu {
+/// The components that the area holds: x87 and SSE, all that XCR0 can enable here.
+const X87_AND_SSE: u64 = 0b11;
+
+/// x87 and SSE state as an XSAVE area. (KVM_SET_FPU leaves MXCSR out.)
+pub(super) fn xsave(state: &CpuState) -> kvm_xsave {
+    let fpu = &state.fpu;
+    let mut xsave = kvm_xsave::default();
+    let mut put = |at: usize, bytes: &[u8]| {
+        for (offset, byte) in (at..).zip(bytes) {
+            xsave.region[offset / 4] |= u32::from(*byte) << (8 * (offset % 4));
+        }
+    };
+    put(area::CONTROL_WORD, &fpu.control_word.to_le_bytes());
+    put(area::STATUS_WORD, &fpu.status_word.to_le_bytes());
+    put(area::TAG_WORD, &[fpu.tag_word]);
+    put(area::OPCODE, &fpu.opcode.to_le_bytes());
+    put(area::INSTRUCTION_POINTER, &fpu.instruction_pointer.to_le_bytes());
+    put(area::DATA_POINTER, &fpu.data_pointer.to_le_bytes());
+    put(area::MXCSR, &fpu.mxcsr.to_le_bytes());
+    put(area::XSTATE_BV, &X87_AND_SSE.to_le_bytes());
+    for (at, register) in (area::ST..).step_by(16).zip(&fpu.st) {
+        // Ten bytes; the rest is reserved.
+        put(at, &register.to_le_bytes()[..10]);
+    }
+    for (at, register) in (area::XMM..).step_by(16).zip(&fpu.xmm) {
+        put(at, &register.to_le_bytes());
+    }
+    xsave
+}
+
+pub(super) fn load_xsave(xsave: &kvm_xsave) -> Fpu {
+    let get = |at: usize, bytes: usize| {
+        (at..at + bytes).rev().fold(0, |value, offset| {
+            value << 8 | u128::from(xsave.region[offset / 4] >> (8 * (offset % 4)) & 0xff)
+        })
+    };
     Fpu {
-        xmm: fpu.xmm.map(u128::from_le_bytes),
-        st: fpu.fpr.map(u128::from_le_bytes),
-        mxcsr: fpu.mxcsr,
-        control_word: fpu.fcw,
-        status_word: fpu.fsw,
-        tag_word: fpu.ftwx,
-        opcode: fpu.last_opcode,
-        instruction_pointer: fpu.last_ip,
-        data_pointer: fpu.last_dp,
+        xmm: array::from_fn(|number| get(area::XMM + 16 * number, 16)),
+        st: array::from_fn(|number| get(area::ST + 16 * number, 10)),
+        mxcsr: get(area::MXCSR, 4) as u32,
+        control_word: get(area::CONTROL_WORD, 2) as u16,
+        status_word: get(area::STATUS_WORD, 2) as u16,
+        tag_word: get(area::TAG_WORD, 1) as u8,
+        opcode: get(area::OPCODE, 2) as u16,
+        instruction_pointer: get(area::INSTRUCTION_POINTER, 8) as u64,
+        data_pointer: get(area::DATA_POINTER, 8) as u64,
     }
 }
 
@@ -220,20 +253,17 @@ pub(super) fn load_debug(debug: &kvm_debugregs) -> Debug {
 
 /// What is pending and what is held back. An interrupt that waits is kept by the vCPU, since KVM
 /// would inject it whatever the flags say.
-pub(super) fn events(state: &CpuState, has_shadow: bool) -> kvm_vcpu_events {
-    let mut events =
-        kvm_vcpu_events { flags: KVM_VCPUEVENT_VALID_NMI_PENDING, ..Default::default() };
+pub(super) fn events(state: &CpuState) -> kvm_vcpu_events {
+    let flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+    let mut events = kvm_vcpu_events { flags, ..Default::default() };
     events.nmi.pending = state.pending.nmi.into();
     events.nmi.masked = state.shadow.nmi.into();
-    if has_shadow {
-        events.flags |= KVM_VCPUEVENT_VALID_SHADOW;
-        let bits = [
-            (state.shadow.sti, KVM_X86_SHADOW_INT_STI),
-            (state.shadow.mov_ss, KVM_X86_SHADOW_INT_MOV_SS),
-        ];
-        events.interrupt.shadow =
-            bits.iter().filter(|(set, _)| *set).fold(0, |shadow, (_, bit)| shadow | *bit as u8);
-    }
+    let bits = [
+        (state.shadow.sti, KVM_X86_SHADOW_INT_STI),
+        (state.shadow.mov_ss, KVM_X86_SHADOW_INT_MOV_SS),
+    ];
+    events.interrupt.shadow =
+        bits.iter().filter(|(set, _)| *set).fold(0, |shadow, (_, bit)| shadow | *bit as u8);
     if state.pending.debug.is_some() {
         events.exception.injected = 1;
         events.exception.nr = Vector::Debug as u8;
@@ -298,19 +328,11 @@ mod tests {
         let mut back = CpuState::reset(0);
         load_regs(&mut back, &regs(&state));
         load_sregs(&mut back, &sregs(&state, 5));
-        back.fpu = load_fpu(&fpu(&state));
+        back.fpu = load_xsave(&xsave(&state));
         back.control.xcr0 = load_xcrs(&xcrs(&state));
         back.debug = load_debug(&debug(&state));
-        load_events(&mut back, &events(&state, true));
+        load_events(&mut back, &events(&state));
         assert_eq!(back, state);
-    }
-
-    #[test]
-    fn without_shadows_the_rest_of_the_events_is_kept() {
-        let mut back = CpuState::reset(0);
-        load_events(&mut back, &events(&distinct(), false));
-        assert_eq!(back.shadow, Shadow { sti: false, mov_ss: false, nmi: true });
-        assert!(back.pending.nmi);
     }
 
     #[test]

@@ -24,6 +24,7 @@ const REQUIRED: &[(Cap, &str)] = &[
     (Cap::VcpuEvents, "KVM_CAP_VCPU_EVENTS"),
     (Cap::Debugregs, "KVM_CAP_DEBUGREGS"),
     (Cap::Xcrs, "KVM_CAP_XCRS"),
+    (Cap::Xsave, "KVM_CAP_XSAVE"),
     (Cap::UserNmi, "KVM_CAP_USER_NMI"),
     (Cap::GetTscKhz, "KVM_CAP_GET_TSC_KHZ"),
     (Cap::X86UserSpaceMsr, "KVM_CAP_X86_USER_SPACE_MSR (Linux 5.10)"),
@@ -84,8 +85,6 @@ pub struct System {
     model: Model,
     /// The registers that can be saved and restored.
     pub(super) msrs: Vec<u32>,
-    /// Whether what holds back interrupts for an instruction can be saved and restored.
-    pub(super) has_shadow: bool,
     /// Whether the time-stamp counter can be given a frequency.
     pub(super) scales_tsc: bool,
 }
@@ -112,7 +111,6 @@ impl System {
         Ok(Self {
             model: model(supported.as_slice()),
             msrs: msrs.as_slice().to_vec(),
-            has_shadow: kvm.check_extension(Cap::IntrShadow),
             scales_tsc: kvm.check_extension(Cap::TscControl),
             kvm,
         })

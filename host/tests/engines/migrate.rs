@@ -1,0 +1,76 @@
+//! A running guest that moves between the engines, at whatever instruction it has come to, ends with
+//! the same output as one that stays.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use monovisor::clock::VmClock;
+use monovisor::config::{EntryMode, Flat, SerialTarget, VmConfig};
+use monovisor::engine::{Chosen, kvm};
+use monovisor::memory::GuestRam;
+use monovisor::outcome::Outcome;
+use monovisor::run_loop;
+use monovisor::vm::{Vm, VmError};
+use monovisor_core::{Engine, Vcpu};
+
+use crate::wanderer::Wanderer;
+use crate::{guest, has_kvm};
+
+type Make = Box<dyn Fn(&Arc<GuestRam>, &VmClock) -> Result<Box<dyn Engine>, VmError>>;
+
+fn interpreter(ram: &Arc<GuestRam>, clock: &VmClock) -> Box<dyn Engine> {
+    Box::new(Vcpu::new(Arc::clone(ram) as _, Arc::new(clock.clone()), 0))
+}
+
+fn on_kvm(ram: &Arc<GuestRam>, clock: &VmClock) -> Result<Box<dyn Engine>, VmError> {
+    let vcpu = kvm::create(ram, clock, 0, kvm::Trust::AsIs);
+    vcpu.map(|vcpu| Box::new(vcpu) as _).map_err(|why| VmError::Accelerator(why.to_string()))
+}
+
+/// Runs the wandering guest on what `make` makes. How it ended and what it said.
+fn run(directory: &Path, make: Make) -> (Outcome, String) {
+    let (image, serial) = (directory.join("image"), directory.join("serial"));
+    fs::write(&image, guest::wandering()).expect("a file");
+    let load_address = 0x20_0000;
+    let config = VmConfig {
+        image,
+        memory_bytes: 16 << 20,
+        timeout: Some(Duration::from_secs(60)),
+        serial: SerialTarget::File(serial.clone()),
+        flat: Some(Flat { load_address, entry: load_address, mode: EntryMode::Long }),
+        ..VmConfig::default()
+    };
+    let chosen = move |ram: &_, clock: &_| {
+        Ok(Chosen { name: "test", reason: String::new(), engine: make(ram, clock)? })
+    };
+    let mut vm = Vm::with_engine(&config, Box::new(chosen)).expect("a machine");
+    let outcome = run_loop::run(&mut vm).expect("a run");
+    (outcome, fs::read_to_string(serial).expect("the guest's output"))
+}
+
+#[test]
+fn a_guest_that_moves_between_engines_ends_like_one_that_stays() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let path = directory.path();
+    let stayed = run(path, Box::new(|ram, clock| Ok(interpreter(ram, clock))));
+    assert_eq!(stayed.0, Outcome::Exited(33), "{}", stayed.1);
+    if !has_kvm() {
+        return;
+    }
+    assert_eq!(run(path, Box::new(on_kvm)), stayed, "all of it on KVM");
+    for seed in 0..4 {
+        let moves = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&moves);
+        let make = move |ram: &Arc<GuestRam>, clock: &VmClock| {
+            let engines = [interpreter(ram, clock), on_kvm(ram, clock)?];
+            let counter = Arc::clone(&counted);
+            Ok(Box::new(Wanderer::new(engines, clock.clone(), seed, counter)) as Box<dyn Engine>)
+        };
+        assert_eq!(run(path, Box::new(make)), stayed, "seed {seed}");
+        let moves = moves.load(Ordering::Relaxed);
+        assert!(moves > 100, "the guest has moved {moves} times only");
+    }
+}
