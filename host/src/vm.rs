@@ -110,8 +110,7 @@ impl Vm {
     /// # Errors
     /// What is missing, or wrong with the image, as one sentence.
     pub fn new(config: &VmConfig) -> Result<Self, VmError> {
-        let chosen_by = config.clone();
-        Self::with_engine(config, Box::new(move |place| engine::create(&chosen_by, place)))
+        Self::with_engine(config, engine::maker(config))
     }
 
     /// The machine that `config` describes, ready to run, on engines that `make_engine` makes.

@@ -5,6 +5,8 @@ mod bus_lock;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod kvm;
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use monovisor_core::{Engine, Vcpu};
@@ -12,7 +14,7 @@ use monovisor_core::{Engine, Vcpu};
 use crate::clock::VmClock;
 use crate::config::{Accel, VmConfig};
 use crate::memory::GuestRam;
-use crate::vm::VmError;
+use crate::vm::{MakeEngine, VmError};
 
 /// A processor's place in a machine.
 pub struct Place {
@@ -34,30 +36,32 @@ pub struct Chosen {
     pub engine: Box<dyn Engine>,
 }
 
-/// The engine of one of a machine's processors.
-///
-/// # Errors
-/// If the configuration names an accelerator that is not there, or can't do what else it asks.
-pub fn create(config: &VmConfig, place: &Place) -> Result<Chosen, VmError> {
-    match (config.accel, beyond_kvm(config)) {
+/// Makes the engines of a machine's processors, the bootstrap processor's first, as `config` says.
+/// They fail if it names an accelerator that is not there, or one that can't do what else it asks.
+pub fn maker(config: &VmConfig) -> MakeEngine {
+    let accel = config.accel;
+    let beyond_kvm = beyond_kvm(config);
+    let kvm = KvmMachine::default();
+    Box::new(move |place| match (accel, beyond_kvm) {
         (Accel::Interp, _) => Ok(interpreter(place, "as --accel asks".to_owned())),
         (Accel::Kvm, Some((flag, why))) => Err(VmError::Accelerator(format!(
             "{flag} {why}; leave out one of {flag} and --accel kvm"
         ))),
         (Accel::Auto, Some((flag, why))) => Ok(interpreter(place, format!("{flag} {why}"))),
-        (Accel::Kvm, None) => match kvm_engine(place, false) {
+        (Accel::Kvm, None) => match kvm.engine(place, false) {
             Ok(engine) => Ok(Chosen { name: "kvm", reason: "as --accel asks".to_owned(), engine }),
             Err(why) => Err(VmError::Accelerator(format!(
                 "KVM cannot be used: {why}; leave out --accel, or say --accel interp"
             ))),
         },
-        (Accel::Auto, None) => Ok(match kvm_engine(place, true) {
+        (Accel::Auto, None) => Ok(match kvm.engine(place, true) {
             Ok(engine) => {
                 Chosen { name: "kvm", reason: "it passes its self-check".to_owned(), engine }
             }
-            Err(why) => interpreter(place, why),
+            Err(why) if place.id == 0 || !kvm.is_used() => interpreter(place, why),
+            Err(why) => return Err(VmError::Accelerator(why)),
         }),
-    }
+    })
 }
 
 /// The flag that only the interpreter can follow, and why.
@@ -66,9 +70,6 @@ fn beyond_kvm(config: &VmConfig) -> Option<(&'static str, &'static str)> {
     match config {
         VmConfig { deterministic: true, .. } => Some(("--deterministic", COUNTS)),
         VmConfig { max_instructions: Some(_), .. } => Some(("--max-instructions", COUNTS)),
-        VmConfig { cpus: 2.., .. } => {
-            Some(("--cpus", "with several processors needs the interpreter"))
-        }
         _ => None,
     }
 }
@@ -82,18 +83,55 @@ fn interpreter(place: &Place, reason: String) -> Chosen {
     Chosen { name: "interpreter", reason, engine: Box::new(vcpu) }
 }
 
-/// KVM, after a self-check if it is to be `checked`, or why it can't be used.
+/// The machine of KVM's that the processors of one RAM share, or why there is none.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn kvm_engine(place: &Place, checked: bool) -> Result<Box<dyn Engine>, String> {
-    let trust = if checked { kvm::Trust::Checked } else { kvm::Trust::AsIs };
-    match kvm::create(&place.ram, &place.clock, place.id, trust) {
-        Ok(vcpu) => Ok(Box::new(vcpu)),
-        Err(why) => Err(why.to_string()),
+#[derive(Default)]
+struct KvmMachine(RefCell<Option<Result<Arc<kvm::Machine>, String>>>);
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+impl KvmMachine {
+    /// A processor on KVM, the first one after a self-check if it is to be `checked`, or why KVM
+    /// can't be used. A machine is on KVM with all its processors or with none.
+    fn engine(&self, place: &Place, checked: bool) -> Result<Box<dyn Engine>, String> {
+        let mut shared = self.0.borrow_mut();
+        if place.id != 0
+            && let Some(machine) = &*shared
+        {
+            let machine = machine.as_ref().map_err(String::clone)?;
+            let vcpu = kvm::KvmVcpu::new(machine, &place.clock, place.id);
+            return vcpu.map(|vcpu| Box::new(vcpu) as _).map_err(|why| why.to_string());
+        }
+        let trust = if checked { kvm::Trust::Checked } else { kvm::Trust::AsIs };
+        match kvm::create(place, trust) {
+            Ok((machine, vcpu)) => {
+                *shared = Some(Ok(machine));
+                Ok(Box::new(vcpu))
+            }
+            Err(why) => {
+                *shared = Some(Err(why.to_string()));
+                Err(why.to_string())
+            }
+        }
+    }
+
+    /// Whether a processor is on KVM.
+    fn is_used(&self) -> bool {
+        matches!(*self.0.borrow(), Some(Ok(_)))
     }
 }
 
-/// Why there is no KVM.
+/// Where there is no KVM.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-fn kvm_engine(_: &Place, _checked: bool) -> Result<Box<dyn Engine>, String> {
-    Err("it runs x86-64 guests on x86-64 Linux alone".to_owned())
+#[derive(Default)]
+struct KvmMachine;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+impl KvmMachine {
+    fn engine(&self, _: &Place, _checked: bool) -> Result<Box<dyn Engine>, String> {
+        Err("it runs x86-64 guests on x86-64 Linux alone".to_owned())
+    }
+
+    fn is_used(&self) -> bool {
+        false
+    }
 }

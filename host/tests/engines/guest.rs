@@ -14,8 +14,23 @@ pub fn wandering() -> &'static [u8] {
         static wandering_start: u8;
         static wandering_end: u8;
     }
-    let (start, end) = (&raw const wandering_start, &raw const wandering_end);
-    // SAFETY: the two symbols are the ends of the code below, in this order.
+    between(&raw const wandering_start, &raw const wandering_end)
+}
+
+/// A 64-bit program for `--flat 0x200000:long` and two processors.
+///
+/// It starts the second one by INIT and start-up IPIs; both count up one word with LOCK, the second
+/// in real mode, which then halts and is woken by an IPI. It says `ok` and ends with exit code 33.
+pub fn two_processors() -> &'static [u8] {
+    unsafe extern "C" {
+        static two_processors_start: u8;
+        static two_processors_end: u8;
+    }
+    between(&raw const two_processors_start, &raw const two_processors_end)
+}
+
+fn between(start: *const u8, end: *const u8) -> &'static [u8] {
+    // SAFETY: the two symbols are the ends of code below, in this order.
     unsafe { slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
 }
 
@@ -214,5 +229,98 @@ global_asm!(
     "62: .quad 0, 0",
     "61: .fill 104, 1, 0",
     "wandering_end:",
+    ".popsection",
+);
+
+global_asm!(
+    ".pushsection .rodata",
+    "two_processors_start:",
+    "mov rsp, 0x280000",
+    "mov r15d, 0xfee00000",
+    "mov qword ptr [0x9000], 0",
+    "mov qword ptr [0x9008], 0",
+    // The second processor's program goes to 0x8000, its interrupt vector 0x40 to 0x8100.
+    "lea rsi, [rip + 50f]",
+    "mov edi, 0x8000",
+    "mov ecx, 0x140",
+    "rep movsb",
+    "mov dword ptr [0x40 * 4], 0x08000100",
+    "mov dword ptr [r15 + 0xf0], 0x1ff",
+    // INIT, then start-up at page 8, to APIC ID 1.
+    "mov dword ptr [r15 + 0x310], 0x01000000",
+    "mov dword ptr [r15 + 0x300], 0x4500",
+    "mov dword ptr [r15 + 0x310], 0x01000000",
+    "mov dword ptr [r15 + 0x300], 0x4608",
+    "mov ecx, 5000",
+    "20:",
+    "lock inc dword ptr [0x9000]",
+    "dec ecx",
+    "jnz 20b",
+    "21:",
+    "pause",
+    "cmp dword ptr [0x9000], 10000",
+    "jne 21b",
+    // It says in [0x9008] how often it was woken.
+    "mov ecx, 1",
+    "22:",
+    "mov dword ptr [r15 + 0x310], 0x01000000",
+    "mov dword ptr [r15 + 0x300], 0x4040",
+    "23:",
+    "pause",
+    "cmp dword ptr [0x9008], ecx",
+    "jne 23b",
+    "inc ecx",
+    "cmp ecx, 10",
+    "jbe 22b",
+    "mov edx, 0x3f8",
+    "mov al, 'o'",
+    "out dx, al",
+    "mov al, 'k'",
+    "out dx, al",
+    "mov al, 10",
+    "out dx, al",
+    "mov al, 16",
+    "out 0xf4, al",
+    "24:",
+    "jmp 24b",
+    ".code16",
+    "50:",
+    "xor ax, ax",
+    "mov ds, ax",
+    "mov ss, ax",
+    "mov sp, 0x7000",
+    "mov cx, 5000",
+    "51:",
+    "lock inc dword ptr ds:[0x9000]",
+    "dec cx",
+    "jnz 51b",
+    "cli",
+    // The local APIC is beyond real mode's limit, so protected mode and back leave a larger one.
+    "lgdt ds:[0x80c0]",
+    "mov eax, cr0",
+    "or al, 1",
+    "mov cr0, eax",
+    "mov bx, 8",
+    "mov fs, bx",
+    "and al, 0xfe",
+    "mov cr0, eax",
+    "mov ebx, 0xfee00000",
+    "mov dword ptr fs:[ebx + 0xf0], 0x1ff",
+    "sti",
+    "52:",
+    "hlt",
+    "jmp 52b",
+    ".org 50b + 0xc0",
+    ".short 15",
+    ".long 0x80d0",
+    ".org 50b + 0xd0",
+    ".quad 0, 0x00cf93000000ffff",
+    ".org 50b + 0x100",
+    "inc dword ptr ds:[0x9008]",
+    "mov dword ptr fs:[ebx + 0xb0], 0",
+    "iret",
+    ".org 50b + 0x140",
+    ".code64",
+    "two_processors_end:",
     ".popsection",
 );

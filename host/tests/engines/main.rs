@@ -4,6 +4,7 @@
 
 mod guest;
 mod migrate;
+mod processors;
 mod state;
 mod wanderer;
 

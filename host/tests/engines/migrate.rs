@@ -7,10 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use monovisor::clock::VmClock;
 use monovisor::config::{EntryMode, Flat, SerialTarget, VmConfig};
-use monovisor::engine::{Chosen, kvm};
-use monovisor::memory::GuestRam;
+use monovisor::engine::{Chosen, Place, kvm};
 use monovisor::outcome::Outcome;
 use monovisor::run_loop;
 use monovisor::vm::{Vm, VmError};
@@ -19,15 +17,15 @@ use monovisor_core::{Engine, Vcpu};
 use crate::wanderer::Wanderer;
 use crate::{guest, has_kvm};
 
-type Make = Box<dyn Fn(&Arc<GuestRam>, &VmClock) -> Result<Box<dyn Engine>, VmError>>;
+type Make = Box<dyn Fn(&Place) -> Result<Box<dyn Engine>, VmError>>;
 
-fn interpreter(ram: &Arc<GuestRam>, clock: &VmClock) -> Box<dyn Engine> {
-    Box::new(Vcpu::new(Arc::clone(ram) as _, Arc::new(clock.clone()), 0))
+fn interpreter(place: &Place) -> Box<dyn Engine> {
+    Box::new(Vcpu::new(place.ram.clone(), Arc::new(place.clock.clone()), place.id))
 }
 
-fn on_kvm(ram: &Arc<GuestRam>, clock: &VmClock) -> Result<Box<dyn Engine>, VmError> {
-    let vcpu = kvm::create(ram, clock, 0, kvm::Trust::AsIs);
-    vcpu.map(|vcpu| Box::new(vcpu) as _).map_err(|why| VmError::Accelerator(why.to_string()))
+fn on_kvm(place: &Place) -> Result<Box<dyn Engine>, VmError> {
+    let made = kvm::create(place, kvm::Trust::AsIs);
+    made.map(|made| Box::new(made.1) as _).map_err(|why| VmError::Accelerator(why.to_string()))
 }
 
 /// Runs the wandering guest on what `make` makes. How it ended and what it said.
@@ -43,9 +41,8 @@ fn run(directory: &Path, make: Make) -> (Outcome, String) {
         flat: Some(Flat { load_address, entry: load_address, mode: EntryMode::Long }),
         ..VmConfig::default()
     };
-    let chosen = move |ram: &_, clock: &_| {
-        Ok(Chosen { name: "test", reason: String::new(), engine: make(ram, clock)? })
-    };
+    let chosen =
+        move |place: &_| Ok(Chosen { name: "test", reason: String::new(), engine: make(place)? });
     let mut vm = Vm::with_engine(&config, Box::new(chosen)).expect("a machine");
     let outcome = run_loop::run(&mut vm).expect("a run");
     (outcome, fs::read_to_string(serial).expect("the guest's output"))
@@ -55,7 +52,7 @@ fn run(directory: &Path, make: Make) -> (Outcome, String) {
 fn a_guest_that_moves_between_engines_ends_like_one_that_stays() {
     let directory = tempfile::tempdir().expect("a folder");
     let path = directory.path();
-    let stayed = run(path, Box::new(|ram, clock| Ok(interpreter(ram, clock))));
+    let stayed = run(path, Box::new(|place| Ok(interpreter(place))));
     assert_eq!(stayed.0, Outcome::Exited(33), "{}", stayed.1);
     if !has_kvm() {
         return;
@@ -64,10 +61,10 @@ fn a_guest_that_moves_between_engines_ends_like_one_that_stays() {
     for seed in 0..4 {
         let moves = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&moves);
-        let make = move |ram: &Arc<GuestRam>, clock: &VmClock| {
-            let engines = [interpreter(ram, clock), on_kvm(ram, clock)?];
-            let counter = Arc::clone(&counted);
-            Ok(Box::new(Wanderer::new(engines, clock.clone(), seed, counter)) as Box<dyn Engine>)
+        let make = move |place: &Place| {
+            let engines = [interpreter(place), on_kvm(place)?];
+            let (clock, counter) = (place.clock.clone(), Arc::clone(&counted));
+            Ok(Box::new(Wanderer::new(engines, clock, seed, counter)) as Box<dyn Engine>)
         };
         assert_eq!(run(path, Box::new(make)), stayed, "seed {seed}");
         let moves = moves.load(Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use monovisor::clock::VmClock;
-use monovisor::engine::kvm;
+use monovisor::engine::{Place, kvm};
 use monovisor::memory::{GuestRam, layout};
 use monovisor_core::state::{
     Access, Cr0Flags, Cr4Flags, Debug, DescriptorTable, EferFlags, RFlags, Register, Segment,
@@ -79,8 +79,8 @@ fn what_goes_into_kvm_comes_out_of_it() {
         return;
     }
     let ram = Arc::new(GuestRam::new(layout::MIN_RAM_BYTES).expect("memory"));
-    let clock = VmClock::new(false);
-    let mut vcpu = kvm::create(&ram, &clock, 0, kvm::Trust::AsIs).expect("a vCPU");
+    let place = Place { ram, clock: VmClock::new(false), id: 0 };
+    let (_, mut vcpu) = kvm::create(&place, kvm::Trust::AsIs).expect("a vCPU");
     let mut state = distinct();
     for shadow in [
         Shadow::default(),

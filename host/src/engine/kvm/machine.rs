@@ -81,13 +81,9 @@ impl Machine {
         Ok(Arc::new(Self { vm, system, _ram: ram }))
     }
 
-    /// A vCPU of KVM's that tells `model` about itself, and the model with what its time-stamp
-    /// counter really is.
-    pub(super) fn create_vcpu(
-        &self,
-        apic_id: u32,
-        model: Model,
-    ) -> Result<(VcpuFd, Model), Unavailable> {
+    /// A vCPU of KVM's, and what it tells about itself: all that both engines have, and what its
+    /// time-stamp counter really is.
+    pub(super) fn create_vcpu(&self, apic_id: u32) -> Result<(VcpuFd, Model), Unavailable> {
         let fd =
             self.vm.create_vcpu(apic_id.into()).map_err(Unavailable::call("KVM_CREATE_VCPU"))?;
         if self.system.scales_tsc {
@@ -95,7 +91,7 @@ impl Machine {
             let _ = fd.set_tsc_khz(TSC_HZ / 1000);
         }
         let tsc_khz = fd.get_tsc_khz().map_err(Unavailable::call("KVM_GET_TSC_KHZ"))?;
-        let model = model.with_tsc_khz(tsc_khz);
+        let model = self.system.model().with_tsc_khz(tsc_khz);
         let entries: Vec<_> = model.table(apic_id).iter().map(entry).collect();
         let table = CpuId::from_entries(&entries)
             .map_err(|_| Unavailable::Unfit("the CPUID table is too long for KVM".to_owned()))?;

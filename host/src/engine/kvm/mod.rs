@@ -20,8 +20,7 @@ pub use machine::Machine;
 pub use system::{System, Unavailable};
 pub use vcpu::KvmVcpu;
 
-use crate::clock::VmClock;
-use crate::memory::GuestRam;
+use super::Place;
 
 /// How sure one wants to be of KVM before the guest runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,25 +31,19 @@ pub enum Trust {
     Checked,
 }
 
-/// A vCPU after reset on a new machine of KVM's with this RAM.
+/// A new machine of KVM's with this RAM, and its processor at `place`.
 ///
 /// # Errors
 /// Why KVM can't be used.
-pub fn create(
-    ram: &Arc<GuestRam>,
-    clock: &VmClock,
-    apic_id: u32,
-    trust: Trust,
-) -> Result<KvmVcpu, Unavailable> {
+pub fn create(place: &Place, trust: Trust) -> Result<(Arc<Machine>, KvmVcpu), Unavailable> {
     let system = System::open()?;
     if trust == Trust::Checked {
         check::hardware()?;
     }
-    let model = system.model();
-    let machine = Machine::new(system, Arc::clone(ram))?;
-    let mut vcpu = KvmVcpu::new(&machine, model, clock, apic_id)?;
+    let machine = Machine::new(system, place.ram.clone())?;
+    let mut vcpu = KvmVcpu::new(&machine, &place.clock, place.id)?;
     if trust == Trust::Checked {
-        check::run(&mut vcpu, ram)?;
+        check::run(&mut vcpu, &place.ram)?;
     }
-    Ok(vcpu)
+    Ok((machine, vcpu))
 }

@@ -61,17 +61,12 @@ enum Stop {
 }
 
 impl KvmVcpu {
-    /// A vCPU after reset that tells `model` about itself.
+    /// A vCPU after reset; only the one with APIC ID 0 does not wait to be started.
     ///
     /// # Errors
     /// What KVM refuses.
-    pub fn new(
-        machine: &Arc<Machine>,
-        model: Model,
-        clock: &VmClock,
-        apic_id: u32,
-    ) -> Result<Self, Unavailable> {
-        let (mut fd, model) = machine.create_vcpu(apic_id, model)?;
+    pub fn new(machine: &Arc<Machine>, clock: &VmClock, apic_id: u32) -> Result<Self, Unavailable> {
+        let (mut fd, model) = machine.create_vcpu(apic_id)?;
         Ok(Self {
             bell: Bell::new(&mut fd),
             fd,
