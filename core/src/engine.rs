@@ -31,6 +31,10 @@ pub trait Engine: Send {
     /// this time of the clock, or soon after it, whatever the guest does. `u64::MAX` is never.
     fn set_deadline(&mut self, _due_ns: u64) {}
 
+    /// Makes [`run`](Self::run) return with [`Exit::Pause`] after each `pauses` PAUSE instructions; 0 is
+    /// never. For a host that has fewer processors than guests spin on.
+    fn set_pause_limit(&mut self, _pauses: u32) {}
+
     /// Completes the read that the last [`Exit::Read`] asked for.
     fn answer(&mut self, data: u64);
 

@@ -9,6 +9,9 @@ use crate::apic::Message;
 pub enum Exit {
     /// The budget of instructions is used up.
     Budget,
+    /// The guest spins: it has executed as many PAUSE instructions as
+    /// [`Engine::set_pause_limit`](crate::Engine::set_pause_limit) has set. Others may need the time.
+    Pause,
     /// A [`Kick`](crate::Kick) asked for it.
     Kicked,
     /// HLT: nothing happens until an interrupt is injected.

@@ -38,7 +38,8 @@ fn cpuid_clears_upper_halves() {
         guest.set(register, 0xffff_ffff_0000_0000);
     }
     assert_eq!(guest.run(&[0x0f, 0xa2]), End::Done);
-    let [eax, ebx, ecx, edx] = monovisor_core::cpuid::cpuid(&Default::default(), &guest.state, 0, 0, 0);
+    let [eax, ebx, ecx, edx] =
+        monovisor_core::cpuid::cpuid(&Default::default(), &guest.state, 0, 0, 0);
     let registers = [Register::Rax, Register::Rbx, Register::Rcx, Register::Rdx];
     assert_eq!(registers.map(|name| guest.get(name)), [eax, ebx, ecx, edx].map(u64::from));
 }

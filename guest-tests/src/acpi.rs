@@ -43,10 +43,10 @@ fn root_pointer() -> Option<&'static [u8]> {
     SEARCHED.step_by(16).map(bytes).find(|bytes| bytes.starts_with(b"RSD PTR "))
 }
 
-/// The bytes of the table at `address`.
+/// The bytes of the table at `address`, header included.
 ///
 /// Panics if they do not add up to 0.
-fn at(address: u64) -> &'static [u8] {
+pub fn at(address: u64) -> &'static [u8] {
     // SAFETY: the root pointer leads to tables in memory, mapped one to one, that nobody writes.
     let bytes = unsafe {
         let length = ((address + 4) as *const u32).read_unaligned();

@@ -219,6 +219,14 @@ pub(crate) fn task() -> u16 {
     selector
 }
 
+/// The number of the processor that executes this.
+pub(crate) fn processor_number() -> usize {
+    match task() {
+        TASK => 0,
+        selector => (usize::from(selector) / 8 - FIRST_PROCESSOR) / 2,
+    }
+}
+
 fn processor_selector(number: usize) -> u16 {
     ((FIRST_PROCESSOR + 2 * number) * 8) as u16
 }

@@ -130,7 +130,7 @@ impl Bus {
     #[inline]
     pub fn write(&mut self, access: Access, value: u64, time: Time<'_>) {
         let Some(mapping) = self.find(access) else {
-            return self.note_unclaimed(access, true);
+            return self.write_elsewhere(access, value);
         };
         let value = value & access.all_ones();
         if access.size > mapping.region.max_size {
@@ -261,6 +261,15 @@ impl Bus {
             if let Some(mapping) = self.find(piece) {
                 self.write_device(piece, mapping, value >> shift & piece.all_ones(), time);
             }
+        }
+    }
+
+    /// A write that is for no device may still be an interrupt message.
+    #[cold]
+    fn write_elsewhere(&mut self, access: Access, value: u64) {
+        let whole = access.space == Space::Memory && access.size == 4;
+        if !(whole && self.interrupts.write_message(access.address, value as u32)) {
+            self.note_unclaimed(access, true);
         }
     }
 

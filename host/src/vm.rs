@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use monovisor_core::{Clock, Engine, FaultLog};
+use monovisor_core::{Clock, CpuState, Engine, EngineError, FaultLog};
 
 use crate::boot::{self, BootError, Image, Loaded};
 use crate::bus::Bus;
@@ -191,10 +191,18 @@ impl Vm {
         self.processors.len()
     }
 
-    /// The engine of the processor with this number, which is less than [`cpus`](Self::cpus).
+    /// The engine of the processor with this number; none if there is no such processor.
     pub fn engine(&mut self, processor: usize) -> Option<&mut dyn Engine> {
         let processor = self.processors.get_mut(processor)?;
         Some(&mut *processor.engine)
+    }
+
+    /// The states of all processors, by their numbers.
+    ///
+    /// # Errors
+    /// An engine has failed, and may have lost its processor's state.
+    pub fn states(&mut self) -> Result<Vec<CpuState>, EngineError> {
+        self.processors.iter_mut().map(|processor| processor.engine.state()).collect()
     }
 
     /// What executes the guest: `interpreter` or `kvm`.

@@ -55,6 +55,35 @@ use crate::paging::{AccessError, Mmu, TlbEntry};
 use crate::state::{CpuState, Exception, RFlags, SegmentRegister};
 use crate::{Clock, Kick};
 
+/// PAUSE instructions since the host was last told of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pauses {
+    count: u32,
+    /// How many the host wants to be told of; 0 is none.
+    pub limit: u32,
+}
+
+impl Pauses {
+    /// Whether the host is to be told.
+    fn add_one(&mut self) -> bool {
+        self.count += u32::from(self.limit != 0);
+        self.is_due()
+    }
+
+    fn is_due(self) -> bool {
+        self.limit != 0 && self.count >= self.limit
+    }
+
+    /// Whether the host is to be told; begins anew then.
+    pub(crate) fn take_due(&mut self) -> bool {
+        let due = self.is_due();
+        if due {
+            self.count = 0;
+        }
+        due
+    }
+}
+
 /// A vCPU as the interpreter runs it.
 #[repr(C)]
 pub(crate) struct Cpu {
@@ -97,6 +126,8 @@ pub(crate) struct Cpu {
     pub kick: Kick,
     /// What the local APIC asked for when an instruction wrote one of its registers.
     pub apic_effect: Option<Effect>,
+    /// PAUSE instructions, which a host may want to know of.
+    pub pauses: Pauses,
     /// The local APIC's timer may expire earlier than the host knows.
     pub timer_changed: bool,
     /// The instruction has cleared TF by itself: no trap follows it.
@@ -181,6 +212,7 @@ impl Cpu {
             clock,
             kick: Kick::default(),
             apic_effect: None,
+            pauses: Pauses::default(),
             timer_changed: false,
             trap_suppressed: false,
             random: 0x9e37_79b9_7f4a_7c15 ^ u64::from(apic_id),

@@ -31,6 +31,9 @@ impl Vcpu {
             return Some(exit);
         }
         self.cpu.mmu.follow_others();
+        if self.cpu.pauses.take_due() {
+            return Some(Exit::Pause);
+        }
         if !self.cpu.mmu.attention {
             return None;
         }

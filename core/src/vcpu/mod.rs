@@ -541,6 +541,10 @@ impl Engine for Vcpu {
         Ok(self.step_exclusive())
     }
 
+    fn set_pause_limit(&mut self, pauses: u32) {
+        self.cpu.pauses.limit = pauses;
+    }
+
     fn answer(&mut self, data: u64) {
         if let DeviceRead::Asked(_) = self.device {
             self.cpu.mmu.devices.answer(data);

@@ -4,11 +4,11 @@
 //! A processor is called by its number: its place in ACPI's list, 0 for the bootstrap processor.
 //! [`catch`](crate::catch) is the bootstrap processor's alone.
 
+pub mod received;
 mod trampoline;
 
 use crate::device::apic;
 use crate::{acpi, exit, interrupt, segment};
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use spin::Once;
@@ -46,8 +46,7 @@ pub fn apic_id() -> u32 {
 
 /// The number of the processor that executes this.
 pub fn number() -> usize {
-    let id = apic_id();
-    ids().iter().position(|&other| other == id).expect("ACPI lists every processor")
+    segment::processor_number()
 }
 
 /// Starts every other processor with `main`, one after another, and returns when all are about to
@@ -110,9 +109,4 @@ pub fn wait_until(condition: impl Fn() -> bool) {
     while !condition() {
         core::hint::spin_loop();
     }
-}
-
-/// A counter for each processor, for handlers to count in.
-pub fn counters() -> &'static [AtomicU32] {
-    Box::leak((0..count()).map(|_| AtomicU32::new(0)).collect())
 }

@@ -72,6 +72,8 @@ fn tell(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure
         outcome,
         image: &config.image,
         engine: vm.engine_name(),
+        cpus: vm.cpus(),
+        ended_by: vm.ended_by(),
         instructions: vm.instructions(),
         wall_time: told_wall_time(config, vm),
         unclaimed: vm.bus().unclaimed(),
@@ -96,7 +98,7 @@ fn told_wall_time(config: &VmConfig, vm: &Vm) -> Option<Duration> {
 /// The report on a guest that has died, or that the engine failed at.
 fn explain(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure> {
     let processor = vm.ended_by().unwrap_or(0);
-    let Some(Ok(state)) = vm.engine(processor).map(|engine| engine.state()) else {
+    let Ok(states) = vm.states() else {
         // An engine that has failed may have lost it.
         eprintln!("monovisor: {outcome}");
         return Ok(());
@@ -105,7 +107,9 @@ fn explain(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Fail
         vm.fault_log(processor).into_iter().flat_map(|log| log.iter()).copied().collect();
     let failure = diagnose::Failure {
         outcome,
-        state: &state,
+        state: &states[processor],
+        processor: vm.ended_by(),
+        processors: if vm.cpus() > 1 { &states } else { &[] },
         ram: vm.ram(),
         deliveries: &deliveries,
         unclaimed: vm.bus().unclaimed(),

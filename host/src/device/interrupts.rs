@@ -65,6 +65,13 @@ impl Interrupts {
         self.send(message);
     }
 
+    /// A write to where message-signalled interrupts go. Whether it was one.
+    pub fn write_message(&mut self, address: u64, data: u32) -> bool {
+        let message = Message::from_msi(address, data);
+        self.send(message);
+        message.is_some()
+    }
+
     /// A local APIC has ended the handling of the level-triggered `vector`.
     pub fn end_of_interrupt(&mut self, vector: u8) {
         let message = self.io_apic.end_of_interrupt(vector);
@@ -134,6 +141,16 @@ mod tests {
         interrupts.set_line(Line(4), false);
         interrupts.end_of_interrupt(0x50);
         assert_eq!(interrupts.take_messages().count(), 0);
+    }
+
+    #[test]
+    fn writes_to_the_local_apics_are_messages() {
+        let mut interrupts = Interrupts::default();
+        assert!(interrupts.write_message(0xfee0_1000, 0x61));
+        assert!(!interrupts.write_message(0xfee0_1000, 0x361), "a reserved delivery mode");
+        assert!(!interrupts.write_message(0xfef0_0000, 0x61));
+        let vectors: Vec<_> = interrupts.take_messages().map(|m| m.vector).collect();
+        assert_eq!(vectors, [0x61]);
     }
 
     #[test]

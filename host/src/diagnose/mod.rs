@@ -13,6 +13,7 @@ mod disassemble;
 mod fault;
 mod guest;
 mod hint;
+mod processors;
 mod registers;
 mod repeat;
 mod report;
@@ -39,8 +40,12 @@ pub use report::report;
 pub struct Failure<'a> {
     /// How it ended.
     pub outcome: &'a Outcome,
-    /// The vCPU that ended it.
+    /// The vCPU that ended it; the bootstrap processor if none did.
     pub state: &'a CpuState,
+    /// The number of the vCPU that ended it, if one did.
+    pub processor: Option<usize>,
+    /// All vCPUs, by their numbers; none where there is but one.
+    pub processors: &'a [CpuState],
     /// The guest's RAM.
     pub ram: &'a GuestRam,
     /// The vCPU's last deliveries of exceptions, oldest first; empty where the engine keeps none.

@@ -13,7 +13,7 @@ use x86_64::structures::idt::PageFaultErrorCode;
 
 use super::guest::Guest;
 use super::symbolize::Symbolizer;
-use super::{Failure, fault, hint, registers};
+use super::{Failure, fault, hint, processors, registers};
 use crate::bus::Unclaimed;
 use crate::outcome::Outcome;
 use crate::report::human::{after, count};
@@ -38,7 +38,11 @@ pub fn report(failure: &Failure<'_>, colour: bool) -> String {
 
     let mut page = Page { text: String::new(), colour };
     let place = if here == Default::default() { format!("{rip:#x}") } else { here.to_string() };
-    page.title(&cause::sentence(failure));
+    let sentence = cause::sentence(failure);
+    match failure.processor.and(processors::shown(failure)) {
+        Some(number) => page.title(&format!("vCPU {number}: {sentence}")),
+        None => page.title(&sentence),
+    }
     page.lines([summary(failure, &place)]);
     let heading = match failure.outcome {
         Outcome::TripleFault => "exceptions",
@@ -53,6 +57,7 @@ pub fn report(failure: &Failure<'_>, colour: bool) -> String {
     for (heading, walk) in walks(failure, rip) {
         page.section(&heading, walk);
     }
+    page.section("other vCPUs", processors::others(failure, &symbolizer));
     page.section("accesses that no device answered", unclaimed(failure.unclaimed));
     page.section("to run it again", vec![failure.command.to_owned()]);
     page.text

@@ -97,6 +97,8 @@ mod tests {
             outcome: &Outcome::Exited(33),
             image: Path::new("kernel.elf"),
             engine: "interpreter",
+            cpus: 1,
+            ended_by: Some(0),
             instructions: Some(600_000_000),
             wall_time: Some(Duration::from_millis(500)),
             unclaimed: &[],

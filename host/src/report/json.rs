@@ -10,6 +10,8 @@
 //!   "monovisor": "0.1.0",
 //!   "image": "kernel.elf",
 //!   "engine": "interpreter",
+//!   "cpus": 1,
+//!   "ended_by": 0,
 //!   "outcome": "exited",
 //!   "message": "the guest exited with code 33",
 //!   "exit_code": 33,
@@ -44,6 +46,10 @@ pub struct Report {
     pub image: String,
     /// `interpreter` or `kvm`.
     pub engine: String,
+    /// How many vCPUs there were.
+    pub cpus: usize,
+    /// The number of the vCPU that ended the run; null if something else did.
+    pub ended_by: Option<usize>,
     /// The [name](crate::outcome::Outcome::name) of the outcome.
     pub outcome: &'static str,
     /// The outcome as a sentence, for people; not an interface.
@@ -106,6 +112,8 @@ impl From<&Summary<'_>> for Report {
             monovisor: env!("CARGO_PKG_VERSION"),
             image: summary.image.to_string_lossy().into_owned(),
             engine: summary.engine.to_owned(),
+            cpus: summary.cpus,
+            ended_by: summary.ended_by,
             outcome: summary.outcome.name(),
             message: summary.outcome.to_string(),
             exit_code: summary.outcome.exit_code(),
@@ -175,6 +183,8 @@ mod tests {
             outcome,
             image: Path::new("kernel.elf"),
             engine: "interpreter",
+            cpus: 1,
+            ended_by: Some(0),
             instructions: Some(600_000_000),
             wall_time: Some(Duration::from_millis(500)),
             unclaimed: &UNCLAIMED,
@@ -192,6 +202,8 @@ mod tests {
             "monovisor": env!("CARGO_PKG_VERSION"),
             "image": "kernel.elf",
             "engine": "interpreter",
+            "cpus": 1,
+            "ended_by": 0,
             "outcome": "exited",
             "message": "the guest exited with code 33",
             "exit_code": 33,

@@ -21,6 +21,10 @@ pub struct Summary<'a> {
     pub image: &'a Path,
     /// The engine's name: `interpreter` or `kvm`.
     pub engine: &'a str,
+    /// How many vCPUs there were.
+    pub cpus: usize,
+    /// The vCPU that ended the run, if one did.
+    pub ended_by: Option<usize>,
     /// Instructions retired by all vCPUs, where the engine counts them.
     pub instructions: Option<u64>,
     /// Time from the first instruction to the last; none where every run is to be told the same.

@@ -18,7 +18,7 @@ use crate::vm::Vm;
 
 /// Runs one boot of a machine.
 pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
-    let Vm { processors, bus, remote, config, .. } = vm;
+    let Vm { processors, bus, remote, config, ended_by, .. } = vm;
     let processor = Processor::new(&mut processors[0]);
     remote.attach(processor.receiver.engine.kick_handle());
     let board = Board { bus, debug_exit: config.debug_exit, deadline_ns: 0 };
@@ -29,6 +29,7 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
         }
         let stop = runner.processor.run_slice(&mut runner.board)?;
         if let Some(outcome) = runner.stopped(stop)? {
+            *ended_by = Some(0);
             return Ok(outcome);
         }
     }
@@ -86,7 +87,7 @@ impl Runner<'_> {
     /// Acts on why a slice has ended.
     fn stopped(&mut self, stop: Stop) -> Result<Option<Outcome>, EngineError> {
         match stop {
-            Stop::Slice | Stop::Window => Ok(None),
+            Stop::Slice | Stop::Pause | Stop::Window => Ok(None),
             Stop::Kicked => {
                 self.board.bus.advance(self.processor.time());
                 Ok(self.board.signalled())

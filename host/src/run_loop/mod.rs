@@ -58,6 +58,7 @@ fn boot(vm: &mut Vm, until: Option<Instant>) -> Outcome {
     let max = vm.config.max_instructions.unwrap_or(u64::MAX);
     let instructions = max.saturating_sub(vm.retired_before_reboot);
     let limits = Limits { until, instructions };
+    vm.ended_by = None;
     let run = match vm.processors.len() {
         1 => alone::run,
         _ if vm.config.deterministic => turns::run,

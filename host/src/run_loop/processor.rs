@@ -27,6 +27,8 @@ pub enum Stop {
     Slice,
     /// Somebody has kicked the engine.
     Kicked,
+    /// The guest spins, maybe for another processor.
+    Pause,
     /// The processor waits for an interrupt, or to be started.
     Halted,
     /// The processor could take the PIC's interrupt, which it could not before.
@@ -147,6 +149,7 @@ impl<'a> Processor<'a> {
             match exit {
                 Exit::Budget => return Ok(Stop::Slice),
                 Exit::Kicked => return Ok(Stop::Kicked),
+                Exit::Pause => return Ok(Stop::Pause),
                 Exit::Halted => return Ok(Stop::Halted),
                 Exit::Read(access) => {
                     let value = surroundings.read(access, time);

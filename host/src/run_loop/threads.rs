@@ -4,6 +4,7 @@
 //! itself and is woken by whoever posts to it. The driver wakes when a device is due, when input
 //! arrives, when a limit is reached, and when every processor has fallen asleep.
 
+use std::num::NonZero;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,10 @@ use crate::outcome::Outcome;
 use crate::remote::Remote;
 use crate::vm::Vm;
 
+/// Where there are more processors than the host has, one that spins lets others go on after this many
+/// PAUSE instructions: about as long as a system call takes.
+const PAUSES: u32 = 32;
+
 /// Runs one boot of a machine.
 pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let count = vm.processors.len();
@@ -30,10 +35,11 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let machine = Machine::new(bus, count, kicks, vm.config.debug_exit);
     machine.attach(count);
     let clock = vm.processors[0].clock.clone();
+    let crowded = thread::available_parallelism().map_or(1, NonZero::get) < count;
     thread::scope(|scope| {
         for (number, processor) in vm.processors.iter_mut().enumerate() {
             let (machine, most) = (&machine, limits.instructions);
-            let run = move || Thread::new(machine, number, processor, most).run();
+            let run = move || Thread::new(machine, number, processor, most, crowded).run();
             let thread = thread::Builder::new().name(format!("vcpu {number}"));
             if let Err(error) = thread.spawn_scoped(scope, run) {
                 let errno = error.raw_os_error().unwrap_or(0);
@@ -108,10 +114,15 @@ impl<'a> Thread<'a> {
         number: usize,
         processor: &'a mut crate::vm::Processor,
         most: u64,
+        crowded: bool,
     ) -> Self {
         machine.attach(number);
         let seat = Seat { machine, number, deadline_ns: 0, retimed: false };
-        Self { processor: Processor::new(processor), seat, most, told: 0, pic: false }
+        let processor = Processor::new(processor);
+        if crowded {
+            processor.receiver.engine.set_pause_limit(PAUSES);
+        }
+        Self { processor, seat, most, told: 0, pic: false }
     }
 
     fn run(mut self) {
@@ -126,6 +137,7 @@ impl<'a> Thread<'a> {
             self.start_slice();
             match self.processor.run_slice(&mut self.seat)? {
                 Stop::Slice | Stop::Kicked => {}
+                Stop::Pause => thread::yield_now(),
                 Stop::Window => self.pic = true,
                 Stop::Halted => self.sleep()?,
                 Stop::Ended(outcome) => machine.end(outcome, Some(number)),

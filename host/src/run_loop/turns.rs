@@ -20,6 +20,9 @@ use crate::vm::Vm;
 /// that a change costs little.
 const TURN: u64 = 1000;
 
+/// PAUSE instructions after which a turn ends early.
+const PAUSES: u32 = 8;
+
 /// Runs one boot of a machine.
 pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let kick = Kick::default();
@@ -60,7 +63,9 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn new(machine: &'a Machine, number: usize, processor: &'a mut crate::vm::Processor) -> Self {
         let seat = Seat { machine, number, deadline_ns: 0, retimed: false };
-        Self { processor: Processor::new(processor), seat, sleep: None, pic: false }
+        let processor = Processor::new(processor);
+        processor.receiver.engine.set_pause_limit(PAUSES);
+        Self { processor, seat, sleep: None, pic: false }
     }
 
     /// Whether a turn would come to nothing: the processor sleeps, and nothing has happened to it.
@@ -127,7 +132,8 @@ impl Table<'_> {
         let due_ns = place.seat.deadline_ns.min(timer_ns).min(self.now_ns + TURN);
         place.processor.start_slice(self.now_ns, due_ns, self.limits.instructions - used);
         match place.processor.run_slice(&mut place.seat)? {
-            Stop::Slice | Stop::Kicked => {}
+            // One that spins gains nothing from the rest of its turn.
+            Stop::Slice | Stop::Kicked | Stop::Pause => {}
             Stop::Window => place.pic = true,
             Stop::Halted => place.falls_asleep()?,
             Stop::Ended(outcome) => self.machine.end(outcome, Some(number)),

@@ -59,8 +59,9 @@ fn full_fence(_: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     Ok(())
 }
 
-fn pause(_: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+fn pause(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     core::hint::spin_loop();
+    cpu.mmu.attention |= cpu.pauses.add_one();
     Ok(())
 }
 

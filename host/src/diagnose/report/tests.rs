@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use monovisor_core::state::{
-    Access, Cr0Flags, Cr4Flags, EferFlags, Exception, RFlags, Register, SegmentRegister,
+    Access, Activity, Cr0Flags, Cr4Flags, EferFlags, Exception, RFlags, Register, SegmentRegister,
 };
 use monovisor_core::{Access as DeviceAccess, CpuState, Exit, InstructionClock, Vcpu};
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -67,6 +67,8 @@ fn failure<'a>(outcome: &'a Outcome, state: &'a CpuState, ram: &'a GuestRam) -> 
     Failure {
         outcome,
         state,
+        processor: None,
+        processors: &[],
         ram,
         deliveries: &[],
         unclaimed: &[],
@@ -176,6 +178,33 @@ fn a_jump_into_nothing_is_explained() {
     assert!(text.contains("there is no memory at the instruction pointer, 0x40000000"), "{text}");
     assert!(text.contains("page walk of 0x40000000"), "{text}");
     assert!(text.contains("the PDPTE is not present"), "{text}");
+}
+
+#[test]
+fn the_other_vcpus_get_a_line_each() {
+    let (state, ram) = guest(0x8000);
+    let mut halted = state.clone();
+    halted.activity = Activity::Halted;
+    halted.rip = 0x8008;
+    let waiting = CpuState { activity: Activity::WaitForSipi, rip: 0, ..state.clone() };
+    let mut states = vec![halted, state.clone(), waiting];
+    states.resize(20, state.clone());
+    let outcome = Outcome::TripleFault;
+    let failure =
+        Failure { processor: Some(1), processors: &states, ..failure(&outcome, &state, &ram) };
+    let text = report(&failure, false);
+    assert!(text.starts_with("monovisor: vCPU 1: triple fault"), "{text}");
+    for line in [
+        "other vCPUs",
+        "  vCPU 0   halted with interrupts off (IF = 0) at 0x8008",
+        "  vCPU 2   waiting for its start-up IPI at 0x0",
+        "  vCPU 3   running at 0x8000",
+        "  and 3 more",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}: {text}");
+    }
+    let whole = report(&Failure { processor: None, ..failure }, false);
+    assert!(whole.starts_with("monovisor: triple fault") && whole.contains("vCPU 1   running"));
 }
 
 #[test]
