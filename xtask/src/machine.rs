@@ -23,6 +23,8 @@ const MEMORY: &str = "128M";
 pub enum Machine {
     /// monovisor's interpreter: this program.
     Monovisor(PathBuf),
+    /// The same program on KVM.
+    Kvm(PathBuf),
     /// QEMU's TCG on its `pc` machine, as kernels are usually tested.
     Qemu,
     /// QEMU's TCG on its smallest machine with its quickest firmware.
@@ -41,11 +43,8 @@ impl Machine {
         let image = image.to_string_lossy().into_owned();
         let qemu = || qemu(&image, header);
         let command = match self {
-            Self::Monovisor(program) => Invocation::new(program.to_string_lossy())
-                .with(["run", "--accel", "interp"])
-                .with(processors("--cpus", header))
-                .with(header.flags.iter().cloned())
-                .with(disk.into_iter().flat_map(ScratchDisk::for_monovisor)),
+            Self::Monovisor(program) => monovisor(program, "interp", header, disk),
+            Self::Kvm(program) => monovisor(program, "kvm", header, disk),
             Self::Qemu => qemu()
                 .with(["-nodefaults", "-serial", "stdio"])
                 .with(disk.into_iter().flat_map(ScratchDisk::for_qemu)),
@@ -60,12 +59,13 @@ impl Machine {
                 "stdio",
             ]),
         };
-        let flag = if matches!(self, Self::Monovisor(_)) { "--append" } else { "-append" };
+        let ours = matches!(self, Self::Monovisor(_) | Self::Kvm(_));
+        let flag = if ours { "--append" } else { "-append" };
         let command = match append {
             Some(words) => command.with([flag, words]),
             None => command,
         };
-        if matches!(self, Self::Monovisor(_)) { command.with([image]) } else { command }
+        if ours { command.with([image]) } else { command }
     }
 }
 
@@ -105,6 +105,19 @@ impl ScratchDisk {
         ]
         .map(str::to_owned)
     }
+}
+
+fn monovisor(
+    program: &Path,
+    accel: &str,
+    header: &Header,
+    disk: Option<&ScratchDisk>,
+) -> Invocation {
+    Invocation::new(program.to_string_lossy())
+        .with(["run", "--accel", accel])
+        .with(processors("--cpus", header))
+        .with(header.flags.iter().cloned())
+        .with(disk.into_iter().flat_map(ScratchDisk::for_monovisor))
 }
 
 /// QEMU with what it has in common on all its machines; it takes the memory's size and the modules
@@ -162,6 +175,7 @@ mod tests {
             command(&monovisor, "//@ flags: --timeout 1s\n//@ append: a b\n"),
             "m run --accel interp --timeout 1s --append 'a b' t/hello"
         );
+        assert_eq!(command(&Machine::Kvm("m".into()), ""), "m run --accel kvm t/hello");
     }
 
     #[test]

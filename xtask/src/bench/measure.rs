@@ -70,7 +70,7 @@ impl Meter {
         let invocations = contenders.each_ref().map(|contender| {
             let command = contender.machine.invocation(image, header, append, disk.as_ref());
             match contender.machine {
-                Machine::Monovisor(_) => with_json(command, &self.json),
+                Machine::Monovisor(_) | Machine::Kvm(_) => with_json(command, &self.json),
                 Machine::Qemu | Machine::QemuMicrovm => command,
             }
         });

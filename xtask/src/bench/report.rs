@@ -130,9 +130,11 @@ impl Contenders {
         let commit = cmd!(shell, "git rev-parse --short HEAD").quiet().ignore_stderr().read();
         let commit = commit.map_or(String::new(), |commit| format!(" at {commit}"));
         let version = |contender: &Contender| match &contender.machine {
-            Machine::Monovisor(program) => machine::version(&program.to_string_lossy())
-                .map(|version| version + &commit)
-                .with_context(|| format!("`{} --version` failed", program.display())),
+            Machine::Monovisor(program) | Machine::Kvm(program) => {
+                machine::version(&program.to_string_lossy())
+                    .map(|version| version + &commit)
+                    .with_context(|| format!("`{} --version` failed", program.display()))
+            }
             Machine::Qemu | Machine::QemuMicrovm => {
                 machine::version(QEMU).with_context(|| format!("`{QEMU} --version` failed"))
             }

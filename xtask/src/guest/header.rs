@@ -13,6 +13,8 @@
 //! //@ disk: 64K                 a disk of zeros that large, for this run alone; `64K,ro` read-only
 //! //@ outcome: exit            or triple-fault, or timeout (needs --timeout in the flags)
 //! //@ qemu: differs: reason    runs on QEMU, not compared; `skip: reason` does not run there
+//! //@ kvm: skip: reason         does not run on KVM
+//! //@ kvm-append: words        the command line there, where the usual one takes a slow KVM too long
 //! //@ bench: words             the command line that makes a benchmark last a second or more
 //! //@ bench-target: 1.2        wanted speed, as a multiple of QEMU's
 //! ```
@@ -45,6 +47,10 @@ pub struct Header {
     pub disk: Option<Disk>,
     /// What is expected of QEMU.
     pub qemu: Qemu,
+    /// Why it does not run on KVM, if it does not.
+    pub kvm_skip: Option<String>,
+    /// The kernel's command line on KVM, if it is another.
+    pub kvm_append: Option<String>,
     /// The command line for measuring.
     pub bench: Option<String>,
     /// The wanted ratio of monovisor's speed to QEMU's.
@@ -133,6 +139,8 @@ pub fn parse(source: &str) -> Result<Header, Vec<Malformed>> {
         cpus: reader.cpus.unwrap_or(1),
         disk: reader.disk,
         qemu: reader.qemu.unwrap_or(Qemu::Same),
+        kvm_skip: reader.kvm_skip,
+        kvm_append: reader.kvm_append,
         bench: reader.bench,
         bench_target: reader.bench_target,
     })
@@ -151,6 +159,8 @@ struct Reader {
     cpus: Option<u32>,
     disk: Option<Disk>,
     qemu: Option<Qemu>,
+    kvm_skip: Option<String>,
+    kvm_append: Option<String>,
     bench: Option<String>,
     bench_target: Option<f64>,
 }
@@ -187,6 +197,8 @@ impl Reader {
             }
             "disk" => once(key, &mut self.disk, disk(value)?)?,
             "qemu" => once(key, &mut self.qemu, qemu(value)?)?,
+            "kvm" => once(key, &mut self.kvm_skip, skip(value)?)?,
+            "kvm-append" => once(key, &mut self.kvm_append, value.to_owned())?,
             "bench" => once(key, &mut self.bench, value.to_owned())?,
             "bench-target" => {
                 let ratio =
@@ -197,7 +209,8 @@ impl Reader {
             _ => {
                 return Err(format!(
                     "unknown key `{key}`: it is one of exit, outcome, stdout, stdout-contains, \
-                     stderr-contains, flags, append, cpus, disk, qemu, bench, bench-target"
+                     stderr-contains, flags, append, cpus, disk, qemu, kvm, kvm-append, \
+                     bench, bench-target"
                 ));
             }
         }
@@ -282,6 +295,11 @@ fn disk(value: &str) -> Result<Disk, String> {
     }
 }
 
+fn skip(value: &str) -> Result<String, String> {
+    let reason = value.strip_prefix("skip:").map(str::trim).filter(|reason| !reason.is_empty());
+    reason.map(str::to_owned).ok_or_else(|| format!("`{value}` is not `skip: reason`"))
+}
+
 /// The value of a flag, written as `--flag value` or `--flag=value`.
 pub fn flag_value<'a>(flags: &'a [String], flag: &'a str) -> Option<&'a str> {
     flag_values(flags, flag).next()
@@ -333,7 +351,7 @@ mod tests {
             "//! Docs.\n\n//@ exit: 7\n//@ stdout: one\n//@ stdout:  two: blanks\n//@ stdout:\n\
              //@ stdout-contains: tw\n//@ stderr-contains: #PF\n//@ flags: --memory 64M -v\n\
              //@ append: a b=c\n//@ cpus: 3\n//@ disk: 64K,ro\n//@ outcome: exit\n//@ qemu: differs: its #GP is wrong: SDM\n\
-             //@ bench: size=9\n//@ bench-target: 1.25\n#![no_std]\n",
+             //@ kvm: skip: slow\n//@ kvm-append: small\n//@ bench: size=9\n//@ bench-target: 1.25\n#![no_std]\n",
         );
         let expected = Header {
             outcome: Outcome::Exit(7),
@@ -345,6 +363,8 @@ mod tests {
             cpus: 3,
             disk: Some(Disk { bytes: 64 << 10, read_only: true }),
             qemu: Qemu::Differs("its #GP is wrong: SDM".into()),
+            kvm_skip: Some("slow".into()),
+            kvm_append: Some("small".into()),
             bench: Some("size=9".into()),
             bench_target: Some(1.25),
         };
@@ -382,6 +402,8 @@ mod tests {
             "//@ qemu: sometimes: reason",
             "//@ disk: 64",
             "//@ disk: K,ro",
+            "//@ kvm: skip",
+            "//@ kvm: differs: reason",
             "//@ bench-target: fast",
             "//@ bench-target: 0",
         ] {

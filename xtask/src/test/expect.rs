@@ -26,6 +26,25 @@ pub fn on_monovisor(header: &Header, finished: &Finished) -> Vec<String> {
     complaints
 }
 
+/// What is wrong with a run of monovisor on KVM, which sees no exceptions that it could report.
+pub fn on_kvm(header: &Header, finished: &Finished) -> Vec<String> {
+    let header = Header { stderr_contains: Vec::new(), ..header.clone() };
+    on_monovisor(&header, finished)
+}
+
+/// Why KVM did not run a guest, if it did not and neither the guest nor monovisor is to blame.
+pub fn kvm_refusal(finished: &Finished) -> Option<&str> {
+    /// monovisor's exit status for a failure of its own.
+    const FAILURE: i32 = 125;
+    /// There is no KVM, the guest's flags need the interpreter, or a paravirtual KVM has met an
+    /// instruction that it does not know.
+    const REFUSALS: [&str; 3] =
+        ["KVM cannot be used", "and --accel kvm", "would have to emulate and cannot"];
+    let sentence = finished.stderr.lines().next()?.strip_prefix("monovisor: ")?;
+    let refused = REFUSALS.iter().any(|words| sentence.contains(words));
+    (finished.status == Some(FAILURE) && refused).then_some(sentence)
+}
+
 /// What is wrong with a run on QEMU, which has its own way to end each outcome.
 pub fn on_qemu(header: &Header, finished: &Finished) -> Vec<String> {
     let mut complaints = Vec::new();
@@ -184,5 +203,13 @@ mod tests {
         assert_eq!(diff(&["a", "b", "c"], &["a", "c"]), "  at line 2:\n  - b");
         assert_eq!(diff(&["a"], &["a", "b"]), "  at line 2:\n  + b");
         assert_eq!(diff(&[], &["b"]), "  at line 1:\n  + b");
+    }
+
+    #[test]
+    fn kvm_refuses_in_its_own_words_only() {
+        let said = |status, stderr| kvm_refusal(&finished(Some(status), "", stderr)).is_some();
+        assert!(said(125, "monovisor: KVM cannot be used: there is none\n"));
+        assert!(!said(125, "monovisor: the engine's KVM_SET_SREGS failed (errno 22)\n"));
+        assert!(!said(1, "monovisor: KVM cannot be used: there is none\n"));
     }
 }

@@ -9,7 +9,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use super::expect;
 use crate::guest::Guest;
-use crate::guest::header::{Header, Outcome, Qemu, flag_value};
+use crate::guest::header::{self, Header, Outcome, Qemu, flag_value};
 use crate::machine::{Machine, ScratchDisk};
 use crate::process::{Finished, Invocation};
 
@@ -66,6 +66,14 @@ pub fn run(
     !libtest_mimic::run(&arguments, trials).has_failed()
 }
 
+/// Why guests can't be run on KVM with this monovisor; none if the guest `image` runs there.
+pub fn kvm_is_missing(program: &Path, image: &Path) -> anyhow::Result<Option<String>> {
+    let header = header::parse("").map_err(|_| anyhow::anyhow!("an empty header is none"))?;
+    let machine = Machine::Kvm(program.to_owned());
+    let finished = machine.invocation(image, &header, None, None).run(HARD_LIMIT)?;
+    Ok(expect::kvm_refusal(&finished).map(str::to_owned))
+}
+
 /// The test of one guest on one machine, or `None` where the header has none to run.
 fn trial(
     guest: &Guest,
@@ -85,6 +93,10 @@ fn trial(
             }
         }
     }
+    if let (Machine::Kvm(_), Some(reason)) = (machine, &header.kvm_skip) {
+        eprintln!("xtask: {} does not run on KVM: {reason}", guest.name);
+        return None;
+    }
     let mut header = header.clone();
     if flag_value(&header.flags, "--timeout").is_none() {
         header.flags.push(REPORTED_LIMIT.to_owned());
@@ -96,14 +108,20 @@ fn trial(
 impl Case {
     fn run(&self) -> Result<(), Failed> {
         let (invocation, finished) = self.run_on(&self.machine)?;
-        let mut complaints = if self.machine == Machine::Qemu {
-            match self.header.qemu {
-                Qemu::Same => expect::on_qemu(&self.header, &finished),
-                // Not compared; that it ran to some end within the limit is all that is asked.
-                Qemu::Differs(_) | Qemu::Skip(_) => Vec::new(),
+        let mut complaints = match (&self.machine, &self.header.qemu) {
+            (Machine::Qemu, Qemu::Same) => expect::on_qemu(&self.header, &finished),
+            // Not compared; that it ran to some end within the limit is all that is asked.
+            (Machine::Qemu, Qemu::Differs(_) | Qemu::Skip(_)) => Vec::new(),
+            (Machine::Kvm(_), _) => {
+                if let Some(reason) = expect::kvm_refusal(&finished) {
+                    eprintln!("xtask: skipped on KVM: `{invocation}`: {reason}");
+                    return Ok(());
+                }
+                expect::on_kvm(&self.header, &finished)
             }
-        } else {
-            expect::on_monovisor(&self.header, &finished)
+            (Machine::Monovisor(_) | Machine::QemuMicrovm, _) => {
+                expect::on_monovisor(&self.header, &finished)
+            }
         };
         if let Some(reference) = &self.reference {
             let (_, ours) = self.run_on(reference)?;
@@ -125,10 +143,15 @@ impl Case {
     fn run_on(&self, machine: &Machine) -> Result<(Invocation, Finished), Failed> {
         let folder = self.image.parent().unwrap_or(Path::new("."));
         let disk = self.header.disk.map(|disk| ScratchDisk::new(disk, folder)).transpose()?;
-        let append = self.header.append.as_deref();
+        let kvm_append = match machine {
+            Machine::Kvm(_) => self.header.kvm_append.as_deref(),
+            _ => None,
+        };
+        let append = kvm_append.or(self.header.append.as_deref());
         let invocation = machine.invocation(&self.image, &self.header, append, disk.as_ref());
         let limit = match (machine, self.header.outcome) {
-            (Machine::Monovisor(_), _) | (_, Outcome::Exit(_) | Outcome::TripleFault) => HARD_LIMIT,
+            (Machine::Monovisor(_) | Machine::Kvm(_), _)
+            | (_, Outcome::Exit(_) | Outcome::TripleFault) => HARD_LIMIT,
             // QEMU has no limit of its own: being killed here is the expected end.
             (_, Outcome::Timeout(limit)) => limit + FIRMWARE,
         };

@@ -11,6 +11,7 @@
 mod expect;
 mod guests;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,9 @@ use crate::workspace::{Dispatcher, Workspace};
 
 /// The package that holds loom's models.
 const MODELS: &str = "core/tests/loom/Cargo.toml";
+
+/// The guest that shows whether KVM can be used.
+const PROBE: &str = "hello";
 
 /// Runs every test: cargo's, and every guest on monovisor and on QEMU
 ///
@@ -53,8 +57,8 @@ impl Test {
         if !self.only_guests {
             passed &= self.cargo_tests(workspace);
         }
-        let machines = self.machines(workspace)?;
         let images = workspace.build_guests()?;
+        let machines = self.machines(workspace, &images)?;
         let guests = guest::find_all(&workspace.guest_sources())?;
         heading(&format!("{} guests on {} machines", guests.len(), machines.len()));
         passed &= guests::run(&guests, &images, &machines, self.filter.as_deref());
@@ -99,15 +103,27 @@ impl Test {
         features.map(|feature| format!("monovisor/{feature}")).collect::<Vec<_>>().join(",")
     }
 
-    fn machines(&self, workspace: &Workspace) -> Result<Vec<(&'static str, Machine)>> {
-        heading("building monovisor with both dispatchers, and the guests");
+    fn machines(
+        &self,
+        workspace: &Workspace,
+        images: &Path,
+    ) -> Result<Vec<(&'static str, Machine)>> {
+        heading("building monovisor with both dispatchers");
         // There is nothing left to build if the tests have just run.
         let portable = self.portable_tests(workspace).arg("--no-run").quiet();
         portable.run().context("building monovisor with the `loop` dispatcher")?;
         let portable = workspace.set_aside("debug", "loop-dispatch-tested")?;
         let usual = workspace.build_monovisor(Dispatcher::Tail, &self.features)?;
-        let mut machines =
-            vec![("tail", Machine::Monovisor(usual)), ("loop", Machine::Monovisor(portable))];
+        let mut machines = vec![
+            ("tail", Machine::Monovisor(usual.clone())),
+            ("loop", Machine::Monovisor(portable)),
+        ];
+        match guests::kvm_is_missing(&usual, &images.join(PROBE))? {
+            None => machines.push(("kvm", Machine::Kvm(usual))),
+            Some(why) => {
+                eprintln!("xtask: guests are not run on KVM, where `{PROBE}` fails: {why}")
+            }
+        }
         match machine::version(QEMU) {
             _ if self.no_qemu => eprintln!("xtask: --no-qemu: guests are not compared with QEMU"),
             Some(version) => {
