@@ -115,26 +115,26 @@ impl Bus {
 
     /// The guest reads.
     #[inline]
-    pub fn read(&mut self, access: Access, time: Time<'_>) -> u64 {
+    pub fn read(&mut self, access: &Access, time: Time<'_>) -> u64 {
         let Some(mapping) = self.find(access) else {
-            self.note_unclaimed(access, false);
+            self.note_unclaimed(*access, false);
             return access.all_ones();
         };
         if access.size > mapping.region.max_size {
-            return self.read_pieces(access, mapping.region.max_size, time);
+            return self.read_pieces(*access, mapping.region.max_size, time);
         }
         self.read_device(access, mapping, time)
     }
 
     /// The guest writes.
     #[inline]
-    pub fn write(&mut self, access: Access, value: u64, time: Time<'_>) {
+    pub fn write(&mut self, access: &Access, value: u64, time: Time<'_>) {
         let Some(mapping) = self.find(access) else {
-            return self.write_elsewhere(access, value);
+            return self.write_elsewhere(*access, value);
         };
         let value = value & access.all_ones();
         if access.size > mapping.region.max_size {
-            return self.write_pieces(access, value, mapping.region.max_size, time);
+            return self.write_pieces(*access, value, mapping.region.max_size, time);
         }
         self.write_device(access, mapping, value, time);
     }
@@ -171,7 +171,8 @@ impl Bus {
     /// What a device has asked of the run loop since this was last called.
     #[inline]
     pub fn take_signal(&mut self) -> Option<Signal> {
-        self.signal.take()
+        // It is asked after every access, and there is one per run.
+        if self.signal.is_some() { self.signal.take() } else { None }
     }
 
     /// The accesses that no device claimed, the first [`Self::MAX_UNCLAIMED`] kinds of them.
@@ -187,7 +188,7 @@ impl Bus {
     }
 
     #[inline]
-    fn find(&self, access: Access) -> Option<Mapping> {
+    fn find(&self, access: &Access) -> Option<Mapping> {
         let index = match access.space {
             Space::Port => {
                 let slot = *self.ports.get(usize::try_from(access.address).ok()?)?;
@@ -203,7 +204,7 @@ impl Bus {
     }
 
     #[inline]
-    fn read_device(&mut self, access: Access, mapping: Mapping, time: Time<'_>) -> u64 {
+    fn read_device(&mut self, access: &Access, mapping: Mapping, time: Time<'_>) -> u64 {
         let register = register(access, mapping);
         let value = self.with_device(mapping.device, time, |device, context| {
             device.read(register, access.size, context)
@@ -212,7 +213,7 @@ impl Bus {
     }
 
     #[inline]
-    fn write_device(&mut self, access: Access, mapping: Mapping, value: u64, time: Time<'_>) {
+    fn write_device(&mut self, access: &Access, mapping: Mapping, value: u64, time: Time<'_>) {
         let register = register(access, mapping);
         self.with_device(mapping.device, time, |device, context| {
             device.write(register, access.size, value, context);
@@ -246,8 +247,8 @@ impl Bus {
     fn read_pieces(&mut self, access: Access, piece_size: u8, time: Time<'_>) -> u64 {
         let mut value = 0;
         for (shift, piece) in pieces(access, piece_size) {
-            let part = match self.find(piece) {
-                Some(mapping) => self.read_device(piece, mapping, time),
+            let part = match self.find(&piece) {
+                Some(mapping) => self.read_device(&piece, mapping, time),
                 None => piece.all_ones(),
             };
             value |= part << shift;
@@ -258,8 +259,8 @@ impl Bus {
     #[cold]
     fn write_pieces(&mut self, access: Access, value: u64, piece_size: u8, time: Time<'_>) {
         for (shift, piece) in pieces(access, piece_size) {
-            if let Some(mapping) = self.find(piece) {
-                self.write_device(piece, mapping, value >> shift & piece.all_ones(), time);
+            if let Some(mapping) = self.find(&piece) {
+                self.write_device(&piece, mapping, value >> shift & piece.all_ones(), time);
             }
         }
     }
@@ -284,7 +285,7 @@ impl Bus {
     }
 }
 
-fn register(access: Access, Mapping { region, .. }: Mapping) -> u16 {
+fn register(access: &Access, Mapping { region, .. }: Mapping) -> u16 {
     region.register.wrapping_add((access.address - region.base) as u16)
 }
 
@@ -358,23 +359,23 @@ mod tests {
     #[test]
     fn accesses_reach_the_register_they_name() {
         let mut bus = bus();
-        bus.write(port(0x11, 1), 0x1ff, now());
-        bus.write(port(0x20, 1), 0x42, now());
-        assert_eq!(bus.read(port(0x11, 1), now()), 0xff);
-        assert_eq!(bus.read(port(0x20, 1), now()), 0x42);
-        bus.write(memory(0x80c, 4), 0x1234_5678, now());
-        assert_eq!(bus.read(memory(0x80e, 2), now()), 0x1234);
+        bus.write(&port(0x11, 1), 0x1ff, now());
+        bus.write(&port(0x20, 1), 0x42, now());
+        assert_eq!(bus.read(&port(0x11, 1), now()), 0xff);
+        assert_eq!(bus.read(&port(0x20, 1), now()), 0x42);
+        bus.write(&memory(0x80c, 4), 0x1234_5678, now());
+        assert_eq!(bus.read(&memory(0x80e, 2), now()), 0x1234);
         assert!(bus.unclaimed().is_empty());
     }
 
     #[test]
     fn wide_accesses_are_split_and_their_unclaimed_parts_read_ones() {
         let mut bus = bus();
-        bus.write(memory(0x1000, 8), 0x1122_3344_5566_7788, now());
-        assert_eq!(bus.read(memory(0x1004, 4), now()), 0x1122_3344);
-        assert_eq!(bus.read(memory(0x1000, 8), now()), 0x1122_3344_5566_7788);
-        bus.write(port(0x12, 4), 0xaabb_ccdd, now());
-        assert_eq!(bus.read(port(0x12, 4), now()), 0xffff_ccdd);
+        bus.write(&memory(0x1000, 8), 0x1122_3344_5566_7788, now());
+        assert_eq!(bus.read(&memory(0x1004, 4), now()), 0x1122_3344);
+        assert_eq!(bus.read(&memory(0x1000, 8), now()), 0x1122_3344_5566_7788);
+        bus.write(&port(0x12, 4), 0xaabb_ccdd, now());
+        assert_eq!(bus.read(&port(0x12, 4), now()), 0xffff_ccdd);
     }
 
     #[test]
@@ -388,14 +389,14 @@ mod tests {
             (memory(0, 1), 0xff),
             (port(0x1_0000, 1), 0xff),
         ] {
-            assert_eq!(bus.read(access, now()), ones);
+            assert_eq!(bus.read(&access, now()), ones);
         }
-        bus.read(port(0x14, 1), now());
-        bus.write(port(0x14, 1), 0, now());
+        bus.read(&port(0x14, 1), now());
+        bus.write(&port(0x14, 1), 0, now());
         assert_eq!(bus.unclaimed()[0], Unclaimed { access: port(0x14, 1), write: false, count: 2 });
         assert_eq!(bus.unclaimed().len(), 7);
         for address in 0x100..0x200 {
-            bus.write(port(address, 1), 0, now());
+            bus.write(&port(address, 1), 0, now());
         }
         assert_eq!(bus.unclaimed().len(), Bus::MAX_UNCLAIMED);
     }
@@ -404,10 +405,10 @@ mod tests {
     fn the_nearest_deadline_counts() {
         let mut bus = bus();
         assert_eq!(bus.next_deadline_ns(), u64::MAX);
-        bus.write(port(0x10, 1), 9, now());
-        bus.write(memory(0x1000, 1), 5, now());
+        bus.write(&port(0x10, 1), 9, now());
+        bus.write(&memory(0x1000, 1), 5, now());
         assert_eq!(bus.next_deadline_ns(), 5);
-        bus.write(memory(0x1000, 1), 0, now());
+        bus.write(&memory(0x1000, 1), 0, now());
         assert_eq!(bus.next_deadline_ns(), 9);
         bus.advance(now());
         assert_eq!(bus.next_deadline_ns(), u64::MAX);

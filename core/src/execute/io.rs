@@ -1,45 +1,47 @@
 //! Ports: IN and OUT, and who may use them (INS and OUTS are in `string`).
 //!
 //! A read whose answer is not there leaves to ask the host, and the instruction is executed anew;
-//! a write is queued and leaves when the instruction is complete.
+//! a write leaves when the instruction is complete. OUT has a handler of its own, because a guest
+//! that talks to a device executes it for every byte.
 
 use iced_x86::Mnemonic;
 
+use super::dispatch::{Flow, Frame, LEFT};
 use super::emit::{Emit, Function};
 use super::flag_control::within_iopl;
-use super::op::Detail;
+use super::op::{Detail, Handler, Op};
 use super::table::Row;
-use super::{Cpu, Leave};
+use super::{Cpu, Leave, Output};
 use crate::memory::Width;
 use crate::paging::Privilege;
 use crate::state::{Exception, Register, SegmentRegister};
 use crate::{Access, Space};
 
-pub(super) const ROWS: &[Row] =
-    &[(Mnemonic::In, |e| port(e, 0, &IN)), (Mnemonic::Out, |e| port(e, 1, &OUT))];
+pub(super) const ROWS: &[Row] = &[(Mnemonic::In, emit_input), (Mnemonic::Out, emit_output)];
 
 /// With the port in the instruction, with the port in DX; 8, 16 and 32 bits.
-type Functions = [[Function; 3]; 2];
-
-const IN: Functions = [
+const IN: [[Function; 3]; 2] = [
     [input_immediate::<u8>, input_immediate::<u16>, input_immediate::<u32>],
     [input_dx::<u8>, input_dx::<u16>, input_dx::<u32>],
 ];
-const OUT: Functions = [
-    [output_immediate::<u8>, output_immediate::<u16>, output_immediate::<u32>],
-    [output_dx::<u8>, output_dx::<u16>, output_dx::<u32>],
+const OUT: [[Handler; 3]; 2] = [
+    [output::<u8, false>, output::<u16, false>, output::<u32, false>],
+    [output::<u8, true>, output::<u16, true>, output::<u32, true>],
 ];
 
-/// `data` is the position of the accumulator, the other operand names the port.
-fn port(emit: &mut Emit, data: u32, functions: &Functions) -> Option<()> {
-    let through_dx = emit.is_register(1 - data);
-    let function = functions[usize::from(through_dx)][emit.width(data)];
-    // A read leaves in any case; a write goes on in its block.
-    if data == 0 {
-        emit.call_out_last(function);
-    } else {
-        emit.call_out(function);
-    }
+/// A read leaves in any case, so it ends its block.
+fn emit_input(emit: &mut Emit) -> Option<()> {
+    let through_dx = emit.is_register(1);
+    emit.call_out_last(IN[usize::from(through_dx)][emit.width(0)]);
+    Some(())
+}
+
+/// A write goes on in its block.
+fn emit_output(emit: &mut Emit) -> Option<()> {
+    let through_dx = emit.is_register(0);
+    let port = if through_dx { 0 } else { emit.immediate(0) as i32 & 0xff };
+    let handler = OUT[usize::from(through_dx)][emit.width(1)];
+    emit.op(handler, emit.count() + 1, 0, 0, 0, port);
     Some(())
 }
 
@@ -68,19 +70,34 @@ fn input<W: Width>(cpu: &mut Cpu, port: u16) -> Result<(), Leave> {
     Ok(())
 }
 
-fn output_immediate<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    output::<W>(cpu, immediate_port(detail))
+/// OUT to the port in DX, or in the op. `a` is the number of the next instruction in the block.
+unsafe extern "C" fn output<W: Width, const DX: bool>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a: index, imm, .. } = unsafe { *op };
+    let port = if DX { dx(cpu) } else { imm as u16 };
+    cpu.frame = Frame { op: op.wrapping_add(1), res, src, budget };
+    let data = cpu.get::<W>(0) as u32;
+    cpu.leave = Leave::Output(Output { port, size: W::BYTES as u8, index, data });
+    if !within_iopl(cpu) {
+        consult_bitmap(cpu, op, port, W::BYTES as u32);
+    }
+    LEFT
 }
 
-fn output_dx<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
-    output::<W>(cpu, dx(cpu))
-}
-
-fn output<W: Width>(cpu: &mut Cpu, port: u16) -> Result<(), Leave> {
-    require_port::<W>(cpu, port)?;
-    let data = cpu.get::<W>(0);
-    write_port::<W>(cpu, port, data);
-    Ok(())
+/// OUT at a privilege level that may use only some ports.
+#[cold]
+#[inline(never)]
+fn consult_bitmap(cpu: &mut Cpu, op: *const Op, port: u16, size: u32) {
+    if let Err(leave) = require_bitmap(cpu, port, size) {
+        cpu.frame.op = op;
+        cpu.leave = leave;
+    }
 }
 
 fn access<W: Width>(port: u16) -> Access {

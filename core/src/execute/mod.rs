@@ -154,6 +154,8 @@ pub(crate) enum Leave {
     Jump { target: u64 },
     /// The frame's op starts the next instruction, and the MMU wants attention first.
     Attention,
+    /// OUT is complete but for the write itself; the frame's op starts the next instruction.
+    Output(Output),
     /// A call-out has ended its block; the state is complete.
     Retired,
     /// The instruction of the frame's op raised an exception.
@@ -164,6 +166,26 @@ pub(crate) enum Leave {
     Exclusive,
     /// A string instruction has made progress and is to be executed again: events come first.
     Again,
+}
+
+/// The write of an OUT.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub port: u16,
+    pub size: u8,
+    /// How many instructions of its block precede the next one.
+    pub index: u8,
+    pub data: u32,
+}
+
+impl Output {
+    /// What the host is told.
+    #[inline(always)]
+    pub fn exit(self) -> crate::Exit {
+        let Self { port, size, data, .. } = self;
+        let access = crate::Access { space: crate::Space::Port, address: port.into(), size };
+        crate::Exit::Write(access, data.into())
+    }
 }
 
 impl Leave {

@@ -46,8 +46,11 @@ pub struct Vcpu {
     followed_mode: (Mode, u64, u32),
     /// The instruction that executes began with TF set.
     trapping: bool,
-    /// Where to go on after a device write, if nothing else has happened.
-    resume: Option<*const Op>,
+    /// The block is to go on where the frame says, after a device write: see `resume`.
+    suspended: bool,
+    /// The retired instructions at which the budget ends for which the local APIC's timer was
+    /// looked at.
+    budget_end: u64,
     /// It began with RF set, which it clears; a restart of it finds RF as it was.
     resuming: bool,
 }
@@ -88,7 +91,8 @@ impl Vcpu {
             followed_flushes: 0,
             followed_mode: translated_for(&CpuState::reset(apic_id), false),
             trapping: false,
-            resume: None,
+            suspended: false,
+            budget_end: 0,
             resuming: false,
         }
     }
@@ -148,15 +152,10 @@ impl Vcpu {
 
     /// Executes until something needs the host, at most `budget` instructions and the rest of a
     /// block.
+    #[inline]
     pub fn run(&mut self, budget: u64) -> Exit {
         self.cpu.mmu.enter();
-        let Some(op) = self.resumable(budget) else { return self.run_for(budget, false) };
-        self.cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
-        let exit = match self.execute_from(op, false) {
-            Ok(()) => self.run_loop(false),
-            Err(exit) => exit,
-        };
-        self.finish(exit)
+        if self.resumes(budget) { self.run_on(|exit| exit) } else { self.run_for(budget, false) }
     }
 
     /// Whether the host's processor may lock its bus for a guest's locked operation across two cache
@@ -180,6 +179,7 @@ impl Vcpu {
         self.run_for(1, true)
     }
 
+    #[inline(never)]
     fn run_for(&mut self, budget: u64, step: bool) -> Exit {
         if let DeviceRead::Asked(access) = self.device {
             self.answer(access.all_ones());
@@ -188,6 +188,7 @@ impl Vcpu {
         let cpu = &mut *self.cpu;
         cpu.mmu.follow_others();
         cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
+        self.budget_end = cpu.retired.wrapping_add(budget);
         cpu.adopt_status();
         // Asking the clock costs more than the rest of a short run.
         if cpu.apic.next_timer_ns().is_some() {
@@ -199,8 +200,9 @@ impl Vcpu {
     }
 
     /// Leaves the state as hosts find it.
+    #[inline]
     fn finish(&mut self, exit: Exit) -> Exit {
-        if self.resume.is_none() {
+        if !self.suspended {
             self.settle();
         }
         self.cpu.mmu.leave();
@@ -208,6 +210,7 @@ impl Vcpu {
     }
 
     /// Brings state and counts up to date from what handlers keep in registers.
+    #[inline(never)]
     fn settle(&mut self) {
         let cpu = &mut *self.cpu;
         cpu.retired = cpu.retired.wrapping_add_signed(cpu.granted - cpu.frame.budget);
@@ -275,19 +278,24 @@ impl Vcpu {
     }
 
     /// Executes from `op` until events are to be looked at.
-    fn execute_from(&mut self, mut op: *const Op, single: bool) -> Result<(), Exit> {
+    fn execute_from(&mut self, op: *const Op, single: bool) -> Result<(), Exit> {
         let host = host_float::enter(&self.cpu);
-        let result = loop {
-            self.cpu.frame.op = op;
-            self.cpu.dispatch();
-            op = match self.follow(single) {
-                Ok(Next::Block(op)) => op,
-                Ok(Next::Events) => break Ok(()),
-                Err(exit) => break Err(exit),
-            };
-        };
+        self.cpu.frame.op = op;
+        self.cpu.dispatch();
+        let result = self.execute_on(single);
         host_float::leave(&mut self.cpu, host);
         result
+    }
+
+    /// Handlers have left: executes on until events are to be looked at.
+    fn execute_on(&mut self, single: bool) -> Result<(), Exit> {
+        loop {
+            match self.follow(single)? {
+                Next::Block(op) => self.cpu.frame.op = op,
+                Next::Events => return Ok(()),
+            }
+            self.cpu.dispatch();
+        }
     }
 
     /// Acts on the reason why handlers left.
@@ -312,9 +320,21 @@ impl Vcpu {
                 self.retire(single);
             }
             Leave::Attention => {
-                if !single && let Some(exit) = self.suspend(op) {
+                if !single && let Some(exit) = self.suspend_after_write(op) {
                     return Err(exit);
                 }
+                self.rewind(op);
+                self.retire(single);
+            }
+            Leave::Output(output) => {
+                if !single && !self.cpu.mmu.attention {
+                    self.suspend(output.index);
+                    return Err(output.exit());
+                }
+                if let Exit::Write(access, data) = output.exit() {
+                    self.cpu.mmu.devices.write(access, data);
+                }
+                self.cpu.mmu.attention = true;
                 self.rewind(op);
                 self.retire(single);
             }
@@ -531,10 +551,11 @@ fn translated_for(state: &CpuState, step: bool) -> (Mode, u64, u32) {
 
 impl Engine for Vcpu {
     fn run(&mut self, budget: u64) -> Result<Exit, EngineError> {
-        Ok(match budget {
-            1 => self.step(),
-            _ => Self::run(self, budget),
-        })
+        self.cpu.mmu.enter();
+        if self.resumes(budget) {
+            return self.run_on(Ok);
+        }
+        Ok(self.run_for(budget, budget == 1))
     }
 
     fn run_exclusive(&mut self) -> Result<Exit, EngineError> {

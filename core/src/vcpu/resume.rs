@@ -2,54 +2,100 @@
 //! the host: no look at events, no look-up, no settling of flags, if the host changes nothing
 //! meanwhile. A guest that talks to a device takes it for every byte.
 //!
-//! Invariant: while `Vcpu::resume` is set, the frame is that of the op to go on with, whose block is
-//! in the cache, RIP and status flags in the state are stale, and the only thing that wants
-//! attention is the one device write that the host has been told of.
+//! Invariant: while `Vcpu::suspended` is set, the frame is that of the op to go on with, whose block
+//! is in the cache; RIP and status flags in the state are stale, counts are not; and nothing waits
+//! for attention but the one device write that the host has been told of.
 
 use super::Vcpu;
 use crate::Exit;
+use crate::execute::Leave;
 use crate::execute::op::Op;
+use crate::execute::sse::host_float::{self, HostMxcsr};
 
 impl Vcpu {
-    /// If all that `op`'s predecessor did is one write to a device of the host: what to tell it.
-    /// `op` is then the place to resume at.
-    pub(super) fn suspend(&mut self, op: *const Op) -> Option<Exit> {
-        let cpu = &*self.cpu;
-        let &[(access, data)] = cpu.mmu.devices.writes() else { return None };
-        let code_written = cpu.mmu.code.everything || !cpu.mmu.code.written.is_empty();
-        let apic = cpu.timer_changed || cpu.apic_effect.is_some();
+    /// Goes on at the frame's op. In front of the loop a look for an OUT that leaves at once again:
+    /// nothing but its own few words is then read or written.
+    ///
+    /// `wrap` makes what the caller returns: an exit that is put together where it is wanted need
+    /// not be copied from where it was.
+    #[inline(always)]
+    pub(super) fn run_on<R>(&mut self, wrap: impl FnOnce(Exit) -> R) -> R {
+        let host = host_float::enter(&self.cpu);
+        self.cpu.dispatch();
+        if let Leave::Output(output) = self.cpu.leave
+            && !self.cpu.mmu.attention
+        {
+            self.suspend(output.index);
+            host_float::leave(&mut self.cpu, host);
+            self.cpu.mmu.leave();
+            return wrap(output.exit());
+        }
+        wrap(self.run_away(host))
+    }
+
+    #[inline(never)]
+    fn run_away(&mut self, host: HostMxcsr) -> Exit {
+        let result = self.execute_on(false);
+        host_float::leave(&mut self.cpu, host);
+        let exit = match result {
+            Ok(()) => self.run_loop(false),
+            Err(exit) => exit,
+        };
+        self.finish(exit)
+    }
+
+    /// Suspends before `op` if all that its predecessor did is one write to a device of the host.
+    pub(super) fn suspend_after_write(&mut self, op: *const Op) -> Option<Exit> {
+        let mmu = &mut self.cpu.mmu;
+        let &[(access, data)] = mmu.devices.writes() else { return None };
+        let code_written = mmu.code.everything || !mmu.code.written.is_empty();
+        let apic = self.cpu.timer_changed || self.cpu.apic_effect.is_some();
         if code_written || apic || self.apic_offset(access).is_some() {
             return None;
         }
-        let before = i64::from(self.cache.instructions_before(op));
-        let cpu = &mut *self.cpu;
-        cpu.frame.op = op;
-        cpu.retired = cpu.retired.wrapping_add_signed(cpu.granted - cpu.frame.budget + before);
-        // The end of the block will count these instructions once more.
-        (cpu.granted, cpu.frame.budget) = (0, before);
-        self.resume = Some(op);
+        let mmu = &mut self.cpu.mmu;
+        mmu.devices.retire();
+        mmu.attention = false;
+        self.suspend(self.cache.instructions_before(op));
         Some(Exit::Write(access, data))
     }
 
-    /// The op to go on with, if nothing wants a look before it.
-    pub(super) fn resumable(&mut self, budget: u64) -> Option<*const Op> {
-        let op = self.resume?;
+    /// The frame's op is to go on with, the one with this number in its block.
+    #[inline]
+    pub(super) fn suspend(&mut self, index: u8) {
+        let cpu = &mut *self.cpu;
+        let before = i64::from(index);
+        cpu.retired = cpu.retired.wrapping_add_signed(cpu.granted - cpu.frame.budget + before);
+        // The end of the block will count these instructions once more.
+        (cpu.granted, cpu.frame.budget) = (0, before);
+        self.suspended = true;
+    }
+
+    /// Whether to go on at the frame's op, because nothing wants a look before it. There is a slice
+    /// then. The local APIC's timer need not be looked at as long as a budget ends where the one
+    /// before did: the host has cut it for that timer.
+    #[inline]
+    pub(super) fn resumes(&mut self, budget: u64) -> bool {
         let cpu = &mut *self.cpu;
         let asked = cpu.kick.is_pending() || cpu.mmu.has_requests();
-        if budget <= 1 || asked || cpu.apic.next_timer_ns().is_some() {
-            return None;
+        if !self.suspended || budget <= 1 || asked {
+            return false;
         }
-        self.resume = None;
-        cpu.mmu.devices.retire();
-        cpu.mmu.attention = false;
-        Some(op)
+        let end = cpu.retired.wrapping_add(budget);
+        if end != self.budget_end && cpu.apic.next_timer_ns().is_some() {
+            return false;
+        }
+        self.suspended = false;
+        cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
+        cpu.grant();
+        true
     }
 
     /// Takes the long way after all: brings the state up to date and forgets the op.
     pub(super) fn come_back(&mut self) {
-        let Some(op) = self.resume.take() else { return };
-        self.rewind(op);
-        self.settle();
-        self.written = self.cpu.mmu.devices.writes().len();
+        if core::mem::take(&mut self.suspended) {
+            self.rewind(self.cpu.frame.op);
+            self.settle();
+        }
     }
 }

@@ -25,6 +25,8 @@ pub struct Interrupts {
     io_apic: IoApic,
     messages: Vec<Message>,
     changed: bool,
+    /// The lines as they are, a bit each.
+    levels: u16,
 }
 
 impl Default for Interrupts {
@@ -34,13 +36,23 @@ impl Default for Interrupts {
             io_apic: IoApic::new(IO_APIC_ID),
             messages: Vec::new(),
             changed: false,
+            levels: 0,
         }
     }
 }
 
 impl Interrupts {
-    /// A device drives `line` to `level`.
+    /// A device drives `line` to `level`. The controllers remember the lines, so nothing comes of
+    /// driving one to where it is.
+    #[inline]
     pub fn set_line(&mut self, line: Line, level: bool) {
+        if (self.levels >> line.0 & 1 != 0) != level {
+            self.levels ^= 1 << line.0;
+            self.follow_line(line, level);
+        }
+    }
+
+    fn follow_line(&mut self, line: Line, level: bool) {
         self.pic.set_line(line.0, level);
         let pin = if line.0 == 0 { TIMER_PIN } else { line.0 };
         let message = self.io_apic.set_line(pin.into(), level);
@@ -127,6 +139,17 @@ mod tests {
             let vectors: Vec<_> = interrupts.take_messages().map(|m| m.vector).collect();
             assert_eq!(vectors, [0x40 + pin as u8]);
             assert!(interrupts.take_changed() && !interrupts.take_changed());
+        }
+    }
+
+    #[test]
+    fn a_line_that_stays_where_it_is_changes_nothing() {
+        let mut interrupts = Interrupts::default();
+        redirect(&mut interrupts, 4, 0x8050);
+        for (level, changed) in [(false, false), (true, true), (true, false), (false, true)] {
+            interrupts.take_changed();
+            interrupts.set_line(Line(4), level);
+            assert_eq!(interrupts.take_changed(), changed);
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Serial {
     uart: Uart<Unused, NoEvents, Output>,
     input: Option<Input>,
     line: Line,
+    /// The interrupt enable register, which the divisor latch does not cover from here.
+    interrupt_enable: u8,
     fifo: bool,
     /// The transmitter has become empty, and software has not been told or has not looked.
     transmitted: bool,
@@ -62,15 +64,23 @@ impl Serial {
     /// A port that drives `line`, writes to `output` and, if there is one, reads from `input`.
     pub fn new(line: Line, output: Output, input: Option<Input>) -> Self {
         let uart = Uart::new(Unused, output);
-        Self { uart, input, line, fifo: false, transmitted: false, flush_ns: None }
+        Self {
+            uart,
+            input,
+            line,
+            interrupt_enable: 0,
+            fifo: false,
+            transmitted: false,
+            flush_ns: None,
+        }
     }
 
     fn received(&mut self) -> bool {
         self.uart.read(LINE_STATUS) & DATA_READY != 0
     }
 
-    fn enabled(&mut self, interrupt: u8) -> bool {
-        self.with_divisor_latch_closed(|uart| uart.read(INTERRUPT_ENABLE)) & interrupt != 0
+    fn enabled(&self, interrupt: u8) -> bool {
+        self.interrupt_enable & interrupt != 0
     }
 
     /// The divisor latch covers the first two registers; the port itself sees behind it.
@@ -103,9 +113,9 @@ impl Serial {
     }
 
     fn identification(&mut self) -> u8 {
-        let source = if self.received() && self.enabled(ENABLE_RECEIVED) {
+        let source = if self.enabled(ENABLE_RECEIVED) && self.received() {
             IDENTIFY_RECEIVED
-        } else if self.transmitted && self.enabled(ENABLE_TRANSMITTED) {
+        } else if self.enabled(ENABLE_TRANSMITTED) && self.transmitted {
             IDENTIFY_TRANSMITTED
         } else {
             IDENTIFY_NONE
@@ -119,7 +129,7 @@ impl Serial {
         context.interrupts.set_line(self.line, active);
     }
 
-    fn write_fifo_control(&mut self, value: u8) {
+    fn write_fifo_control(&mut self, value: u8, context: &mut Context<'_>) {
         let enable = value & FIFO_ENABLE != 0;
         if value & FIFO_CLEAR_RECEIVER != 0 || enable != self.fifo {
             self.with_divisor_latch_closed(|uart| {
@@ -129,30 +139,39 @@ impl Serial {
             });
         }
         self.fifo = enable;
+        self.drive_line(context);
     }
 
-    fn write_register(&mut self, register: u8, value: u8, context: &mut Context<'_>) {
-        let enabled = register == INTERRUPT_ENABLE && self.enabled(ENABLE_TRANSMITTED);
-        if let Err(Error::IOError(_)) = self.uart.write(register, value) {
-            context.signal(Signal::OutputClosed);
-        }
-        if register == INTERRUPT_ENABLE {
-            let now_enabled = self.enabled(ENABLE_TRANSMITTED);
-            self.transmitted = now_enabled && (self.transmitted || !enabled);
-        }
+    /// An interrupt that is enabled is due at once if the transmitter is empty.
+    fn write_interrupt_enable(&mut self, value: u8, context: &mut Context<'_>) {
+        let enabled = self.enabled(ENABLE_TRANSMITTED);
+        // Only sending can fail.
+        let _ = self.uart.write(INTERRUPT_ENABLE, value);
+        self.interrupt_enable = self.with_divisor_latch_closed(|uart| uart.read(INTERRUPT_ENABLE));
+        let now_enabled = self.enabled(ENABLE_TRANSMITTED);
+        self.transmitted = now_enabled && (self.transmitted || !enabled);
+        self.drive_line(context);
     }
 
-    /// A byte is written to the transmitter, which sends it at once and asks for more.
-    fn transmit(&mut self, value: u8, context: &mut Context<'_>) {
+    /// A byte is written to the transmitter, which sends it at once and asks for more; or the
+    /// divisor's low half, behind the latch.
+    fn write_data(&mut self, value: u8, context: &mut Context<'_>) {
+        if self.uart.read(LINE_CONTROL) & DIVISOR_LATCH != 0 {
+            let _ = self.uart.write(DATA, value);
+            return;
+        }
         if self.transmitted {
             self.transmitted = false;
             self.drive_line(context);
         }
-        self.write_register(DATA, value, context);
+        if let Err(Error::IOError(_)) = self.uart.write(DATA, value) {
+            context.signal(Signal::OutputClosed);
+        }
         self.transmitted = true;
         if self.flush_ns.is_none() && !self.uart.writer().is_empty() {
             self.flush_ns = Some(context.now_ns().saturating_add(Output::DELAY_NS));
         }
+        self.drive_line(context);
     }
 
     fn flush(&mut self, context: &mut Context<'_>) {
@@ -186,15 +205,12 @@ impl Device for Serial {
     fn write(&mut self, register: u16, _size: u8, value: u64, context: &mut Context<'_>) {
         let (register, value) = (register as u8, value as u8);
         match register {
-            DATA if self.uart.read(LINE_CONTROL) & DIVISOR_LATCH == 0 => {
-                self.transmit(value, context);
-            }
-            FIFO_CONTROL => self.write_fifo_control(value),
-            // No interrupt depends on the modem's lines or on the scratch register.
-            MODEM_CONTROL.. => return self.write_register(register, value, context),
-            _ => self.write_register(register, value, context),
+            DATA => self.write_data(value, context),
+            INTERRUPT_ENABLE => self.write_interrupt_enable(value, context),
+            FIFO_CONTROL => self.write_fifo_control(value, context),
+            // Writes to the others can't fail, and no interrupt depends on them.
+            _ => _ = self.uart.write(register, value),
         }
-        self.drive_line(context);
     }
 
     fn next_deadline_ns(&self) -> Option<u64> {

@@ -49,9 +49,9 @@ proptest! {
             now_ns += pause_ns;
             let time = Time::new(&InstructionClock, now_ns);
             if write {
-                bus.write(access, value, time);
+                bus.write(&access, value, time);
             } else {
-                let value = bus.read(access, time);
+                let value = bus.read(&access, time);
                 prop_assert!(access.size == 8 || value >> (8 * access.size) == 0);
             }
             bus.advance(time);

@@ -158,12 +158,12 @@ impl Board<'_> {
 
 impl Surroundings for Board<'_> {
     #[inline]
-    fn read(&mut self, access: Access, time: Time<'_>) -> u64 {
+    fn read(&mut self, access: &Access, time: Time<'_>) -> u64 {
         self.bus.read(access, time)
     }
 
     #[inline]
-    fn write(&mut self, access: Access, value: u64, time: Time<'_>) {
+    fn write(&mut self, access: &Access, value: u64, time: Time<'_>) {
         self.bus.write(access, value, time);
     }
 

@@ -219,11 +219,11 @@ impl Seat<'_> {
 }
 
 impl Surroundings for Seat<'_> {
-    fn read(&mut self, access: Access, time: Time<'_>) -> u64 {
+    fn read(&mut self, access: &Access, time: Time<'_>) -> u64 {
         self.access(|bus| bus.read(access, time))
     }
 
-    fn write(&mut self, access: Access, value: u64, time: Time<'_>) {
+    fn write(&mut self, access: &Access, value: u64, time: Time<'_>) {
         self.access(|bus| bus.write(access, value, time));
     }
 

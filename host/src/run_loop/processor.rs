@@ -40,10 +40,10 @@ pub enum Stop {
 /// What a processor reaches of the machine.
 pub trait Surroundings {
     /// The processor reads from a device.
-    fn read(&mut self, access: Access, time: Time<'_>) -> u64;
+    fn read(&mut self, access: &Access, time: Time<'_>) -> u64;
 
     /// The processor writes to a device.
-    fn write(&mut self, access: Access, value: u64, time: Time<'_>);
+    fn write(&mut self, access: &Access, value: u64, time: Time<'_>);
 
     /// The processor's local APIC ended the handling of a level-triggered interrupt.
     fn end_of_interrupt(&mut self, vector: u8);
@@ -140,33 +140,35 @@ impl<'a> Processor<'a> {
             if budget == 0 {
                 return Ok(Stop::Slice);
             }
-            let exit = match receiver.engine.run(budget)? {
-                Exit::Exclusive => surroundings.alone(&mut *receiver.engine)?,
-                exit => exit,
-            };
+            let mut result = receiver.engine.run(budget);
+            if let Ok(Exit::Exclusive) = result {
+                result = surroundings.alone(&mut *receiver.engine);
+            }
             instructions = receiver.engine.instructions();
             let time = Time::new(*clock, instructions.unwrap_or(0));
-            match exit {
-                Exit::Budget => return Ok(Stop::Slice),
-                Exit::Kicked => return Ok(Stop::Kicked),
-                Exit::Pause => return Ok(Stop::Pause),
-                Exit::Halted => return Ok(Stop::Halted),
-                Exit::Read(access) => {
+            // Matched where it is: an exit is large to be moved about.
+            match result {
+                Err(error) => return Err(error),
+                Ok(Exit::Budget) => return Ok(Stop::Slice),
+                Ok(Exit::Kicked) => return Ok(Stop::Kicked),
+                Ok(Exit::Pause) => return Ok(Stop::Pause),
+                Ok(Exit::Halted) => return Ok(Stop::Halted),
+                Ok(Exit::Read(ref access)) => {
                     let value = surroundings.read(access, time);
                     receiver.engine.answer(value);
                 }
-                Exit::Write(access, value) => surroundings.write(access, value, time),
-                Exit::InterruptWindow => {
+                Ok(Exit::Write(ref access, value)) => surroundings.write(access, value, time),
+                Ok(Exit::InterruptWindow) => {
                     receiver.engine.request_interrupt_window(false);
                     receiver.window_requested = false;
                     return Ok(Stop::Window);
                 }
-                Exit::EndOfInterrupt(vector) => surroundings.end_of_interrupt(vector),
-                Exit::Ipi(message) => surroundings.send(message, receiver),
-                Exit::TripleFault => return Ok(Stop::Ended(Outcome::TripleFault)),
+                Ok(Exit::EndOfInterrupt(vector)) => surroundings.end_of_interrupt(vector),
+                Ok(Exit::Ipi(message)) => surroundings.send(message, receiver),
+                Ok(Exit::TripleFault) => return Ok(Stop::Ended(Outcome::TripleFault)),
                 // No debugger has asked for it.
-                Exit::Debug => return Ok(Stop::Slice),
-                _ => {
+                Ok(Exit::Debug) => return Ok(Stop::Slice),
+                Ok(_) => {
                     return Err(EngineError {
                         operation: "exit, which this host does not know,",
                         errno: 0,

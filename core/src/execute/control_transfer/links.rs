@@ -104,6 +104,15 @@ impl Cpu {
         self.granted += grant;
         Some(grant)
     }
+
+    /// Adds the first slice of a run to the frame's budget.
+    #[inline]
+    pub(crate) fn grant(&mut self) {
+        let grant = self.remaining.min(SLICE);
+        self.remaining -= grant;
+        self.granted += grant;
+        self.frame.budget += grant;
+    }
 }
 
 /// Goes to `rip` through the jump cache, or to `$look_up`. The block is complete and counted.
