@@ -28,7 +28,9 @@ pub mod probe;
 pub mod segment;
 pub mod smp;
 pub mod snippet;
+pub mod thread;
 pub mod user;
+pub mod workload;
 
 pub use boot::info::{BootInfo, MemoryKind, MemoryRange, Module, Protocol, boot_info};
 pub use interrupt::{Frame, catch, fault_of};
