@@ -70,3 +70,40 @@ fn upper_ns(bucket: usize) -> u64 {
     let step = (bucket - exponent * STEPS) as u64;
     ((step + 1) << exponent).wrapping_sub(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_follow_each_other_without_a_gap() {
+        let mut last = 0;
+        for ns in (0..100_000).chain([1 << 40, u64::MAX - 1, u64::MAX]) {
+            let index = bucket(ns);
+            assert!(index == last || index == last + 1 || ns > 100_000, "{ns}");
+            assert!(upper_ns(index) >= ns && index < BUCKETS, "{ns}");
+            last = index;
+        }
+    }
+
+    #[test]
+    fn percentiles_are_right_within_a_sixteenth() {
+        let mut latency = Latency::default();
+        (1..=1000).for_each(|ns| latency.record(ns * 10));
+        for (percent, exact) in [(50, 5000), (95, 9500), (99, 9900)] {
+            let found = latency.percentile_ns(percent);
+            assert!((exact..exact + exact / 16 + 1).contains(&found), "{percent}: {found}");
+        }
+        assert_eq!(latency.max_ns(), 10_000);
+        assert_eq!(Latency::default().percentile_ns(99), 0);
+    }
+
+    #[test]
+    fn merging_is_as_if_one_had_recorded_all() {
+        let (mut one, mut other) = (Latency::default(), Latency::default());
+        one.record(10);
+        other.record(1000);
+        one.merge(&other);
+        assert_eq!((one.percentile_ns(50), one.max_ns()), (10, 1000));
+    }
+}
