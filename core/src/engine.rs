@@ -6,6 +6,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::apic::{LocalApic, Message};
+use crate::exclusive::Outside;
 use crate::{CpuState, EngineError, Exit, FaultLog};
 
 /// Something that executes one vCPU: the interpreter or KVM.
@@ -88,6 +89,10 @@ pub trait Engine: Send {
     fn fault_log(&self) -> Option<&FaultLog> {
         None
     }
+
+    /// From now on [`run`](Self::run) executes the guest only inside the gate at which it gets a place.
+    /// Whoever runs the engine parks on that place's slot.
+    fn take_place(&mut self, place: Outside);
 
     /// A handle with which any thread makes `run` return soon.
     fn kick_handle(&self) -> Kick;

@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use super::slot::{FIRST_TURN, IN, OUT, Slot};
-use super::{Outside, Parking};
+use super::{Outside, Parking, Wanted};
 use crate::sync::{AtomicU64, Ordering, Padded, Site, announce, spin_until};
 
 /// What nobody waits for.
@@ -184,7 +184,7 @@ impl Gate {
     fn stop_all(&self, owner: usize, phase: u64) {
         for slot in 0..self.slots.len() {
             if !self.slots[slot].is_stopped(phase) && Site::OpenKick.is_kept() {
-                self.parking.kick(slot);
+                self.parking.kick(slot, Wanted::Section);
             }
         }
         let mut slept = false;

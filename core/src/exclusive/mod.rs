@@ -91,10 +91,16 @@ pub trait Parking: Send + Sync {
     /// happened before the call is seen by the thread that it wakes.
     fn unpark(&self, slot: usize);
 
-    /// Makes the vCPU of `slot` look: leave its guest soon if it executes one, so that it sees the
-    /// gate and its work. Called also for one that is not executing, which then looks when it does.
-    /// An interpreter sees the gate by itself and needs this for work alone.
-    fn kick(&self, slot: usize) {
-        let _ = slot;
-    }
+    /// Makes the vCPU of `slot` leave its guest soon, so that it sees what is wanted; if it is not
+    /// executing, the next time it does. Whatever [`polls`](Inside::poll) needs no kick for the gate.
+    fn kick(&self, _slot: usize, _wanted: Wanted) {}
+}
+
+/// Why a vCPU is kicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// An owner waits for it.
+    Section,
+    /// Work does.
+    Work,
 }

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use super::queue::Queue;
-use super::{Gate, Outside, Section};
+use super::{Gate, Outside, Section, Wanted};
 use crate::sync::{AtomicBool, Ordering, Padded, Site};
 
 /// What waits: it gets the vCPU's context and its token.
@@ -102,7 +102,7 @@ impl<T: ?Sized> Work<T> {
         if queue.push(job).is_ok() {
             let parking = self.gate.parking();
             if Site::PostKick.is_kept() {
-                parking.kick(slot);
+                parking.kick(slot, Wanted::Work);
             }
             if Site::PostUnpark.is_kept() {
                 parking.unpark(slot);

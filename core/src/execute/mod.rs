@@ -50,6 +50,7 @@ use self::jump_cache::{JumpCache, JumpEntry};
 use self::op::{Detail, Op};
 use crate::apic::{Effect, LocalApic};
 use crate::cpuid::Model;
+use crate::exclusive::Watch;
 use crate::memory::{GuestMemory, Width};
 use crate::paging::{AccessError, Mmu, TlbEntry};
 use crate::state::{CpuState, Exception, RFlags, SegmentRegister};
@@ -124,6 +125,8 @@ pub(crate) struct Cpu {
     pub model: Model,
     pub clock: Arc<dyn Clock>,
     pub kick: Kick,
+    /// Whether others want this vCPU to stop, if there are others.
+    pub gate: Option<Watch>,
     /// What the local APIC asked for when an instruction wrote one of its registers.
     pub apic_effect: Option<Effect>,
     /// PAUSE instructions, which a host may want to know of.
@@ -233,6 +236,7 @@ impl Cpu {
             model: Model::default(),
             clock,
             kick: Kick::default(),
+            gate: None,
             apic_effect: None,
             pauses: Pauses::default(),
             timer_changed: false,

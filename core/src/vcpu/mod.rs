@@ -7,25 +7,28 @@
 //! Invariant: while the loop has control, `state.rip` is the next instruction, and the frame's
 //! words with `Cpu::kind` are its status flags.
 
+mod engine;
 mod events;
 mod resume;
+mod shared;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use crate::apic::{LocalApic, Message};
+use crate::apic::LocalApic;
+use crate::exclusive::{Inside, Outside};
 use crate::execute::emit::{Mode, Origin, Sse};
 use crate::execute::flags::Kind;
 use crate::execute::op::Op;
 use crate::execute::sse::host_float;
 use crate::execute::{Cpu, Leave};
 use crate::interrupt::{FaultLog, Shutdown};
-use crate::paging::{AccessError, SharedCode, chunks};
+use crate::paging::{AccessError, chunks};
 use crate::state::{
     Activity, CpuState, Cr0Flags, Cr4Flags, Exception, Pending, RFlags, SegmentRegister, Shadow,
 };
 use crate::translate::{Cache, Found, Key, Lowering};
-use crate::{Access, Clock, Engine, EngineError, Exit, GuestMemory, Kick};
+use crate::{Access, Clock, Engine, Exit, GuestMemory};
 
 /// A virtual processor that interprets.
 ///
@@ -53,6 +56,8 @@ pub struct Vcpu {
     budget_end: u64,
     /// It began with RF set, which it clears; a restart of it finds RF as it was.
     resuming: bool,
+    /// The place at the gate of a vCPU that has others beside it.
+    place: Option<Outside>,
 }
 
 // SAFETY: the pointer leads into the code cache, which the same value owns.
@@ -94,6 +99,7 @@ impl Vcpu {
             suspended: false,
             budget_end: 0,
             resuming: false,
+            place: None,
         }
     }
 
@@ -130,12 +136,6 @@ impl Vcpu {
         self.cpu.retired
     }
 
-    /// Makes this vCPU one of several that share memory, before it first runs. `false` if as many have
-    /// joined already as `code` was made for.
-    pub fn join(&mut self, code: &Arc<SharedCode>) -> bool {
-        self.cpu.mmu.join(code)
-    }
-
     /// The host has written guest RAM behind the vCPU's back: `length` bytes at guest-physical
     /// `address`. Code that was translated from them is forgotten; other vCPUs are told, too.
     pub fn memory_written(&mut self, address: u64, length: u64) {
@@ -158,29 +158,14 @@ impl Vcpu {
         if self.resumes(budget) { self.run_on(|exit| exit) } else { self.run_for(budget, false) }
     }
 
-    /// Whether the host's processor may lock its bus for a guest's locked operation across two cache
-    /// lines, for one that shares memory with others. Not where the host's kernel slows down or ends
-    /// programs that do.
-    pub fn allow_bus_lock(&mut self, allowed: bool) {
-        self.cpu.mmu.allow_bus_lock(allowed);
-    }
-
-    /// As [`step`](Self::step), while no other vCPU executes: what [`Exit::Exclusive`] asks for.
-    pub fn step_exclusive(&mut self) -> Exit {
-        self.cpu.mmu.set_exclusive(true);
-        let exit = self.step();
-        self.cpu.mmu.set_exclusive(false);
-        exit
-    }
-
     /// Executes one instruction, or delivers one event.
     pub fn step(&mut self) -> Exit {
         self.cpu.mmu.enter();
         self.run_for(1, true)
     }
 
-    #[inline(never)]
-    fn run_for(&mut self, budget: u64, step: bool) -> Exit {
+    /// Runs after whatever the host has done since the last time.
+    fn run_anew(&mut self, budget: u64, step: bool, inside: &mut Option<Inside<'_>>) -> Exit {
         if let DeviceRead::Asked(access) = self.device {
             self.answer(access.all_ones());
         }
@@ -195,8 +180,7 @@ impl Vcpu {
             let now_ns = cpu.now_ns();
             cpu.apic.advance(now_ns);
         }
-        let exit = self.run_loop(step);
-        self.finish(exit)
+        self.run_loop(step, false, inside)
     }
 
     /// Leaves the state as hosts find it.
@@ -224,10 +208,15 @@ impl Vcpu {
         cpu.state.gpr.clear_hidden();
     }
 
-    fn run_loop(&mut self, step: bool) -> Exit {
-        let mut stepped = false;
+    /// Executes, with `step` one instruction, which with `stepped` has been executed already.
+    fn run_loop(&mut self, step: bool, mut stepped: bool, inside: &mut Option<Inside<'_>>) -> Exit {
         loop {
             self.settle();
+            if let Some(inside) = inside
+                && inside.poll()
+            {
+                inside.pause();
+            }
             if self.device == DeviceRead::None {
                 if let Some(exit) = self.attend() {
                     return exit;
@@ -261,6 +250,14 @@ impl Vcpu {
     /// Executes from `state.rip` until events are to be looked at again; with `single`, one
     /// instruction.
     fn execute(&mut self, single: bool) -> Result<(), Exit> {
+        match self.begin(single) {
+            Ok(op) => self.execute_from(op, single),
+            Err(error) => self.abort(Leave::access(error, SegmentRegister::Cs)),
+        }
+    }
+
+    /// Gets ready to execute from `state.rip`, and finds the op to begin with.
+    fn begin(&mut self, single: bool) -> Result<*const Op, AccessError> {
         self.trapping = self.cpu.state.rflags.contains(RFlags::TRAP_FLAG);
         // An instruction that was not trapped may have left it.
         self.cpu.trap_suppressed = false;
@@ -270,11 +267,7 @@ impl Vcpu {
         self.cpu.state.rflags.remove(RFlags::RESUME_FLAG);
         self.cpu.enter_mode(single);
         self.follow_changes();
-        let op = match self.first(single) {
-            Ok(op) => op,
-            Err(error) => return self.abort(Leave::access(error, SegmentRegister::Cs)),
-        };
-        self.execute_from(op, single)
+        self.first(single)
     }
 
     /// Executes from `op` until events are to be looked at.
@@ -547,95 +540,4 @@ fn translated_for(state: &CpuState, step: bool) -> (Mode, u64, u32) {
     let mode = Mode { bitness: state.bitness() as u8, step, sse, simd_masked };
     let cs = &state.segments[SegmentRegister::Cs];
     if state.mode_64bit() { (mode, 0, 0) } else { (mode, cs.base, cs.limit) }
-}
-
-impl Engine for Vcpu {
-    fn run(&mut self, budget: u64) -> Result<Exit, EngineError> {
-        self.cpu.mmu.enter();
-        if self.resumes(budget) {
-            return self.run_on(Ok);
-        }
-        Ok(self.run_for(budget, budget == 1))
-    }
-
-    fn run_exclusive(&mut self) -> Result<Exit, EngineError> {
-        Ok(self.step_exclusive())
-    }
-
-    fn set_pause_limit(&mut self, pauses: u32) {
-        self.cpu.pauses.limit = pauses;
-    }
-
-    fn answer(&mut self, data: u64) {
-        if let DeviceRead::Asked(_) = self.device {
-            self.cpu.mmu.devices.answer(data);
-            self.device = DeviceRead::Answered;
-        }
-    }
-
-    fn state(&mut self) -> Result<CpuState, EngineError> {
-        Ok(Self::state(self).clone())
-    }
-
-    fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
-        Self::set_state(self, state);
-        Ok(())
-    }
-
-    fn local_apic(&self) -> &LocalApic {
-        self.apic()
-    }
-
-    fn set_local_apic(&mut self, apic: &LocalApic) {
-        self.come_back();
-        self.cpu.apic.clone_from(apic);
-    }
-
-    fn interruptible(&self) -> bool {
-        self.can_interrupt() && self.cpu.state.pending.interrupt.is_none()
-    }
-
-    fn request_interrupt_window(&mut self, wanted: bool) {
-        if wanted {
-            self.come_back();
-        }
-        self.window_wanted = wanted;
-    }
-
-    fn inject(&mut self, vector: u8) {
-        self.come_back();
-        self.cpu.state.pending.interrupt = Some(vector);
-    }
-
-    fn inject_nmi(&mut self) {
-        self.come_back();
-        self.cpu.state.pending.nmi = true;
-    }
-
-    fn accepts_pic(&self) -> bool {
-        self.cpu.apic.accepts_pic()
-    }
-
-    fn deliver(&mut self, message: Message) {
-        self.come_back();
-        if self.cpu.apic.matches(message.destination, None) {
-            self.accept(message);
-        }
-    }
-
-    fn next_timer_ns(&self) -> Option<u64> {
-        self.cpu.apic.next_timer_ns()
-    }
-
-    fn instructions(&self) -> Option<u64> {
-        Some(self.cpu.retired)
-    }
-
-    fn fault_log(&self) -> Option<&FaultLog> {
-        Some(Self::fault_log(self))
-    }
-
-    fn kick_handle(&self) -> Kick {
-        self.cpu.kick.clone()
-    }
 }

@@ -38,7 +38,7 @@ impl Vcpu {
         let result = self.execute_on(false);
         host_float::leave(&mut self.cpu, host);
         let exit = match result {
-            Ok(()) => self.run_loop(false),
+            Ok(()) => self.run_loop(false, false, &mut None),
             Err(exit) => exit,
         };
         self.finish(exit)
@@ -78,7 +78,8 @@ impl Vcpu {
     pub(super) fn resumes(&mut self, budget: u64) -> bool {
         let cpu = &mut *self.cpu;
         let asked = cpu.kick.is_pending() || cpu.mmu.has_requests();
-        if !self.suspended || budget <= 1 || asked {
+        // Behind a gate it enters first, and asks again with the place in hand.
+        if !self.suspended || budget <= 1 || asked || self.place.is_some() {
             return false;
         }
         let end = cpu.retired.wrapping_add(budget);

@@ -9,6 +9,7 @@ pub mod guest;
 #[cfg(target_arch = "x86_64")]
 pub mod native;
 pub mod numbers;
+pub mod threads;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use monovisor_core::state::Register;
 use monovisor_core::{Exit, Vcpu};
 
 use crate::common::guest::PAGES;
+use crate::common::threads::Threads;
 use crate::machine::{Machine, run_all};
 
 /// Whether the host's kernel lets programs lock the bus and goes on as if nothing were.
@@ -21,17 +22,25 @@ fn bus_lock_is_free() -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Split {
     BusLock,
+    /// By the host, which keeps the others out.
     Exclusive,
+    /// By the vCPU itself, at a gate.
+    Gate,
 }
 
 /// Executes the vCPUs in threads; an exclusive step waits until no other executes.
 fn run_locked(vcpus: &mut [Vcpu], split: Split) {
     let gate = RwLock::new(());
+    let (threads, own_gate) = Threads::with_gate(vcpus.len());
     std::thread::scope(|scope| {
-        for vcpu in vcpus {
+        for (slot, vcpu) in vcpus.iter_mut().enumerate() {
             vcpu.allow_bus_lock(split == Split::BusLock);
-            let gate = &gate;
+            if split == Split::Gate {
+                vcpu.take_place(own_gate.claim(slot).expect("nobody has it"));
+            }
+            let (gate, threads) = (&gate, &threads);
             scope.spawn(move || {
+                threads.attach(slot);
                 loop {
                     let exit = {
                         let _running = gate.read().expect("no thread panics");
@@ -218,8 +227,8 @@ fn within_a_window() {
 
 #[test]
 fn across_windows_lines_and_pages() {
-    let ways = [Split::Exclusive, Split::BusLock];
-    for &split in &ways[..1 + usize::from(bus_lock_is_free())] {
+    let ways = [Split::Exclusive, Split::Gate, Split::BusLock];
+    for &split in &ways[..2 + usize::from(bus_lock_is_free())] {
         for width in [2, 4, 8] {
             for case in &loops(width) {
                 for end in [0x10, 0x40, 0x1000] {

@@ -10,6 +10,7 @@
 mod alone;
 mod machine;
 mod pace;
+mod parking;
 mod processor;
 mod threads;
 mod turns;

@@ -5,20 +5,23 @@
 //! arrives, when a limit is reached, and when every processor has fallen asleep.
 
 use std::num::NonZero;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use monovisor_core::apic::DeliveryMode;
+use monovisor_core::exclusive::Gate;
 use monovisor_core::state::{Activity, RFlags};
 use monovisor_core::{Clock, EngineError, Kick};
 
 use super::Limits;
 use super::machine::{Machine, Seat, Sleep, is_for_ever};
+use super::parking::Threads;
 use super::processor::{Processor, Stop};
 use crate::clock::{Time, VmClock};
 use crate::outcome::Outcome;
 use crate::remote::Remote;
-use crate::vm::Vm;
+use crate::vm::{self, Vm};
 
 /// Where there are more processors than the host has, one that spins lets others go on after this many
 /// PAUSE instructions: about as long as a system call takes.
@@ -34,12 +37,16 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let bus = std::mem::take(&mut vm.bus);
     let machine = Machine::new(bus, count, kicks, vm.config.debug_exit);
     machine.attach(count);
+    let threads = gather(&mut vm.processors);
     let clock = vm.processors[0].clock.clone();
     let crowded = thread::available_parallelism().map_or(1, NonZero::get) < count;
     thread::scope(|scope| {
         for (number, processor) in vm.processors.iter_mut().enumerate() {
-            let (machine, most) = (&machine, limits.instructions);
-            let run = move || Thread::new(machine, number, processor, most, crowded).run();
+            let (machine, threads, most) = (&machine, &threads, limits.instructions);
+            let run = move || {
+                threads.attach(number);
+                Thread::new(machine, number, processor, most, crowded).run();
+            };
             let thread = thread::Builder::new().name(format!("vcpu {number}"));
             if let Err(error) = thread.spawn_scoped(scope, run) {
                 let errno = error.raw_os_error().unwrap_or(0);
@@ -55,6 +62,23 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let Some(end) = end else { return Ok(Outcome::HaltedForever) };
     vm.ended_by = end.processor;
     Ok(end.outcome)
+}
+
+/// Has the processors execute behind a gate, so that one of them can act while no other executes.
+fn gather(processors: &mut [vm::Processor]) -> Arc<Threads> {
+    let kicks = processors.iter().map(|processor| {
+        let engine = &processor.engine;
+        // What counts its instructions looks up between them.
+        (engine.kick_handle(), engine.instructions().is_some())
+    });
+    let threads = Arc::new(Threads::new(kicks));
+    let gate = Gate::new(processors.len(), threads.clone());
+    for (slot, processor) in processors.iter_mut().enumerate() {
+        if let Some(place) = gate.claim(slot) {
+            processor.engine.take_place(place);
+        }
+    }
+    threads
 }
 
 /// Drives the devices until the run ends.

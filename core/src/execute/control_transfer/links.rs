@@ -2,6 +2,7 @@
 //! page, through the jump cache across pages and for indirect targets. The end of a block is also
 //! where the slice's budget is counted down.
 
+use crate::exclusive::Watch;
 use crate::execute::dispatch::{Flow, Frame, LEFT, leave, next};
 use crate::execute::op::Op;
 use crate::execute::operand::canonical;
@@ -95,8 +96,9 @@ impl Cpu {
     pub(crate) fn next_slice(&mut self, budget: i64) -> Option<i64> {
         // The last block may have taken more than was granted.
         let left = self.remaining.saturating_add(budget);
-        let wanted = self.mmu.attention || self.kick.is_pending() || self.mmu.has_requests();
-        if left <= 0 || wanted {
+        let asked = self.mmu.attention || self.kick.is_pending() || self.mmu.has_requests();
+        let stopped = self.gate.as_ref().is_some_and(Watch::poll);
+        if left <= 0 || asked || stopped {
             return None;
         }
         let grant = left.min(SLICE) - budget;

@@ -13,6 +13,7 @@ use kvm_bindings::{
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use monovisor_core::apic::{LocalApic, Message};
 use monovisor_core::cpuid::Model;
+use monovisor_core::exclusive::Outside;
 use monovisor_core::state::{Activity, RFlags};
 use monovisor_core::{Clock, CpuState, Engine, EngineError, Exit, Kick};
 
@@ -46,6 +47,8 @@ pub struct KvmVcpu {
     stepping: bool,
     /// What failed where no error could be returned.
     pub(super) failed: Option<EngineError>,
+    /// The place at the gate of a vCPU that has others beside it.
+    place: Option<Outside>,
 }
 
 /// What KVM_RUN came back with, if no device is accessed.
@@ -84,6 +87,7 @@ impl KvmVcpu {
             deadline_ns: u64::MAX,
             stepping: false,
             failed: None,
+            place: None,
         })
     }
 
@@ -274,6 +278,32 @@ impl KvmVcpu {
         Ok(())
     }
 
+    fn run_guest(&mut self, budget: u64) -> Result<Exit, EngineError> {
+        let step = budget == 1;
+        if let Some(exit) = self.next_item() {
+            return Ok(exit);
+        }
+        if step {
+            self.complete()?;
+        }
+        self.single_step(step)?;
+        loop {
+            if let Some(exit) = self.next_item() {
+                return Ok(exit);
+            }
+            if let Some(exit) = self.before_entry()? {
+                return Ok(exit);
+            }
+            let stop = self.enter()?;
+            if let Some(exit) = self.follow(stop)? {
+                return Ok(exit);
+            }
+            if let Some(exit) = self.access_apic() {
+                return Ok(exit);
+            }
+        }
+    }
+
     /// What KVM and this vCPU hold together.
     pub(super) fn read_state(&mut self) -> Result<CpuState, EngineError> {
         self.complete()?;
@@ -305,29 +335,12 @@ fn refusal(operation: &'static str) -> EngineError {
 
 impl Engine for KvmVcpu {
     fn run(&mut self, budget: u64) -> Result<Exit, EngineError> {
-        let step = budget == 1;
-        if let Some(exit) = self.next_item() {
-            return Ok(exit);
-        }
-        if step {
-            self.complete()?;
-        }
-        self.single_step(step)?;
-        loop {
-            if let Some(exit) = self.next_item() {
-                return Ok(exit);
-            }
-            if let Some(exit) = self.before_entry()? {
-                return Ok(exit);
-            }
-            let stop = self.enter()?;
-            if let Some(exit) = self.follow(stop)? {
-                return Ok(exit);
-            }
-            if let Some(exit) = self.access_apic() {
-                return Ok(exit);
-            }
-        }
+        let mut place = self.place.take();
+        let inside = place.as_mut().map(Outside::enter);
+        let exit = self.run_guest(budget);
+        drop(inside);
+        self.place = place;
+        exit
     }
 
     fn set_deadline(&mut self, due_ns: u64) {
@@ -390,6 +403,10 @@ impl Engine for KvmVcpu {
 
     fn instructions(&self) -> Option<u64> {
         None
+    }
+
+    fn take_place(&mut self, place: Outside) {
+        self.place = Some(place);
     }
 
     fn kick_handle(&self) -> Kick {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use loom::cell::UnsafeCell;
 use loom::sync::Notify;
 use loom::thread::JoinHandle;
-use models::exclusive::{Gate, Inside, Outside, Parking, Section};
+use models::exclusive::{Gate, Inside, Outside, Parking, Section, Wanted};
 use models::sync::Site;
 
 /// Names the [`Site`] to leave out.
@@ -52,7 +52,7 @@ impl Parking for Threads {
         self.tokens[slot].notify();
     }
 
-    fn kick(&self, slot: usize) {
+    fn kick(&self, slot: usize, _: Wanted) {
         self.kicks[slot].notify();
     }
 }

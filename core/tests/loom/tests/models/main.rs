@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::{World, execute, join, model, own, participants};
 use loom::thread;
-use models::exclusive::{Parking, Work};
+use models::exclusive::{Parking, Wanted, Work};
 
 #[test]
 fn a_vcpu_that_enters_and_leaves() {
@@ -172,7 +172,7 @@ fn a_vcpu_that_has_to_be_kicked() {
         });
         own(&mut owner, &world);
         // Or the guest, if it had not begun before, would not end.
-        threads.kick(0);
+        threads.kick(0, Wanted::Section);
         join([thread]);
     });
 }

@@ -1,0 +1,101 @@
+//! The interpreter as an [`Engine`]: nothing but what [`Vcpu`] has under the names of the contract.
+
+use super::{DeviceRead, Vcpu};
+use crate::apic::{LocalApic, Message};
+use crate::exclusive::Outside;
+use crate::{CpuState, Engine, EngineError, Exit, FaultLog, Kick};
+
+impl Engine for Vcpu {
+    fn run(&mut self, budget: u64) -> Result<Exit, EngineError> {
+        self.cpu.mmu.enter();
+        if self.resumes(budget) {
+            return self.run_on(Ok);
+        }
+        Ok(self.run_for(budget, budget == 1))
+    }
+
+    fn run_exclusive(&mut self) -> Result<Exit, EngineError> {
+        Ok(self.step_exclusive())
+    }
+
+    fn set_pause_limit(&mut self, pauses: u32) {
+        self.cpu.pauses.limit = pauses;
+    }
+
+    fn answer(&mut self, data: u64) {
+        if let DeviceRead::Asked(_) = self.device {
+            self.cpu.mmu.devices.answer(data);
+            self.device = DeviceRead::Answered;
+        }
+    }
+
+    fn state(&mut self) -> Result<CpuState, EngineError> {
+        Ok(Self::state(self).clone())
+    }
+
+    fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
+        Self::set_state(self, state);
+        Ok(())
+    }
+
+    fn local_apic(&self) -> &LocalApic {
+        self.apic()
+    }
+
+    fn set_local_apic(&mut self, apic: &LocalApic) {
+        self.come_back();
+        self.cpu.apic.clone_from(apic);
+    }
+
+    fn interruptible(&self) -> bool {
+        self.can_interrupt() && self.cpu.state.pending.interrupt.is_none()
+    }
+
+    fn request_interrupt_window(&mut self, wanted: bool) {
+        if wanted {
+            self.come_back();
+        }
+        self.window_wanted = wanted;
+    }
+
+    fn inject(&mut self, vector: u8) {
+        self.come_back();
+        self.cpu.state.pending.interrupt = Some(vector);
+    }
+
+    fn inject_nmi(&mut self) {
+        self.come_back();
+        self.cpu.state.pending.nmi = true;
+    }
+
+    fn accepts_pic(&self) -> bool {
+        self.cpu.apic.accepts_pic()
+    }
+
+    fn deliver(&mut self, message: Message) {
+        self.come_back();
+        if self.cpu.apic.matches(message.destination, None) {
+            self.accept(message);
+        }
+    }
+
+    fn next_timer_ns(&self) -> Option<u64> {
+        self.cpu.apic.next_timer_ns()
+    }
+
+    fn instructions(&self) -> Option<u64> {
+        Some(self.cpu.retired)
+    }
+
+    fn fault_log(&self) -> Option<&FaultLog> {
+        Some(Self::fault_log(self))
+    }
+
+    fn take_place(&mut self, place: Outside) {
+        Self::take_place(self, place);
+    }
+
+    fn kick_handle(&self) -> Kick {
+        self.cpu.kick.clone()
+    }
+}

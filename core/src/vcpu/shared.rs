@@ -1,0 +1,98 @@
+//! A vCPU that has others beside it: their code, the bus lock, the gate that it executes behind, and
+//! the locked operations that it executes in a section.
+//!
+//! Invariant: a vCPU that has a place at a gate executes instructions only inside, or in a section of
+//! its own. What it looks up for a section it looks up before, so that sections are short.
+
+use alloc::sync::Arc;
+
+use super::Vcpu;
+use crate::Exit;
+use crate::exclusive::Outside;
+use crate::execute::Leave;
+use crate::paging::SharedCode;
+use crate::state::{RFlags, SegmentRegister};
+
+impl Vcpu {
+    /// Makes this vCPU one of several that share memory, before it first runs. `false` if as many have
+    /// joined already as `code` was made for.
+    pub fn join(&mut self, code: &Arc<SharedCode>) -> bool {
+        self.cpu.mmu.join(code)
+    }
+
+    /// From now on the vCPU executes only while no section is open, and executes in sections of its
+    /// own what the host can't do atomically: [`Exit::Exclusive`] does not come any more.
+    pub fn take_place(&mut self, place: Outside) {
+        self.cpu.gate = Some(place.watch());
+        self.place = Some(place);
+    }
+
+    /// Whether the host's processor may lock its bus for a guest's locked operation across two cache
+    /// lines, for one that shares memory with others. Not where the host's kernel slows down or ends
+    /// programs that do.
+    pub fn allow_bus_lock(&mut self, allowed: bool) {
+        self.cpu.mmu.allow_bus_lock(allowed);
+    }
+
+    /// As [`step`](Self::step), while no other vCPU executes: what [`Exit::Exclusive`] asks for.
+    pub fn step_exclusive(&mut self) -> Exit {
+        self.cpu.mmu.set_exclusive(true);
+        let exit = self.step();
+        self.cpu.mmu.set_exclusive(false);
+        exit
+    }
+
+    /// Runs for as long as it takes: behind the gate, if the vCPU has a place there.
+    #[inline(never)]
+    pub(super) fn run_for(&mut self, budget: u64, step: bool) -> Exit {
+        let exit = match self.place.take() {
+            None => self.run_anew(budget, step, &mut None),
+            Some(mut place) => {
+                let exit = self.run_behind(&mut place, budget, step);
+                self.place = Some(place);
+                exit
+            }
+        };
+        self.finish(exit)
+    }
+
+    fn run_behind(&mut self, place: &mut Outside, budget: u64, step: bool) -> Exit {
+        let mut inside = Some(place.enter());
+        let mut exit = if !step && self.resumes(budget) {
+            match self.execute_from(self.cpu.frame.op, false) {
+                Ok(()) => self.run_loop(false, false, &mut inside),
+                Err(exit) => exit,
+            }
+        } else {
+            self.run_anew(budget, step, &mut inside)
+        };
+        drop(inside);
+        while exit == Exit::Exclusive {
+            exit = match self.execute_alone(place) {
+                Ok(()) => self.run_loop(step, step, &mut Some(place.enter())),
+                Err(exit) => exit,
+            };
+        }
+        exit
+    }
+
+    /// Executes the instruction at `state.rip` in a section. Its op is looked up before; should other
+    /// vCPUs have written to code until the section is there, the instruction is to be begun anew.
+    fn execute_alone(&mut self, place: &mut Outside) -> Result<(), Exit> {
+        let op = match self.begin(true) {
+            Ok(op) => op,
+            Err(error) => return self.abort(Leave::access(error, SegmentRegister::Cs)),
+        };
+        let _section = place.open();
+        if self.cpu.mmu.may_be_stale() {
+            self.cpu.state.rflags.set(RFlags::RESUME_FLAG, self.resuming);
+            // Or beside a vCPU that writes to code all the time this would have no end.
+            self.cpu.remaining -= 1;
+            return Ok(());
+        }
+        self.cpu.mmu.set_exclusive(true);
+        let result = self.execute_from(op, true);
+        self.cpu.mmu.set_exclusive(false);
+        result
+    }
+}
