@@ -91,8 +91,8 @@ pub trait Engine: Send {
     }
 
     /// From now on [`run`](Self::run) executes the guest only inside the gate at which it gets a place.
-    /// Whoever runs the engine parks on that place's slot.
-    fn take_place(&mut self, place: Outside);
+    /// Whoever runs the engine parks on that place's slot. For engines without a guest, nothing.
+    fn take_place(&mut self, _place: Outside) {}
 
     /// A handle with which any thread makes `run` return soon.
     fn kick_handle(&self) -> Kick;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use monovisor_core::apic::{LocalApic, Message};
-use monovisor_core::exclusive::Outside;
 use monovisor_core::state::RFlags;
 use monovisor_core::{Access, CpuState, Engine, EngineError, Exit, Kick, Space};
 use tempfile::{NamedTempFile, TempDir};
@@ -172,8 +171,6 @@ impl Engine for Scripted {
     fn instructions(&self) -> Option<u64> {
         Some(self.retired)
     }
-
-    fn take_place(&mut self, _place: Outside) {}
 
     fn kick_handle(&self) -> Kick {
         self.kick.clone()
