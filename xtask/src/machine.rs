@@ -83,13 +83,19 @@ impl ScratchDisk {
         Ok(Self { file, read_only: disk.read_only })
     }
 
-    fn for_monovisor(&self) -> [String; 2] {
+    /// Where it is.
+    pub fn path(&self) -> String {
+        self.file.path().to_string_lossy().into_owned()
+    }
+
+    /// As monovisor wants it on its command line.
+    pub fn for_monovisor(&self) -> [String; 2] {
         let suffix = if self.read_only { ",ro" } else { "" };
         ["--disk".into(), format!("{}{suffix}", self.file.path().display())]
     }
 
-    /// Of QEMU's machines, `microvm` has virtio over MMIO.
-    fn for_qemu(&self) -> [String; 8] {
+    /// As QEMU does. Of its machines, `microvm` has virtio over MMIO.
+    pub fn for_qemu(&self) -> [String; 8] {
         let read_only = if self.read_only { "on" } else { "off" };
         let path = self.file.path().display();
         let drive = format!("if=none,id=disk,format=raw,read-only={read_only},file={path}");

@@ -75,6 +75,15 @@ impl Workspace {
         Ok(self.target.join(BARE_METAL).join("release"))
     }
 
+    /// Builds the comparison's workloads as a program for this host, and returns its path.
+    pub fn build_native(&self) -> Result<PathBuf> {
+        cmd!(self.shell, "cargo build --release -p xtask --bin native")
+            .quiet()
+            .run()
+            .context("building the native workloads")?;
+        Ok(self.target.join("release").join(exe("native")))
+    }
+
     /// Builds the optimised `monovisor` and returns its path.
     ///
     /// The program with the `loop` dispatcher is set aside, so that both can be had at once and share

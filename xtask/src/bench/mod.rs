@@ -5,6 +5,7 @@
 //! and `chart` show them.
 
 mod chart;
+mod compare;
 mod measure;
 mod report;
 mod tables;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::guest::{self, Guest};
 use crate::machine::{self, Machine, QEMU};
@@ -38,7 +39,10 @@ const HELLO: &str = "hello";
 /// a second or more, so that it is small. A ratio is the median of the pairs' ratios, above one
 /// where monovisor is the faster. Start-up has its own table, from the hello guest.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Bench {
+    #[command(subcommand)]
+    special: Option<Special>,
     /// Measures only guests whose name contains this
     filter: Option<String>,
     /// Pairs of runs for each guest
@@ -58,9 +62,18 @@ pub struct Bench {
     json: Option<PathBuf>,
 }
 
+/// Benchmarks that are more than guests beside QEMU.
+#[derive(Subcommand)]
+enum Special {
+    Compare(Box<compare::Compare>),
+}
+
 impl Bench {
     /// Runs the subcommand.
     pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
+        if let Some(Special::Compare(compare)) = &self.special {
+            return compare.execute(workspace);
+        }
         let guests = guest::find_all(&workspace.guest_sources())?;
         let chosen = self.choose(&guests)?;
         let portable = match self.dispatchers {

@@ -3,7 +3,7 @@
 //! Ratios are speeds: the other's time divided by monovisor's, above one where monovisor is faster.
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use xshell::cmd;
 
 use super::measure::Contender;
@@ -11,7 +11,7 @@ use crate::machine::{self, Machine, QEMU};
 use crate::workspace::Workspace;
 
 /// Median, least and greatest of some values.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub struct Spread {
     /// Half of the values are below it.
     pub median: f64,

@@ -1,0 +1,163 @@
+//! The comparison as Markdown: who took part, rates with their ranges, and what each figure is.
+
+use std::fmt::Write;
+
+use super::baseline::Change;
+use super::comparison::{Comparison, Figure, NATIVE, TARGET, TCG};
+use super::{CPUS, SCALED, SCALED_CPUS};
+
+/// How figures come about; the page says it, too.
+pub const METHOD: &str = "Each figure is the median over all runs of events a second, with the least \
+and the greatest. A run is a whole process that does one workload; the workload counts its events and \
+takes their times by its own clock, so that start-up is not in them. Runs of all contenders alternate, \
+and each round begins with another one. The workloads are compiled from the same source everywhere, \
+and what they compute must be the same everywhere, or it is listed as a fault. `cpu` and `memory` \
+run in user mode in guests, as they do natively; all else runs in the guest's kernel.";
+
+/// The whole report.
+pub fn show(comparison: &Comparison, changes: Option<&[Change]>) -> String {
+    let mut text = String::from("# Comparison\n\n");
+    let host = &comparison.host;
+    let _ = writeln!(text, "{}; {}.\n", host.processor, host.kernel);
+    if let Some(kvm) = &host.kvm {
+        let _ = writeln!(text, "**{kvm}**\n");
+    }
+    let _ = writeln!(text, "| contender | version |\n|---|---|");
+    for one in &comparison.contenders {
+        let _ = writeln!(text, "| {} | {} |", one.name, one.version);
+    }
+    let _ = writeln!(text, "\n{METHOD}\n");
+    means(&mut text, comparison);
+    rates(&mut text, comparison);
+    scaling(&mut text, comparison);
+    list(&mut text, "Faults", &comparison.faults);
+    list(&mut text, "Not measured", &comparison.missing);
+    if let Some(changes) = changes {
+        let lines: Vec<String> = changes.iter().map(change).collect();
+        list(&mut text, "Changes since the baseline", &lines);
+    }
+    text
+}
+
+/// A change in words.
+pub fn change(change: &Change) -> String {
+    let percent = (change.ratio - 1.0) * 100.0;
+    let noise = if change.exceeds_noise { "exceeds the noise" } else { "within the noise" };
+    format!("{}: {percent:+.1} %, {noise}", change.what)
+}
+
+/// A rate with as many digits as it deserves.
+pub fn rate(rate: f64) -> String {
+    match rate {
+        1e6.. => format!("{:.2} M", rate / 1e6),
+        1e3.. => format!("{:.2} k", rate / 1e3),
+        _ => format!("{rate:.2}"),
+    }
+}
+
+fn means(text: &mut String, comparison: &Comparison) {
+    if comparison.means.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "## Sysbench's five\n\nGeometric means of rates, as multiples of {TCG}'s; the interpreter is to \
+         reach {TARGET}.\n\n| contender | multiple |\n|---|--:|"
+    );
+    for (name, mean) in &comparison.means {
+        let _ = writeln!(text, "| {name} | {mean:.2} |");
+    }
+    text.push('\n');
+}
+
+fn rates(text: &mut String, comparison: &Comparison) {
+    let _ = writeln!(text, "## Events a second, with {CPUS} processors\n");
+    for variant in comparison.variants() {
+        let figures: Vec<&Figure> = comparison.of(variant, CPUS).collect();
+        let native = figures.iter().find(|one| one.contender == NATIVE).map(|one| one.rate.median);
+        let _ = writeln!(
+            text,
+            "### {variant}\n\n| contender | rate | least..greatest | of native | p50 | p95 | p99 | max |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|"
+        );
+        for one in figures {
+            let part = native
+                .map_or("–".to_owned(), |native| format!("{:.3}", one.rate.median / native));
+            let [p50, p95, p99, max] =
+                [one.p50_ns, one.p95_ns, one.p99_ns, one.max_ns].map(duration);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {}..{} | {part} | {p50} | {p95} | {p99} | {max} |",
+                one.contender,
+                rate(one.rate.median),
+                rate(one.rate.min),
+                rate(one.rate.max),
+            );
+        }
+        text.push('\n');
+    }
+}
+
+fn scaling(text: &mut String, comparison: &Comparison) {
+    let all: Vec<Vec<&Figure>> =
+        SCALED_CPUS.iter().map(|&cpus| comparison.of(SCALED, cpus).collect()).collect();
+    if all.iter().any(Vec::is_empty) {
+        return;
+    }
+    let heads: Vec<String> = SCALED_CPUS.iter().map(|cpus| format!("{cpus} vCPUs")).collect();
+    let _ = writeln!(text, "## Scaling of {SCALED}\n\n| contender | {} |", heads.join(" | "));
+    let _ = writeln!(text, "|---|{}", "--:|".repeat(SCALED_CPUS.len()));
+    for first in &all[0] {
+        let cell = |figures: &Vec<&Figure>| {
+            let figure = figures.iter().find(|one| one.contender == first.contender);
+            figure.map_or("–".to_owned(), |one| rate(one.rate.median))
+        };
+        let cells: Vec<String> = all.iter().map(cell).collect();
+        let _ = writeln!(text, "| {} | {} |", first.contender, cells.join(" | "));
+    }
+    text.push('\n');
+}
+
+/// A time with its unit.
+pub fn duration(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", ns as f64 / 1e3),
+        _ => format!("{:.1} ms", ns as f64 / 1e6),
+    }
+}
+
+fn list(text: &mut String, title: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        let _ = writeln!(text, "## {title}\n");
+        lines.iter().for_each(|line| {
+            let _ = writeln!(text, "- {line}");
+        });
+        text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::comparison::tests::example;
+    use super::*;
+
+    #[test]
+    fn it_says_who_what_and_how() {
+        let text = show(&example(), None);
+        for part in
+            ["Its KVM is slow.", "### cpu", "| native | 400.00 | ", "multiples", "exit on native"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_their_units() {
+        assert_eq!([rate(1.5), rate(2500.0), rate(3e6)], ["1.50", "2.50 k", "3.00 M"]);
+        assert_eq!(
+            [duration(5), duration(1500), duration(2_000_000)],
+            ["5 ns", "1.5 µs", "2.0 ms"]
+        );
+    }
+}

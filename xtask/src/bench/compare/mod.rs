@@ -1,0 +1,152 @@
+//! `cargo xtask bench compare`: the same workloads natively, on monovisor and on its peers.
+//!
+//! Rounds go over all workloads and contenders, so that whatever the machine does meanwhile meets
+//! everyone. Here is the order of work; `contender` says how each is started, `sample` what one run
+//! gave, `comparison` holds the results, and `markdown` and `page` show them.
+
+mod baseline;
+mod comparison;
+mod contender;
+mod markdown;
+mod page;
+mod plot;
+mod sample;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::guest::header::Disk;
+use crate::machine::ScratchDisk;
+use crate::workspace::Workspace;
+
+use comparison::Comparison;
+use contender::Contender;
+use sample::{Sample, Work};
+
+/// The workloads, in the order of the report; the first five are sysbench's.
+const WORKLOADS: [&str; 9] =
+    ["cpu", "threads", "memory", "mutex", "fileio", "syscall", "context", "interrupt", "exit"];
+/// How many of them are sysbench's.
+const SYSBENCH: usize = 5;
+/// The workload whose scaling over processors is shown.
+const SCALED: &str = "mutex";
+const SCALED_CPUS: [u32; 3] = [1, 2, 4];
+/// Processors, and threads, of everything else.
+const CPUS: u32 = 2;
+const DISK: Disk = Disk { bytes: 64 << 20, read_only: false };
+
+/// A median is stable if the last round has moved it by less.
+const STABLE: f64 = 0.02;
+const LEAST_ROUNDS: usize = 3;
+
+/// Compares native execution, KVM, the interpreter and QEMU on the same work
+///
+/// Each workload runs in rounds, natively and in a guest of every contender that this machine has,
+/// until the medians are stable or the time is spent. The report goes to a folder: a page with
+/// charts, Markdown, and JSON.
+#[derive(Args)]
+pub struct Compare {
+    /// Only these workloads, separated by commas
+    #[arg(long, value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(WORKLOADS))]
+    only: Vec<String>,
+    /// One round of short runs, which ends within three minutes
+    #[arg(long)]
+    quick: bool,
+    /// How many minutes rounds may be repeated for
+    #[arg(long, default_value_t = 20)]
+    minutes: u64,
+    /// The folder for the report [default: target/compare]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// An earlier report.json: shows what has changed since, and whether it exceeds the noise
+    #[arg(long)]
+    baseline: Option<PathBuf>,
+}
+
+impl Compare {
+    /// Runs the subcommand.
+    pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
+        let baseline = self.baseline.as_deref().map(baseline::read).transpose()?;
+        let contenders = contender::find_all(workspace)?;
+        for contender in &contenders {
+            eprintln!("xtask: {}: {}", contender.name, contender.version);
+        }
+        let folder = self.out.clone().unwrap_or_else(|| workspace.target.join("compare"));
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let samples = self.measure(&contenders, &folder)?;
+        let comparison = Comparison::new(workspace, &contenders, samples)?;
+        let changes = baseline.map(|old| baseline::compare(&old, &comparison));
+        write(&folder, "report.json", &serde_json::to_string_pretty(&comparison)?)?;
+        let markdown = markdown::show(&comparison, changes.as_deref());
+        write(&folder, "report.md", &markdown)?;
+        write(&folder, "report.html", &page::show(&comparison, changes.as_deref()))?;
+        print!("{markdown}");
+        eprintln!("\nxtask: wrote {}", folder.join("report.html").display());
+        Ok(if comparison.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// What there is to measure in one round.
+    fn works(&self) -> Vec<Work> {
+        let chosen = |name: &&str| self.only.is_empty() || self.only.iter().any(|one| one == name);
+        let ms = if self.quick { 100 } else { 1000 };
+        let work = |name: &'static str, cpus| Work { name, cpus, ms };
+        let mut works: Vec<Work> =
+            WORKLOADS.into_iter().filter(chosen).map(|name| work(name, CPUS)).collect();
+        if chosen(&SCALED) {
+            let others = SCALED_CPUS.into_iter().filter(|&cpus| cpus != CPUS);
+            works.extend(others.map(|cpus| work(SCALED, cpus)));
+        }
+        works
+    }
+
+    /// Rounds over everything, until enough is known.
+    fn measure(&self, contenders: &[Contender], folder: &Path) -> Result<Vec<Sample>> {
+        let works = self.works();
+        if works.is_empty() {
+            bail!("there is nothing to measure");
+        }
+        let budget = Duration::from_secs(60 * self.minutes);
+        let runs = (works.len() * contenders.len()) as u64;
+        let bar = ProgressBar::new(runs * if self.quick { 1 } else { LEAST_ROUNDS as u64 });
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left: {msg}") {
+            bar.set_style(style);
+        }
+        let started = Instant::now();
+        let mut samples: Vec<Sample> = Vec::new();
+        for round in 0.. {
+            for work in &works {
+                // Each round begins with another contender.
+                let (end, start) = contenders.split_at(round % contenders.len());
+                for contender in start.iter().chain(end) {
+                    // What could not be measured once costs its time limit each time.
+                    let failed = |sample: &&Sample| sample.is_of(contender, work);
+                    if samples.iter().find(failed).is_none_or(|first| first.failure.is_none()) {
+                        bar.set_message(format!("{} on {}", work.name, contender.name));
+                        let disk = ScratchDisk::new(DISK, folder).context("making a disk")?;
+                        samples.push(sample::take(contender, work, &disk));
+                    }
+                    bar.inc(1);
+                }
+            }
+            let enough = round + 1 >= LEAST_ROUNDS && comparison::is_stable(&samples, STABLE);
+            if self.quick || enough || started.elapsed() > budget {
+                break;
+            }
+            if round + 1 >= LEAST_ROUNDS {
+                bar.inc_length(runs);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(samples)
+    }
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let path = folder.join(name);
+    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+}

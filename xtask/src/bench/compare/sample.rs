@@ -1,0 +1,100 @@
+//! One run of one workload on one contender, and what it printed.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::contender::Contender;
+use crate::machine::ScratchDisk;
+
+/// Beyond the time that the work is to take: start-up, and slow machines.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is to be done.
+pub struct Work {
+    /// The workload.
+    pub name: &'static str,
+    /// Processors, and threads.
+    pub cpus: u32,
+    /// How long it is to last.
+    pub ms: u64,
+}
+
+/// What a workload prints for each of its variants.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Line {
+    /// The variant.
+    pub name: String,
+    /// How many events there were.
+    pub events: u64,
+    /// In this time.
+    pub elapsed_ns: u64,
+    /// How long events took.
+    pub p50_ns: u64,
+    pub p95_ns: u64,
+    pub p99_ns: u64,
+    pub max_ns: u64,
+    /// Of what they computed; the same everywhere.
+    pub checksum: String,
+}
+
+impl Line {
+    /// Events a second.
+    pub fn rate(&self) -> f64 {
+        self.events as f64 * 1e9 / self.elapsed_ns.max(1) as f64
+    }
+}
+
+/// What one run gave.
+pub struct Sample {
+    /// Whose run it was.
+    pub contender: &'static str,
+    /// Of which workload, with how many processors.
+    pub work: &'static str,
+    pub cpus: u32,
+    /// A line for each variant.
+    pub lines: Vec<Line>,
+    /// Why there is none.
+    pub failure: Option<String>,
+    /// What was executed.
+    pub command: String,
+}
+
+impl Sample {
+    /// Whether it is a run of `work` on `contender`.
+    pub fn is_of(&self, contender: &Contender, work: &Work) -> bool {
+        self.contender == contender.name && self.work == work.name && self.cpus == work.cpus
+    }
+}
+
+/// Does `work` on `contender`. A failure is a result, too.
+pub fn take(contender: &Contender, work: &Work, disk: &ScratchDisk) -> Sample {
+    let command = contender.command(work, disk);
+    let mut lines = Vec::new();
+    let failure = match command.run(PATIENCE + Duration::from_millis(3 * work.ms)) {
+        Err(error) => Some(format!("{error:#}")),
+        Ok(finished) if finished.killed => Some("it did not end in time".to_owned()),
+        Ok(finished) if finished.status != Some(contender.success()) => {
+            let last = finished.stderr.lines().chain(finished.stdout.lines()).next();
+            Some(last.unwrap_or("it failed without a word").to_owned())
+        }
+        Ok(finished) => {
+            let parsed = finished.stdout.lines().filter(|line| line.starts_with('{'));
+            match parsed.map(serde_json::from_str).collect() {
+                Ok(parsed) => {
+                    lines = parsed;
+                    None
+                }
+                Err(error) => Some(format!("what it printed can't be read: {error}")),
+            }
+        }
+    };
+    Sample {
+        contender: contender.name,
+        work: work.name,
+        cpus: work.cpus,
+        lines,
+        failure,
+        command: command.to_string(),
+    }
+}
