@@ -9,4 +9,5 @@ mod floating;
 mod harness;
 mod instructions;
 mod native;
+mod pair;
 mod values;

@@ -1,5 +1,5 @@
 //! MUL, IMUL, DIV and IDIV. Compiled code multiplies by the forms of IMUL with two and three operands,
-//! which are handlers; the rest are functions.
+//! and divides by constants with MUL by a register: those are handlers; the rest are functions.
 
 use iced_x86::Mnemonic;
 
@@ -16,7 +16,7 @@ use crate::memory::Width;
 use crate::state::{Exception, Register};
 
 pub(in crate::execute) const ROWS: &[Row] = &[
-    (Mnemonic::Mul, |e| one_operand(e, functions!(multiply))),
+    (Mnemonic::Mul, mul),
     (Mnemonic::Imul, imul),
     (Mnemonic::Div, |e| one_operand(e, functions!(divide))),
     (Mnemonic::Idiv, |e| one_operand(e, functions!(divide_signed))),
@@ -35,7 +35,14 @@ fn product<W: Width>(left: u64, right: u64) -> (u64, u64) {
     (res, if sign(res) == full { 0 } else { 3 })
 }
 
-unsafe extern "C" fn imul_rr<W: Width, L: Place, R: Place>(
+/// The product as a result and source word. Where the flags are dead (`QUIET`), the source word stays
+/// as it is.
+#[inline(always)]
+fn words<W: Width, const QUIET: bool>(left: u64, right: u64, src: u64) -> (u64, u64) {
+    if QUIET { (cut::<W>(left.wrapping_mul(right)), src) } else { product::<W>(left, right) }
+}
+
+unsafe extern "C" fn imul_rr<W: Width, L: Place, R: Place, const QUIET: bool>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -45,12 +52,12 @@ unsafe extern "C" fn imul_rr<W: Width, L: Place, R: Place>(
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, .. } = unsafe { *op };
     let (left, right) = (L::get::<W>(cpu, a, res, src), R::get::<W>(cpu, b, res, src));
-    let (res, src) = product::<W>(left, right);
+    let (res, src) = words::<W, QUIET>(left, right, src);
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
-unsafe extern "C" fn imul_rri<W: Width, L: Place>(
+unsafe extern "C" fn imul_rri<W: Width, L: Place, const QUIET: bool>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -59,7 +66,8 @@ unsafe extern "C" fn imul_rri<W: Width, L: Place>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
-    let (res, src) = product::<W>(L::get::<W>(cpu, b, res, src), imm as u64);
+    let left = L::get::<W>(cpu, b, res, src);
+    let (res, src) = words::<W, QUIET>(left, imm as u64, src);
     cpu.set::<W>(a, res);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
@@ -87,30 +95,36 @@ fn imul(emit: &mut Emit) -> Option<()> {
             emit.call_out_with_flags(functions!(imul_memory_immediate)[width]);
             return Some(());
         }
-        3 => {
-            let handlers: &[ByWidth; 3] =
-                const { &by_place!(L => by_width!(W => imul_rri::<W, L>)) };
-            let (a, b, immediate) = (emit.register(0), emit.register(1), emit.immediate(2));
-            let left = emit.carried.place(b, width);
-            emit.op(handlers[left][width], a, b, 0, 0, immediate as i32);
-            emit.carried = Carried::result(a, width);
-        }
+        3 if emit.flags_dead => by_immediate::<true>(emit, width),
+        3 => by_immediate::<false>(emit, width),
         _ if emit.is_memory(1) => {
             let handlers: [ByWidth; 3] = by_form_and_width!(A, W => imul_rm::<W, A>);
             emit.memory_op(&pick(&handlers, width), emit.register(0), None);
             emit.carried = Carried::result(emit.register(0), width);
         }
-        _ => {
-            let handlers: &[[ByWidth; 3]; 3] =
-                const { &by_place!(L => by_place!(R => by_width!(W => imul_rr::<W, L, R>))) };
-            let (a, b) = (emit.register(0), emit.register(1));
-            let (left, right) = (emit.carried.place(a, width), emit.carried.place(b, width));
-            emit.op(handlers[left][right][width], a, b, 0, 0, 0);
-            emit.carried = Carried::result(a, width);
-        }
+        _ if emit.flags_dead => by_register::<true>(emit, width),
+        _ => by_register::<false>(emit, width),
     }
     emit.writes_flags(kind(Class::Given, width));
     Some(())
+}
+
+fn by_immediate<const QUIET: bool>(emit: &mut Emit, width: usize) {
+    let handlers: &[ByWidth; 3] =
+        const { &by_place!(L => by_width!(W => imul_rri::<W, L, QUIET>)) };
+    let (a, b, immediate) = (emit.register(0), emit.register(1), emit.immediate(2));
+    let left = emit.carried.place(b, width);
+    emit.op(handlers[left][width], a, b, 0, 0, immediate as i32);
+    emit.carried = Carried::result(a, width);
+}
+
+fn by_register<const QUIET: bool>(emit: &mut Emit, width: usize) {
+    let handlers: &[[ByWidth; 3]; 3] =
+        const { &by_place!(L => by_place!(R => by_width!(W => imul_rr::<W, L, R, QUIET>))) };
+    let (a, b) = (emit.register(0), emit.register(1));
+    let (left, right) = (emit.carried.place(a, width), emit.carried.place(b, width));
+    emit.op(handlers[left][right][width], a, b, 0, 0, 0);
+    emit.carried = Carried::result(a, width);
 }
 
 fn imul_memory_immediate<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
@@ -119,6 +133,32 @@ fn imul_memory_immediate<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(),
     cpu.set::<W>(detail.registers[0], res);
     cpu.set_status(Kind::of::<W>(Class::Given).word(res, src));
     Ok(())
+}
+
+/// MUL by register `a`.
+unsafe extern "C" fn mul_r<W: Width>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    _res: u64,
+    _src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let right = cpu.get::<W>(unsafe { (*op).a });
+    let (res, src) = multiply_accumulator::<W>(cpu, right);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+fn mul(emit: &mut Emit) -> Option<()> {
+    let width = emit.width(0);
+    if emit.is_memory(0) {
+        return one_operand(emit, functions!(multiply));
+    }
+    let handlers: ByWidth = by_width!(W => mul_r::<W>);
+    emit.op(handlers[width], emit.register(0), 0, 0, 0, 0);
+    emit.carried = Carried::result(RAX, width);
+    emit.writes_flags(kind(Class::Given, width));
+    Some(())
 }
 
 /// MUL, IMUL, DIV and IDIV with the accumulator as the other operand.
@@ -135,12 +175,19 @@ fn set_pair<W: Width>(cpu: &mut Cpu, low: u64, high: u64) {
 
 fn multiply<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let right = cpu.read::<W>(detail, 0)?;
+    let (res, src) = multiply_accumulator::<W>(cpu, right);
+    cpu.set_status(Kind::of::<W>(Class::Given).word(res, src));
+    Ok(())
+}
+
+/// Multiplies the accumulator without sign; the low half, and CF and OF in the form of
+/// [`Class::Given`].
+#[inline(always)]
+fn multiply_accumulator<W: Width>(cpu: &mut Cpu, right: u64) -> (u64, u64) {
     let full = u128::from(cpu.get::<W>(RAX)) * u128::from(right);
     let high = (full >> W::BITS) as u64;
     set_pair::<W>(cpu, full as u64, high);
-    let overflow = if high == 0 { 0 } else { 3 };
-    cpu.set_status(Kind::of::<W>(Class::Given).word(cut::<W>(full as u64), overflow));
-    Ok(())
+    (cut::<W>(full as u64), if high == 0 { 0 } else { 3 })
 }
 
 fn multiply_signed<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {

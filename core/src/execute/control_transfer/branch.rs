@@ -2,7 +2,7 @@
 
 use iced_x86::{Instruction, Mnemonic};
 
-use super::condition::{by_code, code, test_condition};
+use super::condition::{by_code, code, of_code, test_condition};
 use super::links::follow;
 use crate::execute::arithmetic::cut;
 use crate::execute::dispatch::Flow;
@@ -72,17 +72,15 @@ unsafe extern "C" fn jump_if<const KIND: u8, const CODE: u8>(
     choose!(cpu, condition, op.wrapping_add(1).cast::<Links>(), res, src, budget)
 }
 
-/// Jcc with its code in `a`, on flags of a kind that is known at run time only.
-unsafe extern "C" fn jump_if_dynamic(
+/// Jcc on flags of a kind that is known at run time only.
+unsafe extern "C" fn jump_if_dynamic<const CODE: u8>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
     src: u64,
     budget: i64,
 ) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let code = unsafe { (*op).a };
-    let condition = cpu.kind.condition(code, res, src);
+    let condition = cpu.kind.condition(CODE, res, src);
     choose!(cpu, condition, op.wrapping_add(1).cast::<Links>(), res, src, budget)
 }
 
@@ -164,6 +162,8 @@ type ByCode = [ByWidth; 16];
 
 static JUMP_IF: [[Handler; Kind::COUNT]; 16] = by_code!(jump_if, by_kind);
 
+static JUMP_IF_DYNAMIC: [Handler; 16] = by_code!(jump_if_dynamic, of_code);
+
 /// With both operands stored, with the left and with the right one in the result word.
 static COMPARE_JUMP_RR: [ByCode; 3] = [
     by_code!(compare_jump_rr, widths_of_code, Stored, Stored),
@@ -195,7 +195,7 @@ fn jcc(emit: &mut Emit) -> Option<()> {
     }
     match emit.flags() {
         Some(kind) => emit.branch(JUMP_IF[code][usize::from(kind.0)], 0, 0, 0, 1, to),
-        None => emit.branch(jump_if_dynamic, code as u8, 0, 0, 1, to),
+        None => emit.branch(JUMP_IF_DYNAMIC[code], 0, 0, 0, 1, to),
     }
     Some(())
 }

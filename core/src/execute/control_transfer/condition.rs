@@ -42,17 +42,15 @@ unsafe extern "C" fn test_if<const KIND: u8, const CODE: u8>(
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
-/// As [`test_if`], with the code in `a` and a kind that is known at run time only.
-unsafe extern "C" fn test_if_dynamic(
+/// As [`test_if`], on flags of a kind that is known at run time only.
+unsafe extern "C" fn test_if_dynamic<const CODE: u8>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
     src: u64,
     budget: i64,
 ) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let code = unsafe { (*op).a };
-    cpu.condition = cpu.kind.condition(code, res, src);
+    cpu.condition = cpu.kind.condition(CODE, res, src);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
@@ -100,6 +98,14 @@ macro_rules! by_code {
     };
 }
 
+/// The handler for a condition code.
+macro_rules! of_code {
+    ($handler:ident, $code:literal) => {
+        $handler::<$code> as Handler
+    };
+}
+
+static TEST_IF_DYNAMIC: [Handler; 16] = by_code!(test_if_dynamic, of_code);
 static TEST_IF: [[Handler; Kind::COUNT]; 16] = by_code!(test_if, by_kind);
 
 /// The condition code of an instruction: the low four bits of its opcode.
@@ -130,7 +136,7 @@ pub(in crate::execute) fn test_condition(emit: &mut Emit) {
     let (code, carried) = (code(&emit.instruction), emit.carried);
     match emit.flags() {
         Some(kind) => emit.op(TEST_IF[code][usize::from(kind.0)], 0, 0, 0, 0, 0),
-        None => emit.op(test_if_dynamic, code as u8, 0, 0, 0, 0),
+        None => emit.op(TEST_IF_DYNAMIC[code], 0, 0, 0, 0, 0),
     }
     emit.carried = carried;
 }
@@ -145,4 +151,4 @@ fn setcc(emit: &mut Emit) -> Option<()> {
     Some(())
 }
 
-pub(super) use by_code;
+pub(super) use {by_code, of_code};
