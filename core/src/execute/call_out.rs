@@ -86,6 +86,24 @@ pub(crate) unsafe extern "C" fn call_out_last(
     LEFT
 }
 
+/// As [`call_out_last`] in 64-bit mode, for a transfer between privilege levels: goes on behind it,
+/// if nothing has to be looked at before.
+pub(crate) unsafe extern "C" fn call_out_crossing(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    cpu.frame = Frame { op, res, src, budget };
+    call_last(cpu, op);
+    if let Some(op) = cpu.cross() {
+        let Frame { res, src, budget, .. } = cpu.frame;
+        next!(cpu, op, res, src, budget)
+    }
+    LEFT
+}
+
 #[inline(never)]
 fn call_last(cpu: &mut Cpu, op: *const Op) {
     // SAFETY: the slots behind a call-out op are its detail.

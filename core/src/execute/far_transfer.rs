@@ -17,14 +17,14 @@ pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Retf, far_ret),
     (Mnemonic::Iret, |e| last(e, iret::<16>)),
     (Mnemonic::Iretd, |e| last(e, iret::<32>)),
-    (Mnemonic::Iretq, |e| last(e, iret::<64>)),
+    (Mnemonic::Iretq, |e| crossing(e, iret::<64>)),
     (Mnemonic::Int, |e| last(e, int_n)),
     (Mnemonic::Int3, |e| last(e, int3)),
     (Mnemonic::Into, |e| last(e, into)),
     (Mnemonic::Int1, |e| last(e, int1)),
-    (Mnemonic::Syscall, |e| last(e, syscall)),
+    (Mnemonic::Syscall, emit_syscall),
     (Mnemonic::Sysret, |e| last(e, sysret::<32>)),
-    (Mnemonic::Sysretq, |e| last(e, sysret::<64>)),
+    (Mnemonic::Sysretq, |e| crossing(e, sysret::<64>)),
     (Mnemonic::Sysenter, |e| last(e, sysenter)),
     (Mnemonic::Sysexit, |e| last(e, sysexit::<32>)),
     (Mnemonic::Sysexitq, |e| last(e, sysexit::<64>)),
@@ -33,6 +33,18 @@ pub(super) const ROWS: &[Row] = &[
 fn last(emit: &mut Emit, function: Function) -> Option<()> {
     emit.call_out_last(function);
     Some(())
+}
+
+/// A return, which replaces all status flags.
+fn crossing(emit: &mut Emit, function: Function) -> Option<()> {
+    emit.call_out_crossing(function);
+    Some(())
+}
+
+/// SYSCALL saves the status flags, and clears some.
+fn emit_syscall(emit: &mut Emit) -> Option<()> {
+    emit.materialize();
+    crossing(emit, syscall)
 }
 
 /// JMP to another segment.

@@ -25,8 +25,11 @@ pub(super) unsafe extern "C" fn materialize_dynamic(
     src: u64,
     budget: i64,
 ) -> Flow {
-    let src = cpu.kind.word(res, src);
-    next!(cpu, op.wrapping_add(1), res, src, budget)
+    match MATERIALIZE.get(usize::from(cpu.kind.0)) {
+        // SAFETY: one of the handlers above, with what this one was given.
+        Some(handler) => unsafe { handler(cpu, op, res, src, budget) },
+        None => next!(cpu, op.wrapping_add(1), res, src, budget),
+    }
 }
 
 unsafe extern "C" fn carry<const KIND: u8>(

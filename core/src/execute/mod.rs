@@ -53,7 +53,7 @@ use crate::cpuid::Model;
 use crate::exclusive::Watch;
 use crate::memory::{GuestMemory, Width};
 use crate::paging::{AccessError, Mmu, TlbEntry};
-use crate::state::{CpuState, Exception, RFlags, SegmentRegister};
+use crate::state::{Activity, CpuState, Exception, Pending, RFlags, SegmentRegister};
 use crate::{Clock, Kick};
 
 /// PAUSE instructions since the host was last told of them.
@@ -133,6 +133,11 @@ pub(crate) struct Cpu {
     pub pauses: Pauses,
     /// The local APIC's timer may expire earlier than the host knows.
     pub timer_changed: bool,
+    /// The instruction before which so many were retired began with RF set, which it clears. A
+    /// restart of it finds RF as it was.
+    pub resuming_at: u64,
+    /// The host waits for the vCPU to be interruptible.
+    pub window_wanted: bool,
     /// The instruction has cleared TF by itself: no trap follows it.
     pub trap_suppressed: bool,
     /// Random numbers for RDRAND and RDSEED: the state of a SplitMix64 generator.
@@ -240,6 +245,8 @@ impl Cpu {
             apic_effect: None,
             pauses: Pauses::default(),
             timer_changed: false,
+            resuming_at: u64::MAX,
+            window_wanted: false,
             trap_suppressed: false,
             random: 0x9e37_79b9_7f4a_7c15 ^ u64::from(apic_id),
         })
@@ -324,7 +331,64 @@ impl Cpu {
     /// The clock, as the host or the count of instructions tells it.
     #[inline(never)]
     pub fn now_ns(&self) -> u64 {
-        self.clock.now_ns(self.retired.wrapping_add_signed(self.granted - self.frame.budget))
+        self.clock.now_ns(self.retired_now())
+    }
+
+    /// The instructions retired, those of the slice at hand included.
+    #[inline]
+    pub fn retired_now(&self) -> u64 {
+        self.retired.wrapping_add_signed(self.granted - self.frame.budget)
+    }
+
+    /// An instruction begins: it clears RF, unless it is restarted.
+    #[inline]
+    pub fn begin(&mut self) {
+        self.resuming_at = u64::MAX;
+        if self.state.rflags.contains(RFlags::RESUME_FLAG) {
+            self.resuming_at = self.retired_now();
+            self.state.rflags.remove(RFlags::RESUME_FLAG);
+        }
+    }
+
+    /// The instruction at hand is to be restarted, or raises an exception: RF is as it found it.
+    pub fn undo_begin(&mut self) {
+        self.state.rflags.set(RFlags::RESUME_FLAG, self.resuming_at == self.retired_now());
+    }
+
+    /// Whether nothing but the next instruction is due behind one that may have changed anything.
+    /// What STI or a load of SS holds back for an instruction is not there then.
+    #[inline]
+    pub fn undisturbed(&self) -> bool {
+        let state = &self.state;
+        let quiet = !self.mmu.attention && !self.timer_changed && self.apic_effect.is_none();
+        quiet
+            && !self.mmu.may_be_stale()
+            && state.activity == Activity::Active
+            && state.pending == Pending::default()
+            && !self.is_watched()
+            && (!state.rflags.contains(RFlags::INTERRUPT_FLAG)
+                || !self.window_wanted && self.apic.pending().is_none())
+    }
+
+    /// Whether the guest traps single instructions or has breakpoints. RF alone, which every return
+    /// from a fault sets, holds nothing back where there are none.
+    pub fn is_watched(&self) -> bool {
+        let state = &self.state;
+        state.rflags.contains(RFlags::TRAP_FLAG) || state.debug.dr7 & 0xff != 0
+    }
+
+    /// Where to go on behind a transfer from 64-bit mode to 64-bit mode that has retired. Only CPL,
+    /// RFLAGS and the segments' selectors have changed, so no more than that is followed.
+    #[inline(never)]
+    fn cross(&mut self) -> Option<*const Op> {
+        let retired = matches!(self.leave, Leave::Retired) && self.frame.budget > 0;
+        if !retired || !self.undisturbed() || !self.state.mode_64bit() {
+            return None;
+        }
+        self.enter_mode(false);
+        let op = self.remembered_jump(self.state.rip)?;
+        self.begin();
+        Some(op)
     }
 
     /// Points the fast paths at the TLB, jump cache and segments of the current mode. With `single`
@@ -337,12 +401,21 @@ impl Cpu {
             false => self.jump_caches[self.mmu.active_index()].as_ptr(),
         };
         let long = self.state.mode_64bit();
-        let changed = match long && self.flat_windows {
-            true => &[SegmentRegister::Fs, SegmentRegister::Gs][..],
-            false => &SegmentRegister::ALL,
-        };
+        if long && self.flat_windows {
+            // No other has a base there, and none has limits.
+            for register in [SegmentRegister::Fs, SegmentRegister::Gs] {
+                let base = self.state.segments[register].base;
+                self.segment_windows[register as usize].base = base;
+            }
+        } else {
+            self.open_windows(long);
+        }
+    }
+
+    #[cold]
+    fn open_windows(&mut self, long: bool) {
         self.flat_windows = long;
-        for &register in changed {
+        for register in SegmentRegister::ALL {
             self.segment_windows[register as usize] = self.segment_window(register, long);
         }
     }

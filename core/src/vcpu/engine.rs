@@ -55,7 +55,7 @@ impl Engine for Vcpu {
         if wanted {
             self.come_back();
         }
-        self.window_wanted = wanted;
+        self.cpu.window_wanted = wanted;
     }
 
     fn inject(&mut self, vector: u8) {

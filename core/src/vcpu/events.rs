@@ -180,8 +180,8 @@ impl Vcpu {
                 interrupt::external(&mut vcpu.state, &mut vcpu.mmu, vector, &mut self.log)?;
                 return Ok(Outcome::Delivered);
             }
-            if self.window_wanted {
-                self.window_wanted = false;
+            if self.cpu.window_wanted {
+                self.cpu.window_wanted = false;
                 return Ok(Outcome::Exit(Exit::InterruptWindow));
             }
         }

@@ -24,9 +24,7 @@ use crate::execute::sse::host_float;
 use crate::execute::{Cpu, Leave};
 use crate::interrupt::{FaultLog, Shutdown};
 use crate::paging::{AccessError, chunks};
-use crate::state::{
-    Activity, CpuState, Cr0Flags, Cr4Flags, Exception, Pending, RFlags, SegmentRegister, Shadow,
-};
+use crate::state::{CpuState, Cr0Flags, Cr4Flags, Exception, RFlags, SegmentRegister, Shadow};
 use crate::translate::{Cache, Found, Key, Lowering};
 use crate::{Access, Clock, Engine, Exit, GuestMemory};
 
@@ -39,7 +37,6 @@ pub struct Vcpu {
     cache: Cache,
     lowering: Lowering,
     log: FaultLog,
-    window_wanted: bool,
     device: DeviceRead,
     /// Device writes of the last instruction that have been acted on.
     written: usize,
@@ -54,8 +51,6 @@ pub struct Vcpu {
     /// The retired instructions at which the budget ends for which the local APIC's timer was
     /// looked at.
     budget_end: u64,
-    /// It began with RF set, which it clears; a restart of it finds RF as it was.
-    resuming: bool,
     /// The place at the gate of a vCPU that has others beside it.
     place: Option<Outside>,
 }
@@ -90,7 +85,6 @@ impl Vcpu {
             cache: Cache::new(),
             lowering: Lowering::new(),
             log: FaultLog::new(),
-            window_wanted: false,
             device: DeviceRead::None,
             written: 0,
             followed_flushes: 0,
@@ -98,7 +92,6 @@ impl Vcpu {
             trapping: false,
             suspended: false,
             budget_end: 0,
-            resuming: false,
             place: None,
         }
     }
@@ -263,8 +256,7 @@ impl Vcpu {
         self.cpu.trap_suppressed = false;
         self.cpu.state.shadow.sti = false;
         self.cpu.state.shadow.mov_ss = false;
-        self.resuming = self.cpu.state.rflags.contains(RFlags::RESUME_FLAG);
-        self.cpu.state.rflags.remove(RFlags::RESUME_FLAG);
+        self.cpu.begin();
         self.cpu.enter_mode(single);
         self.follow_changes();
         self.first(single)
@@ -333,44 +325,34 @@ impl Vcpu {
             }
             Leave::Again => {
                 self.rewind(op);
+                self.cpu.undo_begin();
                 // Each part counts, so that a budget bounds any count of iterations; the answers of
                 // its devices are used up.
                 self.cpu.frame.budget -= 1;
                 self.device = DeviceRead::None;
-                self.cpu.state.rflags.set(RFlags::RESUME_FLAG, self.resuming);
                 self.trap_after();
             }
             Leave::Retired => {
                 self.retire(single);
-                if !single && self.undisturbed() {
+                if !single && self.cpu.undisturbed() {
                     return Ok(self.proceed());
                 }
             }
             leave @ (Leave::Exception(_) | Leave::Device(_) | Leave::Exclusive) => {
                 self.rewind(op);
                 self.abort(leave)?;
+                let delivered = matches!(leave, Leave::Exception(_));
+                if delivered && !single && self.cpu.undisturbed() {
+                    self.cpu.adopt_status();
+                    return Ok(self.proceed());
+                }
             }
         }
         Ok(Next::Events)
     }
 
-    /// Whether nothing but the next instruction is due behind one that has ended its block: a way
-    /// round the loop for system calls and their like. What STI or a load of SS holds back for an
-    /// instruction is not there then.
-    fn undisturbed(&self) -> bool {
-        let cpu = &*self.cpu;
-        let quiet = !cpu.mmu.attention && !cpu.timer_changed && cpu.apic_effect.is_none();
-        let quiet = quiet && !cpu.mmu.may_be_stale();
-        let state = &cpu.state;
-        quiet
-            && state.activity == Activity::Active
-            && state.pending == Pending::default()
-            && !self.is_watched()
-            && !self.window_wanted
-            && (!state.rflags.contains(RFlags::INTERRUPT_FLAG) || cpu.apic.pending().is_none())
-    }
-
-    /// Goes on at `state.rip` in what may be another mode, with another slice if one is due.
+    /// Goes on at `state.rip` in what may be another mode, with another slice if one is due: a way
+    /// round the loop for system calls, faults and their like, if the vCPU is undisturbed.
     fn proceed(&mut self) -> Next {
         if self.cpu.frame.budget <= 0 {
             match self.cpu.next_slice(self.cpu.frame.budget) {
@@ -383,7 +365,9 @@ impl Vcpu {
         let nmi = self.cpu.state.shadow.nmi;
         self.cpu.state.shadow = Shadow { nmi, ..Shadow::default() };
         // A fault of the fetch is raised by the loop.
-        self.first(false).map_or(Next::Events, Next::Block)
+        let Ok(op) = self.first(false) else { return Next::Events };
+        self.cpu.begin();
+        Next::Block(op)
     }
 
     /// The first op of the block at `state.rip`, remembered unless it is a `single` instruction.
@@ -421,7 +405,7 @@ impl Vcpu {
     /// The instruction does not complete: its exception is delivered, or a device is asked.
     fn abort(&mut self, leave: Leave) -> Result<(), Exit> {
         self.settle();
-        self.cpu.state.rflags.set(RFlags::RESUME_FLAG, self.resuming);
+        self.cpu.undo_begin();
         // An instruction that does not complete has hit no data breakpoint.
         let _ = self.cpu.mmu.take_data_breakpoints();
         match leave {
@@ -501,14 +485,7 @@ impl Vcpu {
     /// Whether the next instruction has to be looked at by itself.
     fn must_step(&self) -> bool {
         let shadow = self.cpu.state.shadow;
-        self.device != DeviceRead::None || shadow.sti || shadow.mov_ss || self.is_watched()
-    }
-
-    /// Whether the guest traps single instructions or has breakpoints.
-    fn is_watched(&self) -> bool {
-        let state = &self.cpu.state;
-        state.rflags.intersects(RFlags::TRAP_FLAG | RFlags::RESUME_FLAG)
-            || state.debug.dr7 & 0xff != 0
+        self.device != DeviceRead::None || shadow.sti || shadow.mov_ss || self.cpu.is_watched()
     }
 
     /// Empties the jump caches if a TLB was emptied, or if blocks are now translated differently.

@@ -11,7 +11,7 @@ use crate::Exit;
 use crate::exclusive::Outside;
 use crate::execute::Leave;
 use crate::paging::SharedCode;
-use crate::state::{RFlags, SegmentRegister};
+use crate::state::SegmentRegister;
 
 impl Vcpu {
     /// Makes this vCPU one of several that share memory, before it first runs. `false` if as many have
@@ -85,7 +85,7 @@ impl Vcpu {
         };
         let _section = place.open();
         if self.cpu.mmu.may_be_stale() {
-            self.cpu.state.rflags.set(RFlags::RESUME_FLAG, self.resuming);
+            self.cpu.undo_begin();
             // Or beside a vCPU that writes to code all the time this would have no end.
             self.cpu.remaining -= 1;
             return Ok(());

@@ -259,6 +259,16 @@ impl Emit {
         self.ended = true;
     }
 
+    /// As [`call_out_last`](Self::call_out_last), for a transfer between privilege levels that
+    /// neither reads status flags nor leaves one as it was, but those that are materialised.
+    pub fn call_out_crossing(&mut self, function: Function) {
+        if self.mode.step || self.mode.bitness != 64 {
+            return self.call_out_last(function);
+        }
+        self.detail(call_out::call_out_crossing, function);
+        self.ended = true;
+    }
+
     fn detail(&mut self, handler: Handler, function: Function) {
         let detail = self.describe(function);
         self.op(handler, 0, 0, 0, 0, 0);
