@@ -171,6 +171,13 @@ fn divisions() {
         compare(&mut native, &mut guest, "div cx", &[0x66, 0xf7, 0xf1], &machine, 0);
         machine.rdx = numbers.next() % machine.rcx;
         compare(&mut native, &mut guest, "div rcx", &[0x48, 0xf7, 0xf1], &machine, 0);
+        // A signed dividend with both halves, made from its quotient and a remainder of its sign.
+        let (quotient, divisor) = (numbers.operand() as i64, machine.rcx as i64);
+        let product = i128::from(quotient) * i128::from(divisor);
+        let remainder = i128::from(numbers.next() % divisor.unsigned_abs());
+        let dividend = product + if product < 0 { -remainder } else { remainder };
+        (machine.rax, machine.rdx) = (dividend as u64, (dividend >> 64) as u64);
+        compare(&mut native, &mut guest, "idiv rcx", &[0x48, 0xf7, 0xf9], &machine, 0);
         machine.rcx &= 0x7f;
         machine.rax &= 0x3f;
         compare(&mut native, &mut guest, "div cl", &[0xf6, 0xf1], &machine, 0);

@@ -1,11 +1,12 @@
 //! MUL, IMUL, DIV and IDIV. Compiled code multiplies by the forms of IMUL with two and three operands,
-//! and divides by constants with MUL by a register: those are handlers; the rest are functions.
+//! divides by constants with MUL by a register, and by anything else with DIV and IDIV by a register:
+//! those are handlers; the rest are functions.
 
 use iced_x86::Mnemonic;
 
 use super::{cut, kind};
 use crate::execute::address::{Address, operand};
-use crate::execute::dispatch::{Flow, next};
+use crate::execute::dispatch::{Flow, leave, next};
 use crate::execute::emit::{ByWidth, Emit, Function, by_form_and_width, by_width, functions, pick};
 use crate::execute::flags::{Class, Kind};
 use crate::execute::forward::{Carried, Place, by_place};
@@ -18,8 +19,10 @@ use crate::state::{Exception, Register};
 pub(in crate::execute) const ROWS: &[Row] = &[
     (Mnemonic::Mul, mul),
     (Mnemonic::Imul, imul),
-    (Mnemonic::Div, |e| one_operand(e, functions!(divide))),
-    (Mnemonic::Idiv, |e| one_operand(e, functions!(divide_signed))),
+    (Mnemonic::Div, |e| division(e, &by_width!(W => divide_r::<W, Unsigned>), functions!(divide))),
+    (Mnemonic::Idiv, |e| {
+        division(e, &by_width!(W => divide_r::<W, Signed>), functions!(divide_signed))
+    }),
 ];
 
 const RAX: u8 = 0;
@@ -201,31 +204,101 @@ fn multiply_signed<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave
     Ok(())
 }
 
-/// The dividend: (E/R)DX:(E/R)AX, or AX.
-fn dividend<W: Width>(cpu: &Cpu) -> u128 {
+/// DIV and IDIV leave the status flags as they are; the manual calls them undefined.
+fn division(emit: &mut Emit, handlers: &ByWidth, functions: [Function; 4]) -> Option<()> {
+    let width = emit.width(0);
+    if emit.is_memory(0) {
+        emit.call_out(functions[width]);
+    } else {
+        emit.op(handlers[width], emit.register(0), 0, 0, 0, 0);
+    }
+    Some(())
+}
+
+/// How dividend and divisor are read.
+trait Division {
+    /// Quotient and remainder of `high:low` and `divisor`; `None` if the quotient does not fit.
+    fn divide<W: Width>(high: u64, low: u64, divisor: u64) -> Option<(u64, u64)>;
+}
+
+struct Unsigned;
+struct Signed;
+
+impl Division for Unsigned {
+    #[inline(always)]
+    fn divide<W: Width>(high: u64, low: u64, divisor: u64) -> Option<(u64, u64)> {
+        // Nearly always; and a division of 128 bits takes many times as long as one of 64.
+        if high == 0 {
+            return Some((low.checked_div(divisor)?, low % divisor));
+        }
+        let (dividend, divisor) = (u128::from(high) << W::BITS | u128::from(low), divisor.into());
+        let quotient = dividend.checked_div(divisor)?;
+        (quotient >> W::BITS == 0).then_some((quotient as u64, (dividend % divisor) as u64))
+    }
+}
+
+impl Division for Signed {
+    #[inline(always)]
+    fn divide<W: Width>(high: u64, low: u64, divisor: u64) -> Option<(u64, u64)> {
+        let sign = |value: u64| W::truncate(value).sign_extend() as i64;
+        let (high, low, divisor) = (sign(high), sign(low), sign(divisor));
+        // As above: the upper half is but the lower one's sign.
+        if high == low >> 63 {
+            let quotient = low.checked_div(divisor)?;
+            let fits = quotient == sign(quotient as u64);
+            return fits.then_some((quotient as u64, (low % divisor) as u64));
+        }
+        let dividend = i128::from(high) << W::BITS | i128::from(cut::<W>(low as u64));
+        let (quotient, divisor) = (dividend.checked_div(divisor.into())?, i128::from(divisor));
+        let fits = quotient == i128::from(sign(quotient as u64));
+        fits.then_some((quotient as u64, (dividend % divisor) as u64))
+    }
+}
+
+/// Divides (E/R)DX:(E/R)AX, or AX. Whether the quotient fits; nothing is changed if not.
+#[inline(always)]
+fn divide_accumulator<W: Width, D: Division>(cpu: &mut Cpu, divisor: u64) -> Option<()> {
     let high = if W::BYTES == 1 { cpu.get::<u8>(AH) } else { cpu.get::<W>(RDX) };
-    u128::from(high) << W::BITS | u128::from(cpu.get::<W>(RAX))
+    let (quotient, remainder) = D::divide::<W>(high, cpu.get::<W>(RAX), divisor)?;
+    set_pair::<W>(cpu, quotient, remainder);
+    Some(())
+}
+
+/// DIV and IDIV by register `a`.
+unsafe extern "C" fn divide_r<W: Width, D: Division>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let divisor = cpu.get::<W>(unsafe { (*op).a });
+    if divide_accumulator::<W, D>(cpu, divisor).is_none() {
+        // SAFETY: the handler's own arguments.
+        return unsafe { divide_error(cpu, op, res, src, budget) };
+    }
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn divide_error(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    leave(cpu, op, res, src, budget, &const { Leave::Exception(Exception::DE) })
 }
 
 fn divide<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let divisor = u128::from(cpu.read::<W>(detail, 0)?);
-    let dividend = dividend::<W>(cpu);
-    let quotient = dividend.checked_div(divisor).ok_or(Exception::DE)?;
-    if quotient >> W::BITS != 0 {
-        return Err(Exception::DE.into());
-    }
-    set_pair::<W>(cpu, quotient as u64, (dividend % divisor) as u64);
-    Ok(())
+    let divisor = cpu.read::<W>(detail, 0)?;
+    divide_accumulator::<W, Unsigned>(cpu, divisor).ok_or(Exception::DE.into())
 }
 
 fn divide_signed<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let divisor = i128::from(W::truncate(cpu.read::<W>(detail, 0)?).sign_extend() as i64);
-    let shift = 128 - 2 * W::BITS;
-    let dividend = (dividend::<W>(cpu) << shift) as i128 >> shift;
-    let quotient = dividend.checked_div(divisor).ok_or(Exception::DE)?;
-    if quotient != i128::from(W::truncate(quotient as u64).sign_extend() as i64) {
-        return Err(Exception::DE.into());
-    }
-    set_pair::<W>(cpu, quotient as u64, (dividend % divisor) as u64);
-    Ok(())
+    let divisor = cpu.read::<W>(detail, 0)?;
+    divide_accumulator::<W, Signed>(cpu, divisor).ok_or(Exception::DE.into())
 }
