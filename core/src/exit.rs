@@ -62,7 +62,7 @@ pub struct Access {
 
 impl Access {
     /// What an access that no device claims reads: all ones in its size.
-    pub fn all_ones(self) -> u64 {
+    pub fn all_ones(&self) -> u64 {
         u64::MAX >> (64 - 8 * u32::from(self.size.clamp(1, 8)))
     }
 }

@@ -148,7 +148,7 @@ impl Bus {
     /// Lets every device catch up with time, whether its deadline has come or not.
     pub fn advance(&mut self, time: Time<'_>) {
         for attached in &mut self.devices {
-            let mut context = Context::new(&mut self.interrupts, time, &mut self.signal);
+            let mut context = Context::new(&mut self.interrupts, &time, &mut self.signal);
             attached.device.advance(&mut context);
             attached.deadline_ns = attached.device.next_deadline_ns().unwrap_or(NEVER);
         }
@@ -160,7 +160,7 @@ impl Bus {
     pub fn idle(&mut self, time: Time<'_>) -> bool {
         let mut wakes = false;
         for attached in &mut self.devices {
-            let mut context = Context::new(&mut self.interrupts, time, &mut self.signal);
+            let mut context = Context::new(&mut self.interrupts, &time, &mut self.signal);
             wakes |= attached.device.idle(&mut context);
             attached.deadline_ns = attached.device.next_deadline_ns().unwrap_or(NEVER);
         }
@@ -228,7 +228,7 @@ impl Bus {
         call: impl FnOnce(&mut dyn Device, &mut Context<'_>) -> R,
     ) -> R {
         let attached = &mut self.devices[index];
-        let mut context = Context::new(&mut self.interrupts, time, &mut self.signal);
+        let mut context = Context::new(&mut self.interrupts, &time, &mut self.signal);
         let result = call(&mut *attached.device, &mut context);
         let deadline_ns = attached.device.next_deadline_ns().unwrap_or(NEVER);
         if deadline_ns != attached.deadline_ns {

@@ -65,7 +65,7 @@ pub trait Device: Send {
 pub struct Context<'a> {
     /// Where interrupt lines end.
     pub interrupts: &'a mut Interrupts,
-    time: Time<'a>,
+    time: &'a Time<'a>,
     signal: &'a mut Option<Signal>,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Context<'a> {
     /// Joins what a device can reach.
     pub fn new(
         interrupts: &'a mut Interrupts,
-        time: Time<'a>,
+        time: &'a Time<'a>,
         signal: &'a mut Option<Signal>,
     ) -> Self {
         Self { interrupts, time, signal }

@@ -129,6 +129,7 @@ impl Serial {
         context.interrupts.set_line(self.line, active);
     }
 
+    #[inline(never)]
     fn write_fifo_control(&mut self, value: u8, context: &mut Context<'_>) {
         let enable = value & FIFO_ENABLE != 0;
         if value & FIFO_CLEAR_RECEIVER != 0 || enable != self.fifo {
@@ -143,6 +144,7 @@ impl Serial {
     }
 
     /// An interrupt that is enabled is due at once if the transmitter is empty.
+    #[inline(never)]
     fn write_interrupt_enable(&mut self, value: u8, context: &mut Context<'_>) {
         let enabled = self.enabled(ENABLE_TRANSMITTED);
         // Only sending can fail.
@@ -155,6 +157,7 @@ impl Serial {
 
     /// A byte is written to the transmitter, which sends it at once and asks for more; or the
     /// divisor's low half, behind the latch.
+    #[inline(never)]
     fn write_data(&mut self, value: u8, context: &mut Context<'_>) {
         if self.uart.read(LINE_CONTROL) & DIVISOR_LATCH != 0 {
             let _ = self.uart.write(DATA, value);

@@ -61,7 +61,7 @@ impl<D: Device> Bench<D> {
 
     pub fn with<R>(&mut self, call: impl FnOnce(&mut D, &mut Context<'_>) -> R) -> R {
         let time = Time::new(&InstructionClock, self.now_ns);
-        let mut context = Context::new(&mut self.interrupts, time, &mut self.signal);
+        let mut context = Context::new(&mut self.interrupts, &time, &mut self.signal);
         call(&mut self.device, &mut context)
     }
 }
