@@ -7,7 +7,7 @@
 pub mod received;
 mod trampoline;
 
-use crate::device::apic;
+use crate::device::{apic, pic};
 use crate::{acpi, exit, interrupt, segment};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -52,6 +52,9 @@ pub fn number() -> usize {
 /// Starts every other processor with `main`, one after another, and returns when all are about to
 /// execute it. One whose `main` returns sleeps with interrupts off, and can be started anew.
 pub fn start_all(main: Main) {
+    // No request of the PIC may be on its way when the APIC shuts it out: QEMU's processor would take
+    // an interrupt that is none.
+    pic::init();
     apic::init();
     trampoline::install();
     (1..count()).for_each(|number| start(number, main));

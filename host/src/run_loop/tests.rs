@@ -1,4 +1,7 @@
-//! The run loop with an engine that plays a script and remembers what it was given.
+//! The run loop with engines that play scripts and remember what they were given. What several of
+//! them do together is in `several`.
+
+mod several;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -6,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use monovisor_core::apic::{LocalApic, Message};
-use monovisor_core::state::RFlags;
+use monovisor_core::state::{Activity, RFlags};
 use monovisor_core::{Access, CpuState, Engine, EngineError, Exit, Kick, Space};
 use tempfile::{NamedTempFile, TempDir};
 
@@ -126,7 +129,8 @@ impl Engine for Scripted {
     }
 
     fn state(&mut self) -> Result<CpuState, EngineError> {
-        Ok(self.state.clone())
+        let activity = if self.halted { Activity::Halted } else { Activity::Active };
+        Ok(CpuState { activity, ..self.state.clone() })
     }
 
     fn set_state(&mut self, _state: &CpuState) -> Result<(), EngineError> {
@@ -180,12 +184,20 @@ impl Engine for Scripted {
 /// A machine for `steps`; a guest that runs out of them computes for ever.
 struct Machine {
     vm: Vm,
+    /// The bootstrap processor's.
     script: Arc<Mutex<Script>>,
+    /// All processors'.
+    scripts: Vec<Arc<Mutex<Script>>>,
     _image: NamedTempFile,
 }
 
 impl Machine {
     fn new(steps: &[Step], change: impl FnOnce(&mut VmConfig)) -> Self {
+        Self::several(&[steps], change)
+    }
+
+    /// A machine with a processor for each of `scripts`.
+    fn several(scripts: &[&[Step]], change: impl FnOnce(&mut VmConfig)) -> Self {
         let image = NamedTempFile::new().expect("a temporary file");
         fs::write(image.path(), [0xf4]).expect("room");
         let mut config = VmConfig {
@@ -194,22 +206,25 @@ impl Machine {
             serial: SerialTarget::Null,
             deterministic: true,
             max_instructions: Some(10_000_000),
+            cpus: scripts.len() as u32,
             ..VmConfig::default()
         };
         change(&mut config);
-        let script = Arc::new(Mutex::new(Script {
-            steps: steps.iter().copied().collect(),
-            ..Script::default()
-        }));
-        let shared = Arc::clone(&script);
+        let script = |steps: &&[Step]| {
+            let steps = steps.iter().copied().collect();
+            Arc::new(Mutex::new(Script { steps, ..Script::default() }))
+        };
+        let scripts: Vec<_> = scripts.iter().map(script).collect();
+        let shared = scripts.clone();
         let vm = Vm::with_engine(
             &config,
-            Box::new(move |_| {
-                shared.lock().unwrap().engines += 1;
+            Box::new(move |place| {
+                let script = &shared[place.id as usize];
+                script.lock().unwrap().engines += 1;
                 let engine = Box::new(Scripted {
-                    script: Arc::clone(&shared),
-                    state: CpuState::reset(0),
-                    apic: LocalApic::new(0),
+                    script: Arc::clone(script),
+                    state: CpuState::reset(place.id),
+                    apic: LocalApic::new(place.id),
                     retired: 0,
                     window: false,
                     halted: false,
@@ -219,7 +234,7 @@ impl Machine {
             }),
         )
         .expect("a machine");
-        Self { vm, script, _image: image }
+        Self { vm, script: scripts[0].clone(), scripts, _image: image }
     }
 
     fn run(&mut self) -> Outcome {
