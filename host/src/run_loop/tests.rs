@@ -56,6 +56,8 @@ struct Scripted {
     retired: u64,
     window: bool,
     halted: bool,
+    /// A message has come that ends the next halt.
+    message: bool,
     kick: Kick,
 }
 
@@ -114,6 +116,9 @@ impl Engine for Scripted {
                 }
                 Step::Halt => {
                     retire(1);
+                    if std::mem::take(&mut self.message) {
+                        continue;
+                    }
                     self.halted = true;
                     return Ok(Exit::Halted);
                 }
@@ -165,6 +170,7 @@ impl Engine for Scripted {
     }
 
     fn deliver(&mut self, message: Message) {
+        self.message = !self.halted;
         self.give(Given::Message(message.vector));
     }
 
@@ -228,6 +234,7 @@ impl Machine {
                     retired: 0,
                     window: false,
                     halted: false,
+                    message: false,
                     kick: Kick::default(),
                 });
                 Ok(Chosen { name: "script", reason: "it is a test".to_owned(), engine })

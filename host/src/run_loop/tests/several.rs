@@ -10,23 +10,25 @@ fn ipi(destination: Destination) -> Step {
 }
 
 /// Runs the scripts in turns and on threads; both must come to the same end, by the same processor.
-fn both(scripts: &[&[Step]], change: impl Fn(&mut VmConfig)) -> [Machine; 2] {
+fn both(
+    scripts: &[&[Step]],
+    change: impl Fn(&mut VmConfig),
+) -> ((Outcome, Option<usize>), [Machine; 2]) {
     let mut machines = [true, false].map(|deterministic| {
         Machine::several(scripts, |config| {
             config.deterministic = deterministic;
             change(config);
         })
     });
-    let ends = machines.each_mut().map(|machine| (machine.run(), machine.vm.ended_by()));
-    assert_eq!(ends[0], ends[1]);
-    machines
+    let [turns, threads] =
+        machines.each_mut().map(|machine| (machine.run(), machine.vm.ended_by()));
+    assert_eq!(turns, threads);
+    (turns, machines)
 }
 
+/// The end that both come to.
 fn end(scripts: &[&[Step]], change: impl Fn(&mut VmConfig)) -> (Outcome, Option<usize>) {
-    let [mut turns, _] = both(scripts, &change);
-    let ended_by = turns.vm.ended_by();
-    turns = Machine::several(scripts, change);
-    (turns.run(), ended_by)
+    both(scripts, change).0
 }
 
 #[test]
@@ -39,7 +41,7 @@ fn an_interrupt_from_one_processor_wakes_another() {
         (Destination::Physical(2), false),
     ] {
         let sender = [Step::Compute(5000), ipi(destination), Step::Halt];
-        for machine in both(&[&sender, &sleeper], |_| {}) {
+        for machine in both(&[&sender, &sleeper], |_| {}).1 {
             let given = machine.scripts[1].lock().unwrap().given.clone();
             assert_eq!(given, if wakes { vec![Given::Message(0x55)] } else { vec![] });
             assert_eq!(machine.given(), [], "the sender has taken its own already");
@@ -51,10 +53,10 @@ fn an_interrupt_from_one_processor_wakes_another() {
 #[test]
 fn any_processor_ends_the_run() {
     let dies = [Step::Compute(3000), Step::Leave(Exit::TripleFault)];
-    assert_eq!(end(&[&[], &[], &dies], |_| {}), (Outcome::TripleFault, Some(2)));
+    let unlimited = |config: &mut VmConfig| config.max_instructions = None;
+    assert_eq!(end(&[&[], &[], &dies], unlimited), (Outcome::TripleFault, Some(2)));
     let exits = [Step::Compute(3000), EXIT];
-    let limits = |config: &mut VmConfig| config.max_instructions = None;
-    assert_eq!(end(&[&[Step::Halt], &exits], limits), (Outcome::Exited(33), Some(1)));
+    assert_eq!(end(&[&[Step::Halt], &exits], unlimited), (Outcome::Exited(33), Some(1)));
 }
 
 #[test]
@@ -65,7 +67,7 @@ fn limits_end_all_of_them() {
     };
     assert_eq!(end(&[&[], &[], &[]], time), (Outcome::TimeLimit, None));
     let count = |config: &mut VmConfig| config.max_instructions = Some(1_234_567);
-    for machine in both(&[&[], &[], &[]], count) {
+    for machine in both(&[&[], &[], &[]], count).1 {
         let retired = machine.vm.instructions();
         if machine.vm.config().deterministic {
             assert_eq!(retired, Some(1_234_567), "exactly, in turns");
@@ -78,7 +80,7 @@ fn limits_end_all_of_them() {
 fn a_device_wakes_a_processor_when_all_sleep() {
     let first =
         [&PIC, [Step::Interrupts(true)].as_slice(), &ONE_SHOT, &[Step::Halt, EXIT]].concat();
-    for machine in both(&[&first, &[Step::Halt], &[Step::Halt]], |_| {}) {
+    for machine in both(&[&first, &[Step::Halt], &[Step::Halt]], |_| {}).1 {
         assert!(matches!(machine.given()[..], [Given::Vector(0x20, _)]), "{:?}", machine.given());
         assert_eq!(machine.vm.ended_by(), Some(0));
     }
@@ -107,7 +109,7 @@ fn turns_repeat() {
 #[test]
 fn a_reset_makes_all_of_them_anew() {
     let first = [Step::Compute(10), Step::Leave(Exit::TripleFault), Step::Compute(500), EXIT];
-    for machine in both(&[&first, &[Step::Halt]], |config| config.reboot = true) {
+    for machine in both(&[&first, &[Step::Halt]], |config| config.reboot = true).1 {
         let engines = machine.scripts.iter().map(|script| script.lock().unwrap().engines);
         assert_eq!(engines.collect::<Vec<_>>(), [2, 2]);
     }
