@@ -77,12 +77,13 @@ impl Mmu {
         self.sharing.as_ref().is_some_and(|sharing| sharing.code.has_requests(sharing.number))
     }
 
-    /// Whether translated code may differ from what other vCPUs have written: to be looked at
-    /// wherever the processor serialises.
+    /// Whether translated code may differ from what other vCPUs have written, to be looked at wherever
+    /// the processor serialises: this vCPU's own stores are visible before.
     #[inline]
     pub(crate) fn may_be_stale(&self) -> bool {
         self.sharing.as_ref().is_some_and(|sharing| {
             let Sharing { code, number, unsettled, all_unsettled } = sharing;
+            fence(Ordering::SeqCst);
             code.has_requests(*number) || *all_unsettled || !unsettled.is_empty()
         })
     }

@@ -4,7 +4,9 @@
 //! A processor is called by its number: its place in ACPI's list, 0 for the bootstrap processor.
 //! [`catch`](crate::catch) is the bootstrap processor's alone.
 
+pub mod litmus;
 pub mod received;
+pub mod team;
 mod trampoline;
 
 use crate::device::{apic, pic};
