@@ -43,3 +43,27 @@ mod against_the_host {
         );
     }
 }
+
+/// Flags that the manual leaves undefined, as processors have them: PF is that of the number.
+#[test]
+fn scans_clear_all_flags_but_zf_and_pf() {
+    use common::guest::{CODE, End, Guest};
+    use monovisor_core::state::{RFlags, Register};
+    let (bsf, bsr) = ([0x48, 0x0f, 0xbc, 0xc1], [0x48, 0x0f, 0xbd, 0xc1]);
+    let mut guest = Guest::long_mode();
+    for (code, value, flags) in [
+        (bsf, 1 << 3, 0x04),
+        (bsf, 1 << 7, 0),
+        (bsf, 1 << 63, 0x04),
+        (bsf, 0, 0x44),
+        (bsr, u64::MAX, 0x04),
+        (bsr, 1 << 31, 0),
+        (bsr, 0, 0x44),
+    ] {
+        guest.state.rip = CODE;
+        guest.state.rflags = RFlags::from_bits_retain(0x8d7);
+        guest.set(Register::Rcx, value);
+        assert_eq!(guest.run(&code), End::Done);
+        assert_eq!(guest.state.rflags.bits() & 0x8d5, flags, "{code:x?} {value:#x}");
+    }
+}

@@ -96,3 +96,36 @@ fn direct_branches_over_the_edge() {
         }
     }
 }
+
+#[test]
+fn a_direct_target_beyond_the_segment() {
+    for (branch, fault) in [
+        (&[0xe9, 0, 0, 1, 0][..], true),               // jmp
+        (&[0xe8, 0, 0, 1, 0], true),                   // call
+        (&[0x0f, 0x85, 0, 0, 1, 0], true),             // jne
+        (&[0x0f, 0x84, 0, 0, 1, 0], false),            // je
+        (&[0x39, 0xc1, 0x0f, 0x85, 0, 0, 1, 0], true), // cmp ecx, eax; jne
+    ] {
+        let mut guest = Guest::compatibility();
+        guest.state.segments[SegmentRegister::Cs].limit = CODE as u32 + 0xffff;
+        guest.set(Register::Rcx, 1);
+        let expected = if fault { End::Fault(Exception::GP0) } else { End::Done };
+        assert_eq!(guest.run(branch), expected, "{branch:x?}");
+        if fault {
+            let compare = if branch[0] == 0x39 { 2 } else { 0 };
+            assert_eq!(guest.state.rip, CODE + compare, "{branch:x?}");
+        }
+    }
+}
+
+#[test]
+fn a_call_that_fails_has_pushed_nothing() {
+    let mut guest = Guest::long_mode();
+    guest.ram.write(STACK - 8, &[0xaa; 8]);
+    for target in TARGETS {
+        guest.state.rip = CODE;
+        guest.set(Register::Rax, target);
+        assert_eq!(guest.run(&[0xff, 0xd0]), End::Fault(Exception::GP0));
+        assert_eq!(guest.bytes(STACK - 8, 8), [0xaa; 8]);
+    }
+}

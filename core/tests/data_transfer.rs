@@ -67,3 +67,33 @@ fn conditional_moves_and_sets() {
     let rows: Vec<_> = rows.iter().map(|(name, code)| (&**name, &**code, ALL)).collect();
     compare_all(&rows, 60);
 }
+
+/// SDM, "Segmentation in 64-Bit Mode": an override of a segment without base does not choose between
+/// #GP and #SS; and an address that is not canonical is looked at before its alignment.
+#[test]
+fn addresses_that_are_not_canonical() {
+    use common::guest::{CODE, End, Guest};
+    use monovisor_core::state::{Cr0Flags, Exception, RFlags, Register};
+    const BAD: u64 = 0x1234_5678_9abc_def1;
+    for (code, exception) in [
+        (&[0x36, 0x8b, 0x03][..], Exception::GP0), // mov eax, ss:[rbx]
+        (&[0x36, 0xc1, 0x03, 1], Exception::GP0),  // rol dword ss:[rbx], 1
+        (&[0x3e, 0x8b, 0x45, 0], Exception::SS0),  // mov eax, ds:[rbp]
+        (&[0x8b, 0x45, 0], Exception::SS0),        // mov eax, [rbp]
+        (&[0xc1, 0x45, 0, 1], Exception::SS0),     // rol dword [rbp], 1
+        (&[0x48, 0x0f, 0xc1, 0x03], Exception::GP0), // xadd [rbx], rax
+    ] {
+        let mut guest = Guest::user_mode();
+        guest.state.control.cr0 |= Cr0Flags::ALIGNMENT_MASK;
+        guest.state.rflags |= RFlags::ALIGNMENT_CHECK;
+        guest.state.rip = CODE;
+        guest.set(Register::Rbx, BAD);
+        guest.set(Register::Rbp, BAD);
+        assert_eq!(guest.run(code), End::Fault(exception), "{code:x?}");
+        // Partly so is enough.
+        guest.state.rip = CODE;
+        guest.set(Register::Rbx, 0x7fff_ffff_ffff);
+        guest.set(Register::Rbp, 0x7fff_ffff_ffff);
+        assert_eq!(guest.run(code), End::Fault(exception), "{code:x?}");
+    }
+}

@@ -51,6 +51,30 @@ fn unpacked_digits() {
     assert_eq!(guest.run(&[0xd4, 0]), End::Fault(Exception::DE));
 }
 
+/// The manual leaves some flags undefined; processors give those of the addition or subtraction.
+#[test]
+fn undefined_flags_are_those_of_the_operation() {
+    const AF: u64 = 0x10;
+    let cases: [(&[u8], u64, u64, u64); 8] = [
+        // aaa, aas: 16-bit operations with 0x106
+        (&[0x37], 0x007a, 0, 0x11),
+        (&[0x37], 0x7f0a, 0, 0x891),
+        (&[0x3f], 0x000a, 0, 0x91),
+        (&[0x3f], 0x0106, AF, 0x55),
+        // daa, das
+        (&[0x27], 0x7a, 0, 0x890),
+        (&[0x2f], 0xd6, 0, 0x801),
+        // aad: 0x10 * 0xff + 0xff; aam
+        (&[0xd5, 0xff], 0x10ff, 0, 0x81),
+        (&[0xd4, 10], 20, 0x801, 0x44),
+    ];
+    let mut guest = Guest::compatibility();
+    for (code, ax, before, after) in cases {
+        run(&mut guest, code, ax, before);
+        assert_eq!(guest.state.rflags.bits() & 0x8d5, after, "{code:02x?} {ax:#x}");
+    }
+}
+
 #[test]
 fn sixty_four_bit_mode_has_none_of_them() {
     for code in [0x37, 0x3f, 0x27, 0x2f, 0xd6] {

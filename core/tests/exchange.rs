@@ -66,3 +66,20 @@ fn sixteen_bytes_must_be_aligned() {
     assert_eq!(guest.run(&[0x49, 0x0f, 0xc7, 0x09]), End::Fault(Exception::GP0));
     assert_eq!(guest.state.rip, CODE);
 }
+
+/// F3 90 is PAUSE, and with REX.B it is XCHG with R8, whatever the prefix.
+#[test]
+fn pause_with_another_register_exchanges() {
+    for (code, rax, r8) in [
+        (&[0xf3, 0x49, 0x90][..], 0x8888_8888_8888, 0x1111_1111_1111),
+        (&[0xf3, 0x41, 0x90], 0x8888_8888, 0x1111_1111),
+        (&[0xf3, 0x66, 0x41, 0x90], 0x1111_1111_8888, 0x8888_8888_1111),
+        (&[0xf3, 0x48, 0x90], 0x1111_1111_1111, 0x8888_8888_8888),
+    ] {
+        let mut guest = Guest::long_mode();
+        guest.set(Register::Rax, 0x1111_1111_1111);
+        guest.set(Register::R8, 0x8888_8888_8888);
+        assert_eq!(guest.run(code), End::Done);
+        assert_eq!((guest.get(Register::Rax), guest.get(Register::R8)), (rax, r8), "{code:x?}");
+    }
+}

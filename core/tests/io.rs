@@ -146,3 +146,18 @@ fn string_input_does_not_lose_what_it_has_read() {
     let End::Fault(exception) = guest.run(&[0x6c]) else { panic!("a page fault was due") };
     assert_eq!((exception.vector, exception.payload), (Vector::PageFault, PAGES));
 }
+
+#[test]
+fn compatibility_mode_finds_the_bitmap_above_4_gib() {
+    let mut guest = with_bitmap(0x2001, &[0x3f8]);
+    let code = &mut guest.state.segments[SegmentRegister::Cs].access;
+    *code = Rights(0xc0fb);
+    // The last GiB of the address space has the tables of the first.
+    guest.ram.write(0x1000 + 511 * 8, &0x2007_u64.to_le_bytes());
+    guest.ram.write(0x2000 + 511 * 8, &0x3007_u64.to_le_bytes());
+    guest.state.segments[SegmentRegister::Tr].base = 0xffff_ffff_c000_0000 + TSS;
+    assert_eq!(guest.run(&[0xee]), End::Fault(Exception::GP0));
+    guest.state.rip = CODE;
+    guest.set(Register::Rdx, 0x3f9);
+    assert!(matches!(guest.run(&[0xee]), End::Exit(Exit::Write(..))));
+}

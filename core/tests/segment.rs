@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::guest::{CODE, DATA, End, Guest, STACK};
+use common::guest::{CODE, DATA, End, Guest, PAGES, STACK, WRITABLE};
 use monovisor_core::state::{
-    Cr4Flags, DescriptorTable, Exception, RFlags, Register, SegmentRegister,
+    Cr0Flags, Cr4Flags, DescriptorTable, Exception, RFlags, Register, SegmentRegister,
 };
 
 /// Flat data; data at base 0x100000 with a limit of 0xfff; not present; code; DPL 0 LDT.
@@ -155,4 +155,25 @@ fn fs_and_gs_bases() {
     let code = [0x0f, 0x01, 0xf8, 0x65, 0x8a, 0x14, 0x25, 5, 0, 0, 0];
     assert_eq!(with_rax(&mut guest, 0, &code), End::Done);
     assert_eq!(guest.get(Register::Rdx), 0x77);
+}
+
+/// What does not change is not written.
+#[test]
+fn arpl_leaves_read_only_memory_alone() {
+    let mut guest = guest(Guest::compatibility());
+    guest.state.control.cr0 |= Cr0Flags::WRITE_PROTECT;
+    guest.ram.write(PAGES, &[0x13, 0]);
+    guest.map(PAGES, WRITABLE & !2);
+    guest.set(Register::Rdi, PAGES);
+    for (level, faults) in [(3, false), (1, false)] {
+        guest.state.rip = CODE;
+        guest.set(Register::Rcx, level);
+        // arpl [edi], cx
+        assert_eq!(matches!(guest.run(&[0x63, 0x0f]), End::Fault(_)), faults);
+    }
+    guest.ram.write(PAGES, &[0x12, 0]);
+    guest.state.rip = CODE;
+    guest.set(Register::Rcx, 3);
+    let exception = Exception::page_fault(PAGES, 3);
+    assert_eq!(guest.run(&[0x63, 0x0f]), End::Fault(exception));
 }

@@ -113,3 +113,37 @@ fn double_shifts() {
         }
     }
 }
+
+/// What the manual leaves undefined, as processors have it: AF is set, and a double shift of 16 bits
+/// by more goes on with the filler.
+#[test]
+fn undefined_results() {
+    use common::guest::{CODE, End};
+    use monovisor_core::state::{RFlags, Register};
+    let cases: [(&[u8], u64, u64); 7] = [
+        (&[0xd0, 0xe0], 0x02, 0x10),                    // shl al, 1
+        (&[0xc1, 0xe8, 4], 0x0800_0100, 0x14),          // shr eax, 4
+        (&[0xd1, 0xf8], 0xc000_0000, 0x94),             // sar eax, 1
+        (&[0x0f, 0xa4, 0xc8, 4], 0x2340_000a, 0x815),   // shld eax, ecx, 4
+        (&[0x66, 0x0f, 0xa4, 0xc8, 20], 0xbcda, 0x90),  // shld ax, cx, 20
+        (&[0x66, 0x0f, 0xac, 0xc8, 20], 0xdabc, 0x90),  // shrd ax, cx, 20
+        (&[0x66, 0x0f, 0xa4, 0xc8, 16], 0xabcd, 0x891), // shld ax, cx, 16
+    ];
+    let mut guest = Guest::long_mode();
+    for (code, result, flags) in cases {
+        let inputs = match code {
+            [0xd0, ..] => (1, 0),
+            [0xc1, ..] => (0x8000_1000, 0),
+            [0xd1, ..] => (0x8000_0000, 0),
+            [0x0f, ..] => (0x1234_0000, 0xa000_0000),
+            _ => (0x1235, 0xabcd),
+        };
+        guest.state.rip = CODE;
+        guest.state.rflags = RFlags::from_bits_retain(2);
+        guest.set(Register::Rax, inputs.0);
+        guest.set(Register::Rcx, inputs.1);
+        assert_eq!(guest.run(code), End::Done);
+        let found = (guest.get(Register::Rax), guest.state.rflags.bits() & 0x8d5);
+        assert_eq!(found, (result, flags), "{code:x?}");
+    }
+}

@@ -137,6 +137,9 @@ trait Scan: 'static {
 struct Forward;
 struct Reverse;
 
+/// A bit that makes a result which is not zero of the number 0, and touches neither parity nor sign.
+const FOUND: u64 = 1 << 8;
+
 impl Scan for Forward {
     #[inline(always)]
     fn find(value: u64) -> u64 {
@@ -159,7 +162,7 @@ fn scan<S: Scan>(emit: &mut Emit) -> Option<()> {
     }
     let handlers: ByWidth = by_width!(W => scan_register::<S, W>);
     emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, 0);
-    // ZF is that of the source.
+    // ZF is that of the source; PF, which the manual leaves undefined, is that of the number.
     emit.writes_flags(Kind::new(Class::Logic, width as u8));
     Some(())
 }
@@ -175,18 +178,24 @@ unsafe extern "C" fn scan_register<S: Scan, W: Width>(
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, .. } = unsafe { *op };
     let value = cpu.get::<W>(b);
+    let mut res = 0;
     if value != 0 {
-        cpu.set::<W>(a, S::find(value));
+        let found = S::find(value);
+        cpu.set::<W>(a, found);
+        res = found | FOUND;
     }
-    next!(cpu, op.wrapping_add(1), value, src, budget)
+    next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
 fn scan_memory<S: Scan, W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let value = cpu.read_memory::<W>(detail)?.extend();
+    let mut res = 0;
     if value != 0 {
-        cpu.set::<W>(detail.registers[0], S::find(value));
+        let found = S::find(value);
+        cpu.set::<W>(detail.registers[0], found);
+        res = found | FOUND;
     }
-    cpu.set_status(Kind::of::<W>(Class::Logic).word(value, 0));
+    cpu.set_status(Kind::of::<W>(Class::Logic).word(res, 0));
     Ok(())
 }
 

@@ -1,76 +1,93 @@
 //! Decimal arithmetic, which 64-bit mode has not got: AAA, AAS, AAM, AAD, DAA, DAS; and SALC.
 //!
-//! Flags that the manual leaves undefined are clear, or follow the result.
+//! Flags that the manual leaves undefined are those of the addition or subtraction within, as
+//! processors have them.
 
 use iced_x86::Mnemonic;
 
+use super::arithmetic::cut;
 use super::emit::{Emit, Function};
 use super::flags::{AF, CF, Class, Kind};
 use super::op::Detail;
 use super::table::Row;
 use super::{Cpu, Leave};
+use crate::memory::Width;
 use crate::state::Exception;
 
 pub(super) const ROWS: &[Row] = &[
-    (Mnemonic::Aaa, |e| with_flags(e, |cpu, _| ascii_adjust(cpu, u64::wrapping_add))),
-    (Mnemonic::Aas, |e| with_flags(e, |cpu, _| ascii_adjust(cpu, u64::wrapping_sub))),
+    (Mnemonic::Aaa, |e| with_flags(e, |cpu, _| ascii_adjust(cpu, Operation::Add))),
+    (Mnemonic::Aas, |e| with_flags(e, |cpu, _| ascii_adjust(cpu, Operation::Sub))),
     (Mnemonic::Aam, |e| with_flags(e, aam)),
     (Mnemonic::Aad, |e| with_flags(e, aad)),
-    (Mnemonic::Daa, |e| with_flags(e, |cpu, _| decimal_adjust(cpu, u64::wrapping_add))),
-    (Mnemonic::Das, |e| with_flags(e, |cpu, _| decimal_adjust(cpu, u64::wrapping_sub))),
+    (Mnemonic::Daa, |e| with_flags(e, |cpu, _| decimal_adjust(cpu, Operation::Add))),
+    (Mnemonic::Das, |e| with_flags(e, |cpu, _| decimal_adjust(cpu, Operation::Sub))),
     (Mnemonic::Salc, |e| with_flags(e, salc)),
 ];
 
 const AL: u8 = 0;
 const AH: u8 = 1;
 
-/// An addition or subtraction.
-type Operation = fn(u64, u64) -> u64;
+/// ADD or SUB.
+#[derive(Clone, Copy)]
+enum Operation {
+    Add,
+    Sub,
+}
+
+impl Operation {
+    fn apply(self, left: u64, right: u64) -> u64 {
+        match self {
+            Self::Add => left.wrapping_add(right),
+            Self::Sub => left.wrapping_sub(right),
+        }
+    }
+
+    /// The flags of the operation on words of width `W`, whose right operand was `right`.
+    fn flags<W: Width>(self, res: u64, right: u64) -> u64 {
+        let class = match self {
+            Self::Add => Class::Add,
+            Self::Sub => Class::Sub,
+        };
+        Kind::of::<W>(class).word(cut::<W>(res), cut::<W>(right))
+    }
+}
 
 fn with_flags(emit: &mut Emit, function: Function) -> Option<()> {
     emit.call_out_with_flags(function);
     Some(())
 }
 
-/// PF, ZF and SF of AL, and what else is given.
-fn set_flags(cpu: &mut Cpu, carries: u64) {
-    let al = cpu.get::<u8>(AL);
-    cpu.set_status(Kind::of::<u8>(Class::Logic).word(al, 0) | carries);
-}
-
-/// AAA and AAS.
+/// AAA and AAS, which are one operation on AX. SF, ZF, PF and OF are those of that.
 fn ascii_adjust(cpu: &mut Cpu, operation: Operation) -> Result<(), Leave> {
-    let adjusts = cpu.get::<u8>(AL) & 0xf > 9 || cpu.status() & AF != 0;
-    if adjusts {
-        let ax = operation(cpu.get::<u16>(AL), 6);
-        cpu.set::<u16>(AL, ax);
-        cpu.set::<u8>(AH, operation(ax >> 8, 1));
-    }
-    cpu.set::<u8>(AL, cpu.get::<u8>(AL) & 0xf);
-    set_flags(cpu, if adjusts { AF | CF } else { 0 });
+    let ax = cpu.get::<u16>(AL);
+    let adjusts = ax & 0xf > 9 || cpu.status() & AF != 0;
+    let (distance, carries) = if adjusts { (0x106, AF | CF) } else { (0, 0) };
+    let res = operation.apply(ax, distance);
+    cpu.set::<u16>(AL, res & 0xff0f);
+    cpu.set_status(operation.flags::<u16>(res, distance) & !(AF | CF) | carries);
     Ok(())
 }
 
-/// DAA and DAS.
+/// DAA and DAS. OF is that of both steps in one.
 fn decimal_adjust(cpu: &mut Cpu, operation: Operation) -> Result<(), Leave> {
     let old = cpu.get::<u8>(AL);
     let carry = cpu.status() & CF != 0;
-    let mut carries = 0;
-    let mut al = old;
+    let (mut distance, mut carries) = (0, 0);
     if old & 0xf > 9 || cpu.status() & AF != 0 {
-        al = operation(al, 6);
+        distance = 6;
         carries |= AF;
         // The borrow or carry of this step counts (SDM, DAA and DAS).
-        if carry || al > 0xff {
+        if carry || operation.apply(old, distance) > 0xff {
             carries |= CF;
         }
     }
     if old > 0x99 || carry {
-        al = operation(al, 0x60);
+        distance += 0x60;
         carries |= CF;
     }
+    let al = operation.apply(old, distance);
     cpu.set::<u8>(AL, al);
-    set_flags(cpu, carries);
+    cpu.set_status(operation.flags::<u8>(al, distance) & !(AF | CF) | carries);
     Ok(())
 }
 
@@ -79,15 +96,16 @@ fn aam(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let tens = al.checked_div(base).ok_or(Exception::DE)?;
     cpu.set::<u8>(AH, tens);
     cpu.set::<u8>(AL, al % base);
-    set_flags(cpu, 0);
+    cpu.set_status(Kind::of::<u8>(Class::Logic).word(al % base, 0));
     Ok(())
 }
 
+/// AAD: an ADD of AL and AH times the base.
 fn aad(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let base = detail.immediate & 0xff;
-    let sum = cpu.get::<u8>(AH).wrapping_mul(base).wrapping_add(cpu.get::<u8>(AL));
+    let tens = cpu.get::<u8>(AH).wrapping_mul(detail.immediate & 0xff);
+    let sum = tens.wrapping_add(cpu.get::<u8>(AL));
     cpu.set::<u16>(AL, sum & 0xff);
-    set_flags(cpu, 0);
+    cpu.set_status(Operation::Add.flags::<u8>(sum, tens));
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub(crate) enum Class {
     Inc,
     /// result = left - 1; CF is bit 0 of the source word.
     Dec,
-    /// CF is bit 0 and OF is bit 1 of the source word; AF is clear.
+    /// CF is bit 0 and OF is bit 1 of the source word; AF is set, as shifts leave it.
     Given,
     /// The source word holds the carry (or borrow) out of each bit.
     Carries,
@@ -155,7 +155,8 @@ impl Kind {
         match self.class() {
             Class::Known => src & AF != 0,
             Class::Add | Class::Sub => (self.left(res, src) ^ res ^ src) & 0x10 != 0,
-            Class::Logic | Class::Given => false,
+            Class::Logic => false,
+            Class::Given => true,
             Class::Inc => res & 0xf == 0,
             Class::Dec => res & 0xf == 0xf,
             Class::Carries => src & 8 != 0,

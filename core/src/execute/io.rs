@@ -149,7 +149,9 @@ fn require_bitmap(cpu: &mut Cpu, port: u16, size: u32) -> Result<(), Leave> {
         if offset + 1 > task.limit {
             return Err(denied);
         }
-        let linear = cpu.following(task.base, u64::from(offset));
+        // The base has 64 bits in compatibility mode, too.
+        let linear = task.base.wrapping_add(offset.into());
+        let linear = if cpu.state.long_mode() { linear } else { linear & 0xffff_ffff };
         cpu.mmu
             .read::<u16>(&cpu.state, linear, Privilege::System)
             .map_err(|error| Leave::access(error, SegmentRegister::Tr))

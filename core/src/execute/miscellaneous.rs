@@ -105,9 +105,13 @@ fn check_bounds(emit: &mut Emit) -> Option<()> {
 fn bound<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let segment = super::segment_register(detail.segment);
     let size = W::BYTES as u64;
-    let linear = cpu.linear(detail, 2 * size, false)?;
-    let lower = cpu.load::<W>(segment, linear)?.sign_extend() as i64;
-    let upper = cpu.load::<W>(segment, cpu.following(linear, size))?.sign_extend() as i64;
+    let offset = cpu.effective_address(detail);
+    let mut load = |offset: u64| {
+        let offset = offset & address_mask(detail.address_bits);
+        let linear = cpu.segment_linear(segment, offset, size, false)?;
+        Ok::<_, Leave>(cpu.load::<W>(segment, linear)?.sign_extend() as i64)
+    };
+    let (lower, upper) = (load(offset)?, load(offset.wrapping_add(size))?);
     let index = W::truncate(cpu.get::<W>(detail.registers[0])).sign_extend() as i64;
     if (lower..=upper).contains(&index) {
         return Ok(());
@@ -155,6 +159,9 @@ fn push_frame<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     // SDM, ENTER: a page fault if a write at the final stack pointer would cause one.
     let top = cpu.state.gpr[Register::Rsp] & mask;
     let linear = cpu.segment_linear(SegmentRegister::Ss, top, W::BYTES as u64, true)?;
+    cpu.mmu
+        .check_alignment(&cpu.state, linear, W::BYTES)
+        .map_err(|error| Leave::access(error, SegmentRegister::Ss))?;
     cpu.probe_write(SegmentRegister::Ss, linear, W::BYTES as u32)
 }
 

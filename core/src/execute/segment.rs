@@ -248,8 +248,13 @@ fn verw(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
 fn arpl(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     require_protected(cpu)?;
     let rpl = cpu.get::<u16>(detail.registers[1]) & 3;
-    let old = cpu.modify::<u16>(detail, |selector| selector & !3 | rpl.max(selector & 3))?;
-    set_zero(cpu, old & 3 < rpl);
+    let selector = cpu.read::<u16>(detail, 0)?;
+    let raised = selector & 3 < rpl;
+    // A selector that stays is not written, be it in memory that cannot be.
+    if raised {
+        cpu.write::<u16>(detail, 0, selector & !3 | rpl)?;
+    }
+    set_zero(cpu, raised);
     Ok(())
 }
 

@@ -326,32 +326,41 @@ fn rotate_through_carry<R: ThroughCarry, W: Width>(
     Ok(())
 }
 
-/// SHLD and SHRD.
+/// SHLD and SHRD. For 16 bits a count may be larger than the operand, which leaves the result undefined
+/// (SDM, SHLD): processors have the filler follow itself.
 trait DoubleShift: 'static {
     /// Result and last bit shifted out; the count is not zero.
     fn shift<W: Width>(value: u64, filler: u64, count: u32) -> (u64, u64);
+    /// OF, which is defined for a count of one.
+    fn overflow<W: Width>(res: u64, carry: u64, count: u32) -> u64;
 }
 
 impl DoubleShift for Shl {
     fn shift<W: Width>(value: u64, filler: u64, count: u32) -> (u64, u64) {
-        // For 16 bits and counts above 16 the filler comes round again, as processors do it.
         let twice = u128::from(value) << W::BITS | u128::from(filler);
-        let wide = if W::BITS == 16 { twice << 16 | u128::from(value) } else { twice << W::BITS };
-        let bits = if W::BITS == 16 { 48 } else { 3 * W::BITS.min(32) };
-        if W::BITS == 64 {
-            let res = (twice >> (64 - count)) as u64;
-            return (res, value >> (64 - count) & 1);
+        if count > W::BITS {
+            let wide = twice << W::BITS | u128::from(filler);
+            return (cut::<W>((wide << count >> (2 * W::BITS)) as u64), 0);
         }
-        let res = (wide << count >> (bits - W::BITS)) as u64;
-        (cut::<W>(res), (wide >> (bits - count)) as u64 & 1)
+        let res = (twice << count >> W::BITS) as u64;
+        (cut::<W>(res), value >> (W::BITS - count) & 1)
+    }
+    fn overflow<W: Width>(res: u64, carry: u64, count: u32) -> u64 {
+        if count < W::BITS { top::<W>(res) ^ carry } else { carry }
     }
 }
 
 impl DoubleShift for Shr {
     fn shift<W: Width>(value: u64, filler: u64, count: u32) -> (u64, u64) {
         let twice = u128::from(filler) << W::BITS | u128::from(value);
-        let wide = if W::BITS == 16 { u128::from(value) << 32 | twice } else { twice };
-        (cut::<W>((wide >> count) as u64), (wide >> (count - 1)) as u64 & 1)
+        if count > W::BITS {
+            let wide = u128::from(filler) << (2 * W::BITS) | twice;
+            return (cut::<W>((wide >> count) as u64), 0);
+        }
+        (cut::<W>((twice >> count) as u64), (twice >> (count - 1)) as u64 & 1)
+    }
+    fn overflow<W: Width>(res: u64, _carry: u64, _count: u32) -> u64 {
+        top::<W>(res) ^ top::<W>(res << 1)
     }
 }
 
@@ -362,7 +371,7 @@ fn double_shift<S: DoubleShift, W: Width>(cpu: &mut Cpu, detail: &Detail) -> Res
     let old = cpu.modify::<W>(detail, |value| shifted(value).0)?;
     if count != 0 {
         let (res, carry) = shifted(old);
-        let overflow = top::<W>(res) ^ top::<W>(old);
+        let overflow = S::overflow::<W>(res, carry, count);
         cpu.set_status(Kind::of::<W>(Class::Given).word(res, carry | overflow << 1));
     }
     Ok(())

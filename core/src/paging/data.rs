@@ -7,6 +7,7 @@
 use core::ptr::{self, NonNull};
 
 use super::devices::pieces;
+use super::mode::is_canonical;
 use super::regions::Located;
 use super::rights::View;
 use super::{AccessError, AccessKind, Mmu, Privilege};
@@ -122,6 +123,7 @@ impl Mmu {
             core::iter::once(0).chain(further).map(|offset| linear.wrapping_add(offset))
         };
         if in_first < u64::from(length) {
+            starts().try_for_each(|start| self.check_canonical(start))?;
             for start in starts() {
                 self.inspect(state, start, kind, view)?;
             }
@@ -249,6 +251,8 @@ impl Mmu {
             Parts::One(self.part(state, linear, W::BYTES, kind, view)?)
         } else {
             let second = linear.wrapping_add(in_first as u64);
+            // An address that is not canonical is looked at before any page.
+            self.check_canonical(second)?;
             self.inspect(state, linear, kind, view)?;
             self.inspect(state, second, kind, view)?;
             Parts::Two(
@@ -355,9 +359,12 @@ impl Mmu {
 }
 
 fn check_alignment(linear: u64, bytes: usize, view: View) -> Result<(), AccessError> {
-    // The manual's table of alignments ends at eight bytes.
-    if view == View::UserAligned && !linear.is_multiple_of(bytes.min(8) as u64) {
-        return Err(AccessError::ALIGNMENT);
+    // The manual's table of alignments ends at eight bytes; MOVUPS and its like are checked to 16.
+    if view == View::UserAligned && !linear.is_multiple_of(bytes as u64) {
+        // An address that is not canonical is looked at first.
+        let last = linear.wrapping_add(bytes as u64 - 1);
+        let canonical = is_canonical(linear) && is_canonical(last);
+        return Err(if canonical { AccessError::ALIGNMENT } else { AccessError::NonCanonical });
     }
     Ok(())
 }

@@ -130,8 +130,7 @@ impl Mode {
         if !self.long {
             return Some(linear & 0xffff_ffff);
         }
-        const UNUSED: u32 = 64 - LINEAR_ADDRESS_BITS;
-        (((linear << UNUSED) as i64 >> UNUSED) as u64 == linear).then_some(linear)
+        is_canonical(linear).then_some(linear)
     }
 
     /// The top structure: its level and its physical address.
@@ -223,4 +222,11 @@ impl Mode {
         let offset = (1 << self.page_bits(level)) - 1;
         page & !offset | linear & offset & !0xfff
     }
+}
+
+/// Whether the bits above those of a linear address repeat its highest one.
+#[inline(always)]
+pub(super) fn is_canonical(linear: u64) -> bool {
+    const UNUSED: u32 = 64 - LINEAR_ADDRESS_BITS;
+    ((linear << UNUSED) as i64 >> UNUSED) as u64 == linear
 }

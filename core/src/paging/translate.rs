@@ -121,6 +121,14 @@ impl Mmu {
         Ok(())
     }
 
+    /// Whether `linear` is an address at all.
+    ///
+    /// # Errors
+    /// [`AccessError::NonCanonical`].
+    pub(super) fn check_canonical(&self, linear: u64) -> Result<(), AccessError> {
+        self.mode.linear(linear).map(|_| ()).ok_or(AccessError::NonCanonical)
+    }
+
     /// Translates the page of `linear`, with the accessed and dirty flags of its entries set, and
     /// installs it in `view`'s TLB.
     #[inline]

@@ -3,7 +3,10 @@
 use alloc::boxed::Box;
 use core::ptr::NonNull;
 
-use iced_x86::{Decoder, DecoderError, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
+use iced_x86::{
+    Code, Decoder, DecoderError, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind,
+    Register,
+};
 
 use super::block::Key;
 use super::cache::{Cache, Extent, Found};
@@ -138,7 +141,10 @@ impl Lowering {
             let instruction = &mut self.instructions[count];
             decoder.decode_out(instruction);
             match decoder.last_error() {
-                DecoderError::None => {}
+                DecoderError::None => {
+                    let end = (instruction.next_ip().wrapping_sub(key.rip) & 0xffff_ffff) as usize;
+                    amend(instruction, bitness, &window[..end]);
+                }
                 // Never with the bytes of a longest instruction at hand.
                 DecoderError::NoMoreBytes => return (count, End::Ordinary),
                 // What has no end within the longest length is told by nothing but the length. So an
@@ -156,7 +162,7 @@ impl Lowering {
     /// Emits the first `count` instructions; the bytes that the block takes.
     fn emit_block(&mut self, key: &Key, count: usize, end: End) -> u32 {
         let emit = &mut *self.emit;
-        emit.begin(key.rip, key.cs_base, key.mode);
+        emit.begin(key.rip, key.cs_base, key.cs_limit, key.mode);
         let instructions = &self.instructions[..count];
         let mut index = 0;
         while index < count && !emit.ended {
@@ -200,6 +206,34 @@ impl Lowering {
             emit.fall_through();
         }
         bytes(key, last)
+    }
+}
+
+/// What 64-bit mode does otherwise than the decoder tells. `bytes` ends with the instruction.
+fn amend(instruction: &mut Instruction, bitness: u32, bytes: &[u8]) {
+    if bitness != 64 {
+        return;
+    }
+    // SDM, "Segmentation in 64-Bit Mode": these overrides are ignored, also for the choice between
+    // #GP and #SS.
+    if let Register::ES | Register::CS | Register::SS | Register::DS = instruction.segment_prefix()
+    {
+        instruction.set_segment_prefix(Register::None);
+    }
+    // With REX.B the opcode of PAUSE is that of XCHG with R8, and its prefix means nothing.
+    if instruction.code() == Code::Pause
+        && let [.., rex @ 0x40..=0x4f, _] = *bytes
+        && rex & 1 != 0
+    {
+        let prefixes = &bytes[bytes.len() - instruction.len()..];
+        let (code, registers) = match (rex & 8, prefixes.contains(&0x66)) {
+            (8, _) => (Code::Xchg_r64_RAX, [Register::R8, Register::RAX]),
+            (_, true) => (Code::Xchg_r16_AX, [Register::R8W, Register::AX]),
+            _ => (Code::Xchg_r32_EAX, [Register::R8D, Register::EAX]),
+        };
+        instruction.set_code(code);
+        instruction.set_op0_register(registers[0]);
+        instruction.set_op1_register(registers[1]);
     }
 }
 

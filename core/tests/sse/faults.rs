@@ -226,7 +226,7 @@ fn mxcsr_is_loaded_stored_and_checked() {
 }
 
 #[test]
-fn masked_bytes_are_stored_and_the_others_cannot_fault() {
+fn masked_bytes_are_stored_and_all_of_them_can_fault() {
     // maskmovdqu xmm0, xmm1
     let code = [0x66, 0x0f, 0xf7, 0xc1];
     let mut machine = Machine::new();
@@ -245,9 +245,9 @@ fn masked_bytes_are_stored_and_the_others_cannot_fault() {
     assert_eq!(bytes, expected);
 
     // Memory ends at 2 MiB.
-    machine.state.gpr[Register::Rdi] = (2 << 20) - 13;
+    machine.state.gpr[Register::Rdi] = (2 << 20) - 16;
     assert_eq!(machine.execute().raised(), None);
-    machine.state.gpr[Register::Rdi] = (2 << 20) - 12;
+    machine.state.gpr[Register::Rdi] = (2 << 20) - 15;
     let exception = machine.execute().raised().map(|exception| exception.vector);
     assert_eq!(exception, Some(Vector::PageFault));
 }

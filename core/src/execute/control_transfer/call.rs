@@ -4,15 +4,16 @@ use iced_x86::{Code, Mnemonic};
 
 use super::links::{CALL, RETURN, follow, jump_to, leave_jump};
 use super::{fail, jump_through};
-use crate::execute::dispatch::{Flow, Frame, LEFT, next};
+use crate::execute::dispatch::{Flow, Frame, LEFT, leave, next};
 use crate::execute::emit::{Emit, Origin};
 use crate::execute::flags::Kind;
 use crate::execute::op::{Detail, Handler, Links, Op};
+use crate::execute::operand::canonical;
 use crate::execute::table::Row;
 use crate::execute::{Cpu, Leave};
 use crate::memory::Width;
 use crate::paging::{AccessKind, Privilege};
-use crate::state::{Gpr, Register, SegmentRegister};
+use crate::state::{Exception, Gpr, Register, SegmentRegister};
 
 pub(in crate::execute) const ROWS: &[Row] = &[(Mnemonic::Call, call), (Mnemonic::Ret, ret)];
 
@@ -56,6 +57,10 @@ unsafe extern "C" fn call_register(
     let (Op { a, b, c, .. }, value) = unsafe { (*op, (*op.add(1)).payload()) };
     let linear = cpu.get::<u64>(RSP).wrapping_sub(8);
     let target = cpu.get::<u64>(a);
+    // What the jump cache knows can be executed; the rest is looked at before anything is pushed.
+    if !cpu.knows_jump(target) && !canonical(target) {
+        return leave(cpu, op, res, src, budget, &const { Leave::Exception(Exception::GP0) });
+    }
     let Some(pointer) = cpu.write_hit::<u64>(linear) else {
         return call_slow(cpu, op, res, src, budget, value);
     };
@@ -104,9 +109,9 @@ impl Cpu {
             Ok(()) => {
                 // The target first: it may be in RSP.
                 // SAFETY: the frame's op is the call's own.
-                let (op, target) = unsafe { (*self.frame.op, self.call_target(self.frame.op)) };
+                let target = unsafe { self.call_target(self.frame.op) };
                 self.set::<u64>(RSP, linear);
-                if op.d == CALL { self.arrive(op, target) } else { Leave::Jump { target } }
+                Leave::Jump { target }
             }
         };
         false

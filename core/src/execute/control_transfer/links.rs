@@ -4,6 +4,7 @@
 
 use crate::exclusive::Watch;
 use crate::execute::dispatch::{Flow, Frame, LEFT, leave, next};
+use crate::execute::jump_cache::JumpEntry;
 use crate::execute::op::Op;
 use crate::execute::operand::canonical;
 use crate::execute::{Cpu, Leave};
@@ -65,13 +66,19 @@ impl Cpu {
         }
         let released = match op.d {
             RETURN => op.imm as u64,
-            CALL => 8_u64.wrapping_neg(),
             _ => 0,
         };
         let rsp = &mut self.state.gpr[Register::Rsp];
         *rsp = rsp.wrapping_sub(released);
         self.frame.budget += i64::from(op.b);
         Exception::GP0.into()
+    }
+
+    /// Whether the jump cache has a block at `rip`, which can then be executed.
+    #[inline(always)]
+    pub(super) fn knows_jump(&self, rip: u64) -> bool {
+        // SAFETY: dispatch has pointed `jumps` at the active cache's entries.
+        unsafe { (*self.jumps.add(JumpEntry::slot(rip))).rip == rip }
     }
 
     /// Whether `target` is canonical, or within the code segment.

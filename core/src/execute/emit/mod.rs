@@ -92,6 +92,8 @@ pub(crate) struct Emit {
     pub ended: bool,
     /// Base of the code segment.
     pub cs_base: u64,
+    /// Last offset in the code segment; without meaning in 64-bit mode.
+    cs_limit: u32,
     /// RIP of the block.
     pub start: u64,
     index: u8,
@@ -111,6 +113,7 @@ impl Emit {
             carried: Carried::NOTHING,
             ended: false,
             cs_base: 0,
+            cs_limit: 0,
             start: 0,
             index: 0,
             ops: [nothing; MOST_SLOTS],
@@ -120,8 +123,8 @@ impl Emit {
     }
 
     /// Starts a block at `start`.
-    pub fn begin(&mut self, start: u64, cs_base: u64, mode: Mode) {
-        (self.start, self.cs_base, self.mode) = (start, cs_base, mode);
+    pub fn begin(&mut self, start: u64, cs_base: u64, cs_limit: u32, mode: Mode) {
+        (self.start, self.cs_base, self.cs_limit, self.mode) = (start, cs_base, cs_limit, mode);
         (self.kind, self.ended, self.index, self.length) = (None, false, 0, 0);
         self.carried = Carried::NOTHING;
     }

@@ -160,9 +160,13 @@ impl Emit {
         self.instruction.has_lock_prefix()
     }
 
-    /// Whether a branch to the constant `target` does not fault, but for limits outside 64-bit mode.
+    /// Whether a branch to the constant `target` does not fault: it is canonical, or within the code
+    /// segment.
     pub fn reaches(&self, target: u64) -> bool {
-        self.mode.bitness != 64 || canonical(target)
+        match self.mode.bitness {
+            64 => canonical(target),
+            _ => target <= u64::from(self.cs_limit),
+        }
     }
 
     /// All operands, for a call-out.

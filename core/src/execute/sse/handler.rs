@@ -222,10 +222,12 @@ fn compare_guarded<O: Compare>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Lea
 // operand that its segment does not simply let through, so functions look at its alignment.
 
 fn aligned_linear(cpu: &Cpu, detail: &Detail, write: bool) -> Result<u64, Leave> {
-    match cpu.linear(detail, 16, write)? {
-        linear if linear.is_multiple_of(16) => Ok(linear),
-        _ => Err(Exception::GP0.into()),
+    // The alignment comes first: in the stack segment, another exception.
+    let base = cpu.state.segments[super::super::segment_register(detail.segment)].base;
+    if !base.wrapping_add(cpu.effective_address(detail)).is_multiple_of(16) {
+        return Err(Exception::GP0.into());
     }
+    cpu.linear(detail, 16, write)
 }
 
 fn load_aligned(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {

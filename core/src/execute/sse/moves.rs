@@ -154,26 +154,25 @@ impl<W: Width, M: Load> FromGeneral for Bits<W, M> {
     }
 }
 
-/// MASKMOVDQU: stores the bytes whose mask has its top bit set, at DS:RDI. Bytes that are not stored
-/// cannot fault; if one of the others does, none is stored.
+/// MASKMOVDQU: stores the bytes whose mask has its top bit set, at DS:RDI. Where the bytes that are
+/// not stored could not be, it faults nevertheless, as processors do (SDM, MASKMOVDQU, leaves it open).
 fn mask_move(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    const BYTES: u32 = 16;
     let values = <[u8; 16]>::of(cpu.vector(detail.registers[1]));
     let mask = <[u8; 16]>::of(cpu.vector(detail.registers[2]));
-    let chosen = || (0..16_u8).filter(|&index| mask[usize::from(index)] & 0x80 != 0);
     let segment: SegmentRegister = super::super::segment_register(detail.segment);
-    let offset = cpu.state.gpr[Register::Rdi];
     let address_mask = super::super::operand::address_mask(detail.address_bits);
-    let place = |cpu: &Cpu, index: u8| {
-        let offset = offset.wrapping_add(u64::from(index)) & address_mask;
-        cpu.segment_linear(segment, offset, 1, true)
-    };
-    for index in chosen() {
-        let linear = place(cpu, index)?;
-        cpu.probe_write(segment, linear, 1)?;
-    }
-    for index in chosen() {
-        let linear = place(cpu, index)?;
-        cpu.store(segment, linear, values[usize::from(index)])?;
+    let offset = cpu.state.gpr[Register::Rdi] & address_mask;
+    let linear = cpu.segment_linear(segment, offset, BYTES.into(), true)?;
+    // Alignment is checked as of the quadwords that are stored.
+    cpu.mmu
+        .check_alignment(&cpu.state, linear, 8)
+        .map_err(|error| Leave::access(error, segment))?;
+    cpu.probe_write(segment, linear, BYTES)?;
+    for (index, value) in (0..).zip(values) {
+        if mask[index as usize] & 0x80 != 0 {
+            cpu.store(segment, cpu.following(linear, index), value)?;
+        }
     }
     Ok(())
 }
