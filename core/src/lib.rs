@@ -49,6 +49,7 @@ pub use clock::{Clock, InstructionClock};
 pub use engine::{Engine, Kick};
 pub use error::EngineError;
 pub use execute::msr;
+pub use execute::table::instruction_group;
 pub use exit::{Access, Exit, Space};
 pub use interrupt::{Cause, Delivery, FaultLog};
 pub use memory::{GuestMemory, HostPage, HostRegion, Ram};

@@ -11,7 +11,9 @@ mod bench;
 mod ci;
 mod fuzz;
 mod guest;
+mod isa;
 mod machine;
+mod oracle;
 mod process;
 mod run;
 mod test;
@@ -41,6 +43,8 @@ enum Command {
     Ci(ci::Ci),
     Tidy(tidy::Tidy),
     Fuzz(fuzz::Fuzz),
+    Oracle(oracle::Oracle),
+    Isa(isa::Isa),
 }
 
 fn main() -> ExitCode {
@@ -63,5 +67,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ci(ci) => ci.execute(&workspace),
         Command::Tidy(tidy) => tidy.execute(&workspace),
         Command::Fuzz(fuzz) => fuzz.execute(&workspace),
+        Command::Oracle(oracle) => oracle.execute(&workspace),
+        Command::Isa(isa) => isa.execute(&workspace),
     }
 }

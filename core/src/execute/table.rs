@@ -8,43 +8,43 @@ use super::emit::EmitFn;
 /// One mnemonic and what emits it.
 pub(crate) type Row = (Mnemonic, EmitFn);
 
-/// The rows of every instruction group.
-const GROUPS: &[&[Row]] = &[
-    super::arithmetic::ROWS,
-    super::arithmetic::multiply_divide::ROWS,
-    super::arithmetic::unary::ROWS,
-    super::bit_byte::ROWS,
-    super::control_transfer::ROWS,
-    super::control_transfer::branch::ROWS,
-    super::control_transfer::call::ROWS,
-    super::control_transfer::condition::ROWS,
-    super::data_transfer::ROWS,
-    super::data_transfer::extend::ROWS,
-    super::data_transfer::stack::ROWS,
-    super::decimal::ROWS,
-    super::exchange::ROWS,
-    super::far_transfer::ROWS,
-    super::flag_control::ROWS,
-    super::fpu_state::ROWS,
-    super::io::ROWS,
-    super::logical::ROWS,
-    super::miscellaneous::ROWS,
-    super::segment::ROWS,
-    super::shift_rotate::ROWS,
-    super::sse::arithmetic::ROWS,
-    super::sse::compare::ROWS,
-    super::sse::control::FENCE_ROWS,
-    super::sse::control::ROWS,
-    super::sse::convert::ROWS,
-    super::sse::integer::ROWS,
-    super::sse::moves::ROWS,
-    super::sse::moves::STORE_ROWS,
-    super::sse::pack::ROWS,
-    super::sse::shift::ROWS,
-    super::sse::shuffle::ROWS,
-    super::sse::signs::ROWS,
-    super::string::ROWS,
-    super::system::ROWS,
+/// The rows of every instruction group, and where in this folder they are.
+const GROUPS: &[(&str, &[Row])] = &[
+    ("arithmetic", super::arithmetic::ROWS),
+    ("arithmetic/multiply_divide", super::arithmetic::multiply_divide::ROWS),
+    ("arithmetic/unary", super::arithmetic::unary::ROWS),
+    ("bit_byte", super::bit_byte::ROWS),
+    ("control_transfer", super::control_transfer::ROWS),
+    ("control_transfer/branch", super::control_transfer::branch::ROWS),
+    ("control_transfer/call", super::control_transfer::call::ROWS),
+    ("control_transfer/condition", super::control_transfer::condition::ROWS),
+    ("data_transfer", super::data_transfer::ROWS),
+    ("data_transfer/extend", super::data_transfer::extend::ROWS),
+    ("data_transfer/stack", super::data_transfer::stack::ROWS),
+    ("decimal", super::decimal::ROWS),
+    ("exchange", super::exchange::ROWS),
+    ("far_transfer", super::far_transfer::ROWS),
+    ("flag_control", super::flag_control::ROWS),
+    ("fpu_state", super::fpu_state::ROWS),
+    ("io", super::io::ROWS),
+    ("logical", super::logical::ROWS),
+    ("miscellaneous", super::miscellaneous::ROWS),
+    ("segment", super::segment::ROWS),
+    ("shift_rotate", super::shift_rotate::ROWS),
+    ("sse/arithmetic", super::sse::arithmetic::ROWS),
+    ("sse/compare", super::sse::compare::ROWS),
+    ("sse/control", super::sse::control::FENCE_ROWS),
+    ("sse/control", super::sse::control::ROWS),
+    ("sse/convert", super::sse::convert::ROWS),
+    ("sse/integer", super::sse::integer::ROWS),
+    ("sse/moves", super::sse::moves::ROWS),
+    ("sse/moves", super::sse::moves::STORE_ROWS),
+    ("sse/pack", super::sse::pack::ROWS),
+    ("sse/shift", super::sse::shift::ROWS),
+    ("sse/shuffle", super::sse::shuffle::ROWS),
+    ("sse/signs", super::sse::signs::ROWS),
+    ("string", super::string::ROWS),
+    ("system", super::system::ROWS),
 ];
 
 const SIZE: usize = 2048;
@@ -54,8 +54,8 @@ static TABLE: [Option<EmitFn>; SIZE] = {
     let mut group = 0;
     while group < GROUPS.len() {
         let mut row = 0;
-        while row < GROUPS[group].len() {
-            let (mnemonic, emit) = GROUPS[group][row];
+        while row < GROUPS[group].1.len() {
+            let (mnemonic, emit) = GROUPS[group].1[row];
             assert!(table[mnemonic as usize].is_none(), "a mnemonic has two rows");
             table[mnemonic as usize] = Some(emit);
             row += 1;
@@ -68,4 +68,11 @@ static TABLE: [Option<EmitFn>; SIZE] = {
 /// What emits `mnemonic`; `None` raises #UD.
 pub(crate) fn emit_function(mnemonic: Mnemonic) -> Option<EmitFn> {
     TABLE.get(mnemonic as usize).copied().flatten()
+}
+
+/// The group of instructions that implements `mnemonic`, as the path of its file in this crate's
+/// `execute` folder, or `None` if the interpreter raises #UD for it. For listings and tests.
+pub fn instruction_group(mnemonic: Mnemonic) -> Option<&'static str> {
+    let has = |rows: &[Row]| rows.iter().any(|(row, _)| *row == mnemonic);
+    GROUPS.iter().find(|(_, rows)| has(rows)).map(|(name, _)| *name)
 }

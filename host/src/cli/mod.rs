@@ -4,6 +4,7 @@
 //! Invariant: standard output belongs to the guest; what the program says itself is on standard
 //! error and begins with its name.
 
+pub mod cpu;
 pub mod inspect;
 pub mod run;
 
@@ -32,6 +33,7 @@ pub struct Cli {
 enum Command {
     Run(Box<run::Arguments>),
     Inspect(Box<inspect::Arguments>),
+    Cpu(cpu::Arguments),
 }
 
 impl Cli {
@@ -43,6 +45,7 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => run::execute(*arguments),
             Command::Inspect(arguments) => inspect::execute(*arguments),
+            Command::Cpu(arguments) => cpu::execute(arguments),
         }
     }
 }

@@ -1,0 +1,212 @@
+//! Differences that remain, each with its reason. Where the manuals of the two vendors differ, the
+//! interpreter does what Intel's says, since its CPUID says that it is Intel's.
+
+use iced_x86::{Code, Instruction, Mnemonic, Register};
+
+use crate::case::{Case, Outcome, PAGE_FAULT, Raised};
+use crate::layout::Mode;
+
+/// A reason, and whether it holds.
+pub struct Explanation {
+    /// A sentence.
+    pub reason: &'static str,
+    holds: fn(&Question) -> bool,
+}
+
+/// A case that ended differently.
+struct Question<'a> {
+    case: &'a Case,
+    instruction: &'a Instruction,
+    silicon: &'a Outcome,
+    interpreter: &'a Outcome,
+}
+
+const INVALID_OPCODE: u32 = 6;
+const STACK_FAULT: u32 = 12;
+const GENERAL_PROTECTION: u32 = 13;
+const ALIGNMENT_CHECK: u32 = 17;
+
+/// All of them.
+pub const EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        reason: "a misaligned access that also page-faults: AMD checks the alignment first, SDM, \
+                 \"Priority Among Concurrent Events\", the page",
+        holds: |it| it.vectors() == (ALIGNMENT_CHECK, PAGE_FAULT) && it.raise_at_start(),
+    },
+    Explanation {
+        reason: "a branch into the instruction itself, whose rest the processor then executes: a \
+                 matter of this comparison",
+        holds: |it| {
+            let bytes = it.case.start()..it.case.start() + u64::from(it.case.length);
+            it.interpreter.raised == Raised::NOTHING
+                && it.is_near_branch()
+                && bytes.contains(&it.interpreter.state.rip)
+        },
+    },
+    Explanation {
+        reason: "a near branch with an operand-size prefix in 64-bit mode: AMD makes it 16 bits \
+                 wide, Intel ignores the prefix",
+        holds: |it| {
+            it.case.mode == Mode::Long && it.has_operand_size_prefix() && it.is_near_branch()
+        },
+    },
+    Explanation {
+        reason: "a near branch to an address that is not canonical: AMD's faults at the target, \
+                 Intel's at the branch",
+        holds: |it| {
+            it.case.mode == Mode::Long
+                && it.is_near_branch()
+                && it.vectors() == (GENERAL_PROTECTION, GENERAL_PROTECTION)
+        },
+    },
+    Explanation {
+        reason: "SYSCALL and SYSRET outside 64-bit mode: AMD has them, Intel has not",
+        holds: |it| {
+            it.case.mode != Mode::Long
+                && matches!(it.instruction.mnemonic(), Mnemonic::Syscall | Mnemonic::Sysret)
+        },
+    },
+    Explanation {
+        reason: "0F 0D with a register: AMD reserves it, to Intel it is a NOP",
+        holds: |it| {
+            matches!(
+                it.instruction.code(),
+                Code::Reservednop_rm16_r16_0F0D
+                    | Code::Reservednop_rm32_r32_0F0D
+                    | Code::Reservednop_rm64_r64_0F0D
+            ) && it.silicon.raised.vector == INVALID_OPCODE
+        },
+    },
+    Explanation {
+        reason: "a CALL whose target and whose stack are both out of reach: AMD pushes first, SDM, \
+                 CALL, looks at the target first",
+        holds: |it| {
+            it.instruction.mnemonic() == Mnemonic::Call
+                && it.interpreter.raised.vector == GENERAL_PROTECTION
+                && matches!(it.silicon.raised.vector, PAGE_FAULT | STACK_FAULT | ALIGNMENT_CHECK)
+        },
+    },
+    Explanation {
+        reason: "POPA and POPAD that fault: AMD has loaded the registers up to there, which the \
+                 restarted instruction loads again",
+        holds: |it| {
+            matches!(it.instruction.mnemonic(), Mnemonic::Popa | Mnemonic::Popad)
+                && it.silicon.raised == it.interpreter.raised
+                && it.silicon.raised != Raised::NOTHING
+        },
+    },
+    Explanation {
+        reason: "LOOPcc behind a repeat prefix, which SDM, REP, reserves: AMD tests the prefix's \
+                 condition",
+        holds: |it| {
+            it.instruction.is_loopcc()
+                && (it.instruction.has_rep_prefix() || it.instruction.has_repne_prefix())
+        },
+    },
+    Explanation {
+        reason: "CMPS and SCAS that fault in a repetition: SDM, REP, restores the flags, AMD leaves \
+                 those of the last comparison",
+        holds: |it| {
+            let mut silicon = *it.silicon;
+            silicon.state.rflags = it.interpreter.state.rflags;
+            it.instruction.is_string_instruction()
+                && it.silicon.raised != Raised::NOTHING
+                && silicon == *it.interpreter
+        },
+    },
+    Explanation {
+        reason: "CMPS with two operands that fault: no manual says which comes first",
+        holds: |it| {
+            let string = it.instruction.is_string_instruction();
+            string && is_cmps(it.instruction) && it.raise_at_start_with_faults()
+        },
+    },
+    Explanation {
+        reason: "MOVSXD to a 16-bit register: AMD reads 32 bits, SDM, MOVSXD, 16",
+        holds: |it| {
+            it.instruction.code() == Code::Movsxd_r16_rm16
+                && matches!(
+                    it.silicon.raised.vector,
+                    PAGE_FAULT | ALIGNMENT_CHECK | STACK_FAULT | GENERAL_PROTECTION
+                )
+        },
+    },
+    Explanation {
+        reason: "LDMXCSR of bit 17: AMD's misaligned exception mask, which is Intel's reserved bit",
+        holds: |it| {
+            it.instruction.mnemonic() == Mnemonic::Ldmxcsr
+                && it.silicon.state.mxcsr & MISALIGNED_MASK != 0
+                && it.interpreter.raised.vector == GENERAL_PROTECTION
+        },
+    },
+    Explanation {
+        reason: "a segment with a base whose offset is not canonical while the sum is: AMD faults, \
+                 Intel looks at the sum",
+        holds: |it| {
+            it.case.mode == Mode::Long
+                && matches!(it.instruction.memory_segment(), Register::FS | Register::GS)
+                && it.vectors() == (GENERAL_PROTECTION, PAGE_FAULT)
+                && it.raise_at_start()
+        },
+    },
+];
+
+/// MXCSR.MM of AMD's processors.
+const MISALIGNED_MASK: u32 = 1 << 17;
+
+fn is_cmps(instruction: &Instruction) -> bool {
+    use Mnemonic::{Cmpsb, Cmpsd, Cmpsq, Cmpsw};
+    matches!(instruction.mnemonic(), Cmpsb | Cmpsw | Cmpsd | Cmpsq)
+}
+
+/// Why two outcomes differ, as an index of [`EXPLANATIONS`].
+pub fn find(
+    case: &Case,
+    instruction: &Instruction,
+    silicon: &Outcome,
+    interpreter: &Outcome,
+) -> Option<usize> {
+    let question = Question { case, instruction, silicon, interpreter };
+    EXPLANATIONS.iter().position(|explanation| (explanation.holds)(&question))
+}
+
+impl Question<'_> {
+    fn vectors(&self) -> (u32, u32) {
+        (self.silicon.raised.vector, self.interpreter.raised.vector)
+    }
+
+    /// Both have changed nothing.
+    fn raise_at_start(&self) -> bool {
+        self.silicon.state.rip == self.case.start()
+            && self.silicon.state == self.interpreter.state
+            && self.silicon.memory == self.interpreter.memory
+    }
+
+    /// Both fault, and differ in nothing but the fault.
+    fn raise_at_start_with_faults(&self) -> bool {
+        let faults = |vector| {
+            matches!(vector, PAGE_FAULT | GENERAL_PROTECTION | STACK_FAULT | ALIGNMENT_CHECK)
+        };
+        let (silicon, interpreter) = self.vectors();
+        faults(silicon) && faults(interpreter) && self.raise_at_start()
+    }
+
+    fn has_operand_size_prefix(&self) -> bool {
+        const OPERAND_SIZE: u8 = 0x66;
+        let prefix = |byte: &u8| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
+        self.case.code().iter().take_while(|byte| prefix(byte)).any(|byte| *byte == OPERAND_SIZE)
+    }
+
+    fn is_near_branch(&self) -> bool {
+        let it = self.instruction;
+        it.is_jcc_short_or_near()
+            || it.is_jmp_short_or_near()
+            || it.is_jmp_near_indirect()
+            || it.is_call_near()
+            || it.is_call_near_indirect()
+            || it.is_loop()
+            || it.is_loopcc()
+            || it.is_jcx_short()
+            || it.mnemonic() == Mnemonic::Ret
+    }
+}

@@ -1,0 +1,122 @@
+//! Cases: a random instruction with registers and memory that it makes something of.
+
+pub mod encoding;
+mod operands;
+
+use iced_x86::{Code, FlowControl, Instruction, InstructionInfoFactory, OpKind};
+
+use crate::case::{Case, MOST_CODE, POKE, State, X87};
+use crate::layout::{ARENA, ARENA_SIZE, CODE, Mode, PAGE};
+use crate::numbers::Numbers;
+use encoding::{Encodings, decode};
+
+/// CF, PF, AF, ZF, SF, OF.
+const STATUS_FLAGS: u64 = 0x8d5;
+/// Bit 1, which is always set, and IF.
+const FIXED_FLAGS: u64 = 0x202;
+const DF: u64 = 0x400;
+const AC: u64 = 1 << 18;
+/// MXCSR after reset: all exceptions masked.
+const MXCSR: u32 = 0x1f80;
+
+pub struct Generator {
+    encodings: Encodings,
+    info: InstructionInfoFactory,
+    pub numbers: Numbers,
+}
+
+/// The arena before the cases of a batch.
+pub type Image = [u8; ARENA_SIZE as usize];
+
+impl Generator {
+    pub fn new(encodings: Encodings, seed: u64) -> Self {
+        Self { encodings, info: InstructionInfoFactory::new(), numbers: Numbers(seed) }
+    }
+
+    /// The instructions that it can make.
+    pub fn codes(&self) -> impl Iterator<Item = (Code, Mode)> {
+        self.encodings.codes()
+    }
+
+    /// An arena of operands.
+    pub fn image(&mut self) -> Box<Image> {
+        let mut image = Box::new([0; ARENA_SIZE as usize]);
+        let mut at = 0;
+        while at < image.len() {
+            let bytes = self.numbers.lane().to_le_bytes();
+            let length = bytes.len().min(image.len() - at);
+            image[at..at + length].copy_from_slice(&bytes[..length]);
+            at += length;
+        }
+        image
+    }
+
+    /// Cases of one instruction with different operands.
+    pub fn cases(&mut self, code: Code, mode: Mode, count: usize, into: &mut Vec<Case>) {
+        let Some((bytes, _)) = self.encodings.instruction(code, mode, &mut self.numbers) else {
+            return;
+        };
+        into.extend((0..count).filter_map(|_| self.case(mode, &bytes)));
+    }
+
+    /// A case of the instruction with these bytes, of which displacements may be changed; `None` if
+    /// it is a branch into itself.
+    pub fn case(&mut self, mode: Mode, bytes: &[u8]) -> Option<Case> {
+        let numbers = &mut self.numbers;
+        let mut case = Case {
+            mode,
+            length: bytes.len() as u32,
+            code: [0; MOST_CODE],
+            state: registers(mode, numbers),
+            poke_at: 0,
+            poke: [0; POKE],
+        };
+        case.code[..bytes.len()].copy_from_slice(bytes);
+        let end = if mode == Mode::Compatibility16 { PAGE } else { CODE + PAGE };
+        case.state.rip = end - bytes.len() as u64;
+        let instruction = decode(mode, bytes, case.state.rip).ok()?;
+        if returns_to_itself(&instruction, case.state.rip, end) {
+            return None;
+        }
+        let target = operands::place(&mut case, &instruction, &mut self.info, numbers);
+        case.poke_at = (target.wrapping_sub(ARENA + 8)).min(ARENA_SIZE - POKE as u64) as u32;
+        for chunk in case.poke.chunks_mut(16) {
+            chunk.copy_from_slice(&numbers.lane().to_le_bytes());
+        }
+        Some(case)
+    }
+}
+
+/// Whether a near branch has its target within the instruction.
+fn returns_to_itself(instruction: &Instruction, start: u64, end: u64) -> bool {
+    matches!(
+        instruction.flow_control(),
+        FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch | FlowControl::Call
+    ) && matches!(
+        instruction.op0_kind(),
+        OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
+    ) && (start..end).contains(&instruction.near_branch_target())
+}
+
+fn registers(mode: Mode, numbers: &mut Numbers) -> State {
+    let mut gpr = [0; 16];
+    for value in &mut gpr {
+        *value = numbers.operand();
+        if mode != Mode::Long {
+            *value &= 0xffff_ffff;
+        }
+    }
+    let mut rflags = FIXED_FLAGS | numbers.next() & STATUS_FLAGS;
+    if numbers.one_in(4) {
+        rflags |= DF;
+    }
+    if numbers.one_in(8) {
+        rflags |= AC;
+    }
+    let mut ymm = [[0; 2]; 16];
+    for value in ymm.as_flattened_mut() {
+        *value = numbers.lane();
+    }
+    let mxcsr = if numbers.one_in(2) { MXCSR } else { numbers.next() as u32 & 0xffff };
+    State { gpr, rip: 0, rflags, ymm, mxcsr, x87: X87::INITIAL }
+}

@@ -1,0 +1,140 @@
+//! Instructions that cannot be compared in a program of Linux, and why.
+
+use iced_x86::{CpuidFeature, FlowControl, Instruction, Mnemonic, OpKind};
+use monovisor_core::cpuid::OFFERED;
+
+/// It asks Linux, or the machine monitor under it.
+const ASKS_SYSTEM: &str = "enters the system";
+/// It reads what differs between any two machines or moments.
+const DIFFERS: &str = "reads what is different by nature";
+/// Linux executes it itself where UMIP forbids it.
+const EMULATED: &str = "executed by Linux under UMIP";
+/// A machine monitor under Linux delivers the exception as a fault instead of a trap.
+const REFLECTED: &str = "delivered anew by machine monitors";
+/// It depends on descriptor tables that Linux owns.
+const DESCRIPTORS: &str = "depends on Linux's descriptor tables";
+/// It depends on state components and masks that CPUID tells, and those differ.
+const COMPONENTS: &str = "depends on what CPUID says";
+
+const TABLE: &[(Mnemonic, &str)] = &[
+    (Mnemonic::Syscall, ASKS_SYSTEM),
+    (Mnemonic::Sysenter, ASKS_SYSTEM),
+    (Mnemonic::Int, ASKS_SYSTEM),
+    (Mnemonic::Vmcall, ASKS_SYSTEM),
+    (Mnemonic::Vmmcall, ASKS_SYSTEM),
+    (Mnemonic::Vmgexit, ASKS_SYSTEM),
+    (Mnemonic::Cpuid, DIFFERS),
+    (Mnemonic::Rdtsc, DIFFERS),
+    (Mnemonic::Rdtscp, DIFFERS),
+    (Mnemonic::Rdpmc, DIFFERS),
+    (Mnemonic::Rdpru, DIFFERS),
+    (Mnemonic::Rdpid, DIFFERS),
+    (Mnemonic::Rdrand, DIFFERS),
+    (Mnemonic::Rdseed, DIFFERS),
+    (Mnemonic::Xgetbv, DIFFERS),
+    (Mnemonic::Int1, REFLECTED),
+    (Mnemonic::Sgdt, EMULATED),
+    (Mnemonic::Sidt, EMULATED),
+    (Mnemonic::Sldt, EMULATED),
+    (Mnemonic::Str, EMULATED),
+    (Mnemonic::Smsw, EMULATED),
+    (Mnemonic::Lar, DESCRIPTORS),
+    (Mnemonic::Lsl, DESCRIPTORS),
+    (Mnemonic::Verr, DESCRIPTORS),
+    (Mnemonic::Verw, DESCRIPTORS),
+    (Mnemonic::Lds, DESCRIPTORS),
+    (Mnemonic::Les, DESCRIPTORS),
+    (Mnemonic::Lfs, DESCRIPTORS),
+    (Mnemonic::Lgs, DESCRIPTORS),
+    (Mnemonic::Lss, DESCRIPTORS),
+    (Mnemonic::Retf, DESCRIPTORS),
+    (Mnemonic::Iret, DESCRIPTORS),
+    (Mnemonic::Iretd, DESCRIPTORS),
+    (Mnemonic::Iretq, DESCRIPTORS),
+    (Mnemonic::Wrfsbase, DESCRIPTORS),
+    (Mnemonic::Wrgsbase, DESCRIPTORS),
+    (Mnemonic::Fxsave, COMPONENTS),
+    (Mnemonic::Fxsave64, COMPONENTS),
+    (Mnemonic::Fxrstor, COMPONENTS),
+    (Mnemonic::Fxrstor64, COMPONENTS),
+    (Mnemonic::Xsave, COMPONENTS),
+    (Mnemonic::Xsave64, COMPONENTS),
+    (Mnemonic::Xsavec, COMPONENTS),
+    (Mnemonic::Xsavec64, COMPONENTS),
+    (Mnemonic::Xsaveopt, COMPONENTS),
+    (Mnemonic::Xsaveopt64, COMPONENTS),
+    (Mnemonic::Xrstor, COMPONENTS),
+    (Mnemonic::Xrstor64, COMPONENTS),
+];
+
+/// The interpreter does not offer it, though the processor may have it.
+const NOT_OFFERED: &str = "is of a feature that the interpreter does not offer";
+
+/// Features that every processor with 64-bit mode has, or that CPUID does not tell.
+const BASELINE: &[CpuidFeature] = &[
+    CpuidFeature::INTEL8086,
+    CpuidFeature::INTEL186,
+    CpuidFeature::INTEL286,
+    CpuidFeature::INTEL386,
+    CpuidFeature::INTEL486,
+    CpuidFeature::X64,
+    CpuidFeature::CPUID,
+    CpuidFeature::MULTIBYTENOP,
+    CpuidFeature::PAUSE,
+    CpuidFeature::PREFETCHW,
+    CpuidFeature::RDPMC,
+];
+
+/// Features whose names the decoder spells otherwise than [`OFFERED`].
+const NAMES: &[(CpuidFeature, &str)] = &[
+    (CpuidFeature::CMPXCHG16B, "CX16"),
+    (CpuidFeature::CLFSH, "CLFLUSH"),
+    (CpuidFeature::FPU287, "FPU"),
+    (CpuidFeature::FPU387, "FPU"),
+];
+
+/// Whether the interpreter says by CPUID that it has `feature`.
+fn is_offered(feature: CpuidFeature) -> bool {
+    let own = format!("{feature:?}");
+    let name = NAMES.iter().find(|(known, _)| *known == feature).map_or(&*own, |(_, name)| *name);
+    BASELINE.contains(&feature) || OFFERED.iter().any(|offered| offered.name == name)
+}
+
+/// Whether the interpreter offers the instruction.
+pub fn is_instruction_offered(instruction: &Instruction) -> bool {
+    let uses_mmx = (0..instruction.op_count()).any(|operand| {
+        instruction.op_kind(operand) == OpKind::Register && instruction.op_register(operand).is_mm()
+    });
+    instruction.cpuid_features().iter().all(|feature| is_offered(*feature))
+        && (!uses_mmx || is_offered(CpuidFeature::MMX))
+}
+
+/// Whether the instruction must not be executed, be it only to see whether it exists.
+pub fn asks_system(instruction: &Instruction) -> bool {
+    TABLE.contains(&(instruction.mnemonic(), ASKS_SYSTEM))
+}
+
+/// Why an instruction is not compared.
+pub fn reason(instruction: &Instruction) -> Option<&'static str> {
+    if !is_instruction_offered(instruction) {
+        return Some(NOT_OFFERED);
+    }
+    let listed = TABLE.iter().find(|(mnemonic, _)| *mnemonic == instruction.mnemonic());
+    let listed = listed.map(|(_, reason)| *reason);
+    listed.or_else(|| (changes_segment(instruction) || is_far(instruction)).then_some(DESCRIPTORS))
+}
+
+/// A MOV or POP to a segment register.
+fn changes_segment(instruction: &Instruction) -> bool {
+    matches!(instruction.mnemonic(), Mnemonic::Mov | Mnemonic::Pop)
+        && instruction.op0_register().is_segment_register()
+}
+
+fn is_far(instruction: &Instruction) -> bool {
+    instruction.is_jmp_far()
+        || instruction.is_jmp_far_indirect()
+        || instruction.is_call_far()
+        || instruction.is_call_far_indirect()
+        || instruction.flow_control() == FlowControl::Interrupt
+            && !matches!(instruction.mnemonic(), Mnemonic::Int3 | Mnemonic::Into)
+}

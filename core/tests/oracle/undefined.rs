@@ -1,0 +1,62 @@
+//! What the manuals leave undefined, and what becomes of it.
+//!
+//! The interpreter follows AMD's processors, which are consistent in nearly all of it; so on those
+//! everything is compared but what is listed here. On others, nothing undefined is.
+
+use std::sync::OnceLock;
+
+use iced_x86::{Instruction, Mnemonic, RflagsBits};
+
+/// CF, PF, AF, ZF, SF, OF.
+const CF: u64 = 1;
+const PF: u64 = 4;
+const AF: u64 = 0x10;
+const ZF: u64 = 0x40;
+const SF: u64 = 0x80;
+const OF: u64 = 0x800;
+
+/// Undefined flags that the interpreter does not have as AMD's processors do.
+///
+/// IMUL with more than one operand: AMD keeps them, Intel computes some. Keeping them would slow down
+/// every multiplication in compiled code.
+const NOT_FOLLOWED: &[NotFollowed] = &[NotFollowed {
+    applies: |instruction| instruction.mnemonic() == Mnemonic::Imul && instruction.op_count() > 1,
+    flags: SF | ZF | AF | PF,
+}];
+
+struct NotFollowed {
+    applies: fn(&Instruction) -> bool,
+    flags: u64,
+}
+
+/// The status flags that `instruction` leaves undefined, and that are not compared.
+pub fn flags(instruction: &Instruction) -> u64 {
+    if !follows_processor() {
+        return undefined(instruction);
+    }
+    let rows = NOT_FOLLOWED.iter().filter(|row| (row.applies)(instruction));
+    rows.fold(0, |flags, row| flags | row.flags) & undefined(instruction)
+}
+
+/// What the manual leaves undefined, as the decoder knows it.
+fn undefined(instruction: &Instruction) -> u64 {
+    const PLACES: [(u32, u64); 6] = [
+        (RflagsBits::CF, CF),
+        (RflagsBits::PF, PF),
+        (RflagsBits::AF, AF),
+        (RflagsBits::ZF, ZF),
+        (RflagsBits::SF, SF),
+        (RflagsBits::OF, OF),
+    ];
+    let undefined = instruction.rflags_undefined();
+    PLACES.iter().filter(|(bit, _)| undefined & bit != 0).map(|(_, flag)| flag).sum()
+}
+
+/// Whether the host's processor is one of those that the interpreter follows.
+fn follows_processor() -> bool {
+    static FOLLOWS: OnceLock<bool> = OnceLock::new();
+    *FOLLOWS.get_or_init(|| {
+        let leaf = std::arch::x86_64::__cpuid(0);
+        [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
+    })
+}

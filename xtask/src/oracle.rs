@@ -1,0 +1,59 @@
+//! `cargo xtask oracle`: the interpreter against the processor under us.
+//!
+//! The comparison is a test of `core` (`core/tests/oracle`), which `cargo test` runs briefly; here it
+//! runs on a release, as long as is wanted, and its counts are kept for `cargo xtask isa`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use xshell::cmd;
+
+use crate::workspace::Workspace;
+
+/// Compares the interpreter with this machine's processor, instruction by instruction
+///
+/// Generated instructions with random and boundary operands, faulting and page-crossing ones among
+/// them, are executed by both; registers, flags, memory and exception must agree. A mismatch is
+/// printed with the smallest state that shows it. Needs x86-64 Linux. Counts go to target/oracle,
+/// where `cargo xtask isa` finds them.
+#[derive(Args)]
+pub struct Oracle {
+    /// Only groups whose name contains one of these, such as `arithmetic`, `sse` or `opcode_maps`
+    groups: Vec<String>,
+    /// Cases of each instruction in each mode, and of each opcode
+    #[arg(long, default_value_t = 4000)]
+    cases: usize,
+    /// Another seed makes other cases
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Oracle {
+    /// Runs the subcommand.
+    pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
+        let Self { groups, cases, seed } = self;
+        let name = if groups.is_empty() { "all".to_owned() } else { groups.join("-") };
+        let report = reports(workspace)?.join(format!("{}.json", name.replace('/', "_")));
+        let (cases, seed) = (cases.to_string(), seed.to_string());
+        let run = command(workspace);
+        let run = run.args(groups).args(["--cases", &cases, "--seed", &seed, "--report"]);
+        Ok(match run.arg(report).run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        })
+    }
+}
+
+/// The comparison's program, to which arguments can be added.
+pub fn command(workspace: &Workspace) -> xshell::Cmd<'_> {
+    let shell = &workspace.shell;
+    cmd!(shell, "cargo test --quiet --release -p monovisor-core --test oracle --").quiet()
+}
+
+/// Where the counts of all runs are.
+pub fn reports(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.target.join("oracle");
+    workspace.shell.create_dir(&folder).context("making the folder for counts")
+}
