@@ -215,27 +215,3 @@ fn quotients_that_do_not_fit_are_divide_errors() {
         assert_eq!((guest.get(Register::Rax), guest.get(Register::Rdx)), (rax, rdx));
     }
 }
-
-/// Flags that the manual leaves undefined, as processors have them.
-#[test]
-fn divisions_and_wide_products_leave_flags() {
-    use common::guest::{CODE, End};
-    use monovisor_core::state::{RFlags, Register};
-    let cases: [(&[u8], u64, u64); 5] = [
-        (&[0xf7, 0xf1], ALL, CF | OF | AF),     // div ecx
-        (&[0xf7, 0xf9], 0, AF),                 // idiv ecx
-        (&[0xf7, 0xe1], ALL, ALL & !(CF | OF)), // mul ecx
-        (&[0xf7, 0xe9], 0, 0),                  // imul ecx
-        (&[0xf6, 0xe5], 0, CF | OF),            // mul ch
-    ];
-    for (code, before, after) in cases {
-        let mut guest = Guest::long_mode();
-        guest.state.rip = CODE;
-        guest.state.rflags = RFlags::from_bits_retain(before | 2);
-        guest.set(Register::Rax, 100);
-        guest.set(Register::Rcx, 0x703);
-        guest.set(Register::Rdx, 0);
-        assert_eq!(guest.run(code), End::Done, "{code:x?}");
-        assert_eq!(guest.state.rflags.bits() & ALL, after, "{code:x?}");
-    }
-}

@@ -15,17 +15,17 @@ const ZF: u64 = 0x40;
 const SF: u64 = 0x80;
 const OF: u64 = 0x800;
 
-/// Undefined flags that the interpreter does not have as AMD's processors do.
-///
-/// IMUL with more than one operand: AMD keeps them, Intel computes some. Keeping them would slow down
-/// every multiplication in compiled code.
-const NOT_FOLLOWED: &[NotFollowed] = &[NotFollowed {
-    applies: |instruction| instruction.mnemonic() == Mnemonic::Imul && instruction.op_count() > 1,
-    flags: SF | ZF | AF | PF,
-}];
+/// Undefined flags that the interpreter does not have as AMD's processors do: to follow them, each
+/// multiplication and division of compiled code would have to compute the flags before it.
+const NOT_FOLLOWED: &[NotFollowed] = &[
+    // AMD keeps these, Intel computes some.
+    NotFollowed { mnemonics: &[Mnemonic::Mul, Mnemonic::Imul], flags: SF | ZF | AF | PF },
+    // AMD clears these but AF, which it sets.
+    NotFollowed { mnemonics: &[Mnemonic::Div, Mnemonic::Idiv], flags: SF | ZF | AF | PF },
+];
 
 struct NotFollowed {
-    applies: fn(&Instruction) -> bool,
+    mnemonics: &'static [Mnemonic],
     flags: u64,
 }
 
@@ -34,7 +34,7 @@ pub fn flags(instruction: &Instruction) -> u64 {
     if !follows_processor() {
         return undefined(instruction);
     }
-    let rows = NOT_FOLLOWED.iter().filter(|row| (row.applies)(instruction));
+    let rows = NOT_FOLLOWED.iter().filter(|row| row.mnemonics.contains(&instruction.mnemonic()));
     rows.fold(0, |flags, row| flags | row.flags) & undefined(instruction)
 }
 
