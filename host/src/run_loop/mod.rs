@@ -2,8 +2,8 @@
 //! the bus and interrupts to the engines, sleeps when the guest halts, and turns what ends a run
 //! into an [`Outcome`].
 //!
-//! Three loops share the [`processor`]'s slice: a processor that is `alone`, several on `threads`
-//! of their own over one [`machine`], and several in `turns` on one thread, whose every run is the
+//! Three loops share the `processor`'s slice: a processor that is `alone`, several on `threads`
+//! of their own over one `machine`, and several in `turns` on one thread, whose every run is the
 //! same. Invariant: no slice is longer than `pace::MAX_SLICE` instructions, so limits, stop requests
 //! and deadlines are seen soon whatever the guest does.
 
