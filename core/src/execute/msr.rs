@@ -1,4 +1,4 @@
-//! Model-specific registers: RDMSR and WRMSR, one row of [`MSRS`] for each register or range.
+//! Model-specific registers: RDMSR and WRMSR, one row of `MSRS` for each register or range.
 //!
 //! Here are numbers, reserved bits and effects; the values live in the state, in the local APIC and
 //! in the clock. A register that is not in the table is #GP(0), as on a processor that has not got
