@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,13 +60,7 @@ impl Invocation {
     /// Runs it until it ends or `limit` is over.
     pub fn run(&self, limit: Duration) -> Result<Finished> {
         let started = Instant::now();
-        let mut child = self
-            .command(std::env::vars_os().map(|(variable, _)| variable))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting `{self}`"))?;
+        let mut child = self.start()?;
         let (ended, end) = mpsc::channel();
         let stdout = drain(child.stdout.take(), ended.clone());
         let stderr = drain(child.stderr.take(), ended);
@@ -90,6 +84,17 @@ impl Invocation {
             resident_bytes: end.rusage.maxrss,
         })
     }
+
+    /// Starts it, with empty input and both outputs in pipes, and leaves it to the caller.
+    pub fn start(&self) -> Result<Child> {
+        self.command(std::env::vars_os().map(|(variable, _)| variable))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting `{self}`"))
+    }
+
     /// The command without those of the environment's variables that would change what it does.
     fn command(&self, environment: impl Iterator<Item = OsString>) -> Command {
         let mut command = Command::new(&self.words[0]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use super::expect;
+use super::{durability, expect};
 use crate::guest::Guest;
 use crate::guest::header::{self, Header, Outcome, Qemu, flag_value};
 use crate::machine::{Machine, ScratchDisk};
@@ -51,6 +51,10 @@ pub fn run(
                         .iter()
                         .filter_map(|machine| trial(guest, header, &image, machine, machines)),
                 );
+                if durability::is_for(&guest.name) {
+                    let (label, machine) = &machines[0];
+                    trials.push(durability::trial(images, header, label, machine));
+                }
             }
             Err(faults) => {
                 let name = format!("{}::header", guest.name);

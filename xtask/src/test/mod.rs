@@ -8,6 +8,7 @@
 //! on the release that `cargo xtask run` builds, and on the very program that the integration tests
 //! were built with.
 
+mod durability;
 mod expect;
 mod guests;
 
