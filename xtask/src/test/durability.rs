@@ -30,7 +30,7 @@ pub fn is_for(name: &str) -> bool {
 }
 
 fn check(
-    image: &PathBuf,
+    image: &Path,
     header: &Header,
     machine: &Machine,
     flushes: usize,
