@@ -1,5 +1,5 @@
-//! Virtio devices: registers in memory ([`mmio`]), one queue that a worker serves ([`worker`]), and
-//! what a device does with a request ([`block`]). The rings and descriptor chains themselves are
+//! Virtio devices: registers in memory (`mmio`), one queue that a worker serves (`worker`), and
+//! what a device does with a request (`block`). The rings and descriptor chains themselves are
 //! `virtio-queue`'s.
 //!
 //! Invariant: nothing that a guest writes into rings, descriptors or requests does more than end
