@@ -25,7 +25,9 @@ struct Plain(UnsafeCell<u64>);
 unsafe impl Sync for Plain {}
 
 impl Plain {
-    const ZERO: Self = Self(UnsafeCell::new(0));
+    const fn new() -> Self {
+        Self(UnsafeCell::new(0))
+    }
 
     fn get(&self) -> u64 {
         // SAFETY: as above.
@@ -63,7 +65,7 @@ fn main() {
     check_eq!(pair.0, [total, 3 * total]);
     println!("cmpxchg16b: exact");
 
-    let (lock, count) = (AtomicBool::new(false), Plain::ZERO);
+    let (lock, count) = (AtomicBool::new(false), Plain::new());
     team::run(cpus, &|_| {
         for _ in 0..rounds {
             while lock.swap(true, Ordering::Acquire) {
@@ -80,7 +82,7 @@ fn main() {
 
     // Strictly in turn: a holder whose thread does not run holds up all others, so fewer rounds.
     let rounds = rounds / 20;
-    let (next, serving, count) = (AtomicU32::new(0), AtomicU32::new(0), Plain::ZERO);
+    let (next, serving, count) = (AtomicU32::new(0), AtomicU32::new(0), Plain::new());
     team::run(cpus, &|_| {
         for _ in 0..rounds {
             let ticket = next.fetch_add(1, Ordering::Relaxed);

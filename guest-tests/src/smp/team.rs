@@ -33,9 +33,9 @@ pub fn run(cpus: usize, body: &(dyn Fn(usize) + Sync)) {
         start_all(serve);
     });
     let job = Job { body, running: AtomicUsize::new(cpus - 1) };
-    for number in 1..cpus {
+    for (number, waiting) in JOBS.iter().enumerate().take(cpus).skip(1) {
         // The job outlives its use: this waits for it.
-        JOBS[number].store((&raw const job).cast_mut().cast(), Ordering::Release);
+        waiting.store((&raw const job).cast_mut().cast(), Ordering::Release);
         send(number, WAKE_VECTOR);
     }
     body(0);
