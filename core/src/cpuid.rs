@@ -160,6 +160,7 @@ pub struct Model {
     /// A bit for each row of [`OFFERED`].
     features: u64,
     tsc_khz: u32,
+    cr4_writable: Cr4Flags,
 }
 
 const _: () = assert!(OFFERED.len() <= 64, "a model has a bit for each feature");
@@ -167,7 +168,7 @@ const _: () = assert!(OFFERED.len() <= 64, "a model has a bit for each feature")
 impl Default for Model {
     /// Everything that the interpreter offers.
     fn default() -> Self {
-        Self { features: u64::MAX, tsc_khz: TSC_HZ / 1000 }
+        Self { features: u64::MAX, tsc_khz: TSC_HZ / 1000, cr4_writable: CR4_WRITABLE }
     }
 }
 
@@ -180,7 +181,10 @@ impl Model {
             .enumerate()
             .filter(|(_, feature)| keep(feature))
             .fold(0, |kept, (row, _)| kept | 1 << row);
-        Self { features: self.features & kept, ..self }
+        let mut model = Self { features: self.features & kept, ..self };
+        let withheld = CR4_FEATURES.iter().filter(|(_, feature)| !model.offers(feature));
+        model.cr4_writable = withheld.fold(self.cr4_writable, |left, (flag, _)| left - *flag);
+        model
     }
 
     /// The same model with a time-stamp counter of this frequency.
@@ -203,6 +207,11 @@ impl Model {
     pub fn features(&self) -> impl Iterator<Item = &'static Feature> + use<> {
         let features = self.features;
         OFFERED.iter().enumerate().filter(move |(row, _)| features >> row & 1 != 0).map(|row| row.1)
+    }
+
+    /// Bits of CR4 that software may set; the others are reserved.
+    pub fn cr4_writable(&self) -> Cr4Flags {
+        self.cr4_writable
     }
 
     /// All that CPUID returns, for an engine that is given it as a table: without what depends on
@@ -325,9 +334,8 @@ pub const LEAVES: &[Leaf] = &[
     leaf(0x8000_0008, [LINEAR_ADDRESS_BITS << 8 | PHYSICAL_ADDRESS_BITS, 0, 0, 0]),
 ];
 
-/// Bits of CR4 that software may set; the others are reserved. Each needs a feature, except those
-/// that every 64-bit processor has.
-pub const CR4_WRITABLE: Cr4Flags = {
+/// Bits of CR4 that software may set where every feature is offered.
+const CR4_WRITABLE: Cr4Flags = {
     let mut writable = Cr4Flags::empty();
     let mut row = 0;
     while row < CR4_FEATURES.len() {
@@ -338,7 +346,7 @@ pub const CR4_WRITABLE: Cr4Flags = {
     writable.union(Cr4Flags::PERFORMANCE_MONITOR_COUNTER)
 };
 
-/// Which feature each bit of CR4 comes with.
+/// Which feature each bit of CR4 comes with. The other bits need none that could be absent.
 const CR4_FEATURES: &[(Cr4Flags, Feature)] = &[
     (Cr4Flags::TIMESTAMP_DISABLE, feature::TSC),
     (Cr4Flags::PAGE_SIZE_EXTENSION, feature::PSE),

@@ -51,6 +51,10 @@ pub trait Engine: Send {
     /// Only a failure of the host itself.
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError>;
 
+    /// RAM may have been written while this engine did not run, as when the state comes from another
+    /// engine: whatever it has translated is forgotten.
+    fn forget_code(&mut self) {}
+
     /// The local APIC, which both engines keep in the same form.
     fn local_apic(&self) -> &LocalApic;
 

@@ -21,6 +21,8 @@ pub struct VmConfig {
     pub cpus: u32,
     /// What executes the guest.
     pub accel: Accel,
+    /// Which processor the guest is told of.
+    pub cpu: CpuModel,
     /// The image to boot.
     pub image: PathBuf,
     /// The guest's command line.
@@ -55,6 +57,7 @@ impl Default for VmConfig {
             memory_bytes: 128 << 20,
             cpus: 1,
             accel: Accel::Auto,
+            cpu: CpuModel::Host,
             image: PathBuf::new(),
             command_line: String::new(),
             modules: Vec::new(),
@@ -82,6 +85,16 @@ pub enum Accel {
     Interp,
     /// KVM, or an error.
     Kvm,
+}
+
+/// Which processor the guest is told of by CPUID.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CpuModel {
+    /// One with everything that the engine has on this host.
+    #[default]
+    Host,
+    /// One with what every engine has on every host, so that guests run alike anywhere.
+    Baseline,
 }
 
 /// A file handed to the guest beside the image.

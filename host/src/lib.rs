@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod device;
 pub mod diagnose;
+pub mod diff;
 pub mod engine;
 pub mod memory;
 pub mod outcome;

@@ -205,3 +205,42 @@ fn addresses_and_control_bits() {
         assert!(CR4_WRITABLE.contains(*flag));
     }
 }
+
+#[test]
+fn a_model_tells_what_it_keeps() {
+    let model = Model::default().masked(|feature| BASELINE.contains(feature));
+    let told: alloc::vec::Vec<_> = model.features().collect();
+    assert_eq!(told.len(), BASELINE.len());
+    assert!(model.offers(&feature::SSE2) && !model.offers(&feature::POPCNT));
+    assert!(model.cr4_writable().contains(Cr4Flags::OSFXSR | Cr4Flags::PAGE_GLOBAL));
+    assert!(!model.cr4_writable().intersects(Cr4Flags::OSXSAVE | Cr4Flags::FSGSBASE));
+    assert_eq!(cpuid(&model, &long_mode(), 0, 1, 0)[2] >> 23 & 1, 0);
+}
+
+/// What an engine that takes a table is given is what the other computes.
+#[test]
+fn a_table_says_what_the_leaves_say() {
+    let mut state = long_mode();
+    state.msr.apic_base = 0;
+    for model in [Model::default(), Model::default().masked(|feature| BASELINE.contains(feature))] {
+        for row in model.table(3) {
+            let asked = cpuid(&model, &state, 3, row.leaf, row.subleaf.unwrap_or(0));
+            assert_eq!(row.registers, asked, "{:#x}", row.leaf);
+        }
+        for feature in model.features() {
+            assert!(model.table(3).iter().any(|row| row.leaf == feature.leaf), "{}", feature.name);
+        }
+    }
+}
+
+/// Kernels multiply kHz by the ratio's numerator in 32 bits.
+#[test]
+fn every_frequency_has_a_ratio() {
+    for tsc_khz in [1_000_000, 800_000, 2_649_998, 3_700_012, 5_999_999] {
+        let model = Model::default().with_tsc_khz(tsc_khz);
+        let [denominator, numerator, crystal_hz, _] = model.constant(0, 0x15, 0);
+        let product = (crystal_hz / 1000).checked_mul(numerator).expect("32 bits");
+        let error = u64::from(product / denominator).abs_diff(tsc_khz.into());
+        assert!(error * 100_000 < tsc_khz.into(), "{tsc_khz}: {error}");
+    }
+}

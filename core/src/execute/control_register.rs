@@ -8,7 +8,6 @@
 //! Invariant: an `Err` leaves the state as it was.
 
 use crate::apic::LocalApic;
-use crate::cpuid::CR4_WRITABLE;
 use crate::paging::PHYSICAL_ADDRESS_BITS;
 use crate::state::{
     CpuState, Cr0Flags, Cr4Flags, EferFlags, Exception, SegmentRegister, XCr0Flags,
@@ -109,11 +108,15 @@ pub(crate) fn write_cr3(state: &mut CpuState, value: u64) -> Result<ControlEffec
     Ok(ControlEffect { flush: Flush::NonGlobal, ..ControlEffect::NONE })
 }
 
-/// MOV to CR4. Bits of features that CPUID does not offer are reserved.
-pub(crate) fn write_cr4(state: &mut CpuState, value: u64) -> Result<ControlEffect, Exception> {
+/// MOV to CR4. Bits of features that CPUID does not offer are reserved: those not `writable`.
+pub(crate) fn write_cr4(
+    state: &mut CpuState,
+    value: u64,
+    writable: Cr4Flags,
+) -> Result<ControlEffect, Exception> {
     let new = Cr4Flags::from_bits(value).ok_or(Exception::GP0)?;
     let pae = new.contains(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
-    if !CR4_WRITABLE.contains(new) || state.long_mode() && !pae {
+    if !writable.contains(new) || state.long_mode() && !pae {
         return Err(Exception::GP0);
     }
     let changed = state.control.cr4 ^ new;

@@ -92,7 +92,7 @@ fn mov_to_control(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
             return Ok(());
         }
         3 => control::write_cr3(&mut cpu.state, value)?,
-        4 => control::write_cr4(&mut cpu.state, value)?,
+        4 => control::write_cr4(&mut cpu.state, value, cpu.model.cr4_writable())?,
         _ => return Ok(control::write_cr8(&mut cpu.apic, value)?),
     };
     follow(cpu, effect);

@@ -38,6 +38,12 @@ impl Engine for Vcpu {
         Ok(())
     }
 
+    fn forget_code(&mut self) {
+        self.come_back();
+        self.cpu.mmu.code.everything = true;
+        self.cpu.mmu.attention = true;
+    }
+
     fn local_apic(&self) -> &LocalApic {
         self.apic()
     }

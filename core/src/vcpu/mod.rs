@@ -16,6 +16,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use crate::apic::LocalApic;
+use crate::cpuid::Model;
 use crate::exclusive::{Inside, Outside};
 use crate::execute::emit::{Mode, Origin, Sse};
 use crate::execute::flags::Kind;
@@ -94,6 +95,12 @@ impl Vcpu {
             budget_end: 0,
             place: None,
         }
+    }
+
+    /// Makes it tell of itself through CPUID what `model` says; CR4 takes the bits of the features
+    /// that are left. By default it offers all that it has.
+    pub fn set_model(&mut self, model: Model) {
+        self.cpu.model = model;
     }
 
     /// The architectural state between two instructions.

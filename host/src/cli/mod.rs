@@ -5,6 +5,8 @@
 //! error and begins with its name.
 
 pub mod cpu;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod diff;
 pub mod inspect;
 pub mod run;
 
@@ -34,6 +36,8 @@ enum Command {
     Run(Box<run::Arguments>),
     Inspect(Box<inspect::Arguments>),
     Cpu(cpu::Arguments),
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    Diff(Box<diff::Arguments>),
 }
 
 impl Cli {
@@ -46,6 +50,8 @@ impl Cli {
             Command::Run(arguments) => run::execute(*arguments),
             Command::Inspect(arguments) => inspect::execute(*arguments),
             Command::Cpu(arguments) => cpu::execute(arguments),
+            #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+            Command::Diff(arguments) => diff::execute(*arguments),
         }
     }
 }

@@ -14,7 +14,7 @@ use clap::builder::BoolishValueParser;
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    Accel, ByteSize, DebugExit, DiskImage, Flat, Module, SerialTarget, TimeSpan, VmConfig,
+    Accel, ByteSize, CpuModel, DebugExit, DiskImage, Flat, Module, SerialTarget, TimeSpan, VmConfig,
 };
 use crate::memory::layout;
 
@@ -90,6 +90,10 @@ pub struct Settings {
     /// What executes the guest: auto, interp or kvm [default: auto]
     #[arg(long, value_name = "ENGINE", env = "MONOVISOR_ACCEL")]
     pub accel: Option<Accel>,
+    /// The processor that CPUID tells of: host (all that the engine has here) or baseline (what every
+    /// engine has everywhere) [default: host]
+    #[arg(long, value_name = "MODEL", env = "MONOVISOR_CPU")]
+    pub cpu: Option<CpuModel>,
     /// The guest's command line; arguments after `--` are added to it
     #[arg(long, value_name = "TEXT", env = "MONOVISOR_APPEND", allow_hyphen_values = true)]
     pub append: Option<String>,
@@ -196,6 +200,7 @@ impl Settings {
             memory: self.memory.or(lower.memory),
             cpus: self.cpus.or(lower.cpus),
             accel: self.accel.or(lower.accel),
+            cpu: self.cpu.or(lower.cpu),
             append: self.append.or(lower.append),
             module: if self.module.is_empty() { lower.module } else { self.module },
             disk: if self.disk.is_empty() { lower.disk } else { self.disk },
@@ -230,6 +235,7 @@ impl Settings {
             memory_bytes,
             cpus,
             accel: self.accel.unwrap_or_default(),
+            cpu: self.cpu.unwrap_or_default(),
             image: invocation.image,
             command_line: command_line(self.append, invocation.guest_arguments)?,
             modules: self.module.into_iter().map(module).collect::<Result<_, _>>()?,

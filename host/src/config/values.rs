@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Accel, DebugExit, DiskImage, EntryMode, Flat, SerialTarget};
+use super::{Accel, CpuModel, DebugExit, DiskImage, EntryMode, Flat, SerialTarget};
 
 /// A number of bytes: `4096`, `512K`, `128M`, `1G`, each also with `iB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,18 @@ impl FromStr for Accel {
             "interp" => Ok(Self::Interp),
             "kvm" => Ok(Self::Kvm),
             _ => Err(format!("`{text}` is not one of auto, interp, kvm")),
+        }
+    }
+}
+
+impl FromStr for CpuModel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "host" => Ok(Self::Host),
+            "baseline" => Ok(Self::Baseline),
+            _ => Err(format!("`{text}` is not one of host, baseline")),
         }
     }
 }
@@ -145,7 +157,16 @@ macro_rules! deserialize_as_written {
     )*};
 }
 
-deserialize_as_written!(ByteSize, TimeSpan, Accel, DebugExit, SerialTarget, DiskImage, Flat);
+deserialize_as_written!(
+    ByteSize,
+    TimeSpan,
+    Accel,
+    CpuModel,
+    DebugExit,
+    SerialTarget,
+    DiskImage,
+    Flat
+);
 
 #[cfg(test)]
 mod tests {

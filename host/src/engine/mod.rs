@@ -4,15 +4,18 @@
 mod bus_lock;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod kvm;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod lockstep;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use monovisor_core::cpuid::{BASELINE, Model};
 use monovisor_core::{Engine, Vcpu};
 
 use crate::clock::VmClock;
-use crate::config::{Accel, VmConfig};
+use crate::config::{Accel, CpuModel, VmConfig};
 use crate::memory::GuestRam;
 use crate::vm::{MakeEngine, VmError};
 
@@ -41,7 +44,9 @@ pub struct Chosen {
 pub fn maker(config: &VmConfig) -> MakeEngine {
     let accel = config.accel;
     let beyond_kvm = beyond_kvm(config);
-    let kvm = KvmMachine::default();
+    let cpu = config.cpu;
+    let interpreter = move |place: &Place, reason| interpreter(place, reason, offered(cpu));
+    let kvm = KvmMachine::new(cpu);
     Box::new(move |place| match (accel, beyond_kvm) {
         (Accel::Interp, _) => Ok(interpreter(place, "as --accel asks".to_owned())),
         (Accel::Kvm, Some((flag, why))) => Err(VmError::Accelerator(format!(
@@ -74,8 +79,17 @@ fn beyond_kvm(config: &VmConfig) -> Option<(&'static str, &'static str)> {
     }
 }
 
-fn interpreter(place: &Place, reason: String) -> Chosen {
+/// The processor that the guest is told of, on an engine that has everything.
+pub fn offered(cpu: CpuModel) -> Model {
+    match cpu {
+        CpuModel::Host => Model::default(),
+        CpuModel::Baseline => Model::default().masked(|feature| BASELINE.contains(feature)),
+    }
+}
+
+fn interpreter(place: &Place, reason: String, model: Model) -> Chosen {
     let mut vcpu = Vcpu::new(place.ram.clone(), Arc::new(place.clock.clone()), place.id);
+    vcpu.set_model(model);
     if let Some(code) = place.ram.shared_code() {
         vcpu.join(code);
         vcpu.allow_bus_lock(bus_lock::is_free());
@@ -85,15 +99,21 @@ fn interpreter(place: &Place, reason: String) -> Chosen {
 
 /// The machine of KVM's that the processors of one RAM share, or why there is none.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#[derive(Default)]
-struct KvmMachine(RefCell<Option<Result<Arc<kvm::Machine>, String>>>);
+struct KvmMachine {
+    cpu: CpuModel,
+    shared: RefCell<Option<Result<Arc<kvm::Machine>, String>>>,
+}
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 impl KvmMachine {
+    fn new(cpu: CpuModel) -> Self {
+        Self { cpu, shared: RefCell::default() }
+    }
+
     /// A processor on KVM, the first one after a self-check if it is to be `checked`, or why KVM
     /// can't be used. A machine is on KVM with all its processors or with none.
     fn engine(&self, place: &Place, checked: bool) -> Result<Box<dyn Engine>, String> {
-        let mut shared = self.0.borrow_mut();
+        let mut shared = self.shared.borrow_mut();
         if place.id != 0
             && let Some(machine) = &*shared
         {
@@ -102,7 +122,7 @@ impl KvmMachine {
             return vcpu.map(|vcpu| Box::new(vcpu) as _).map_err(|why| why.to_string());
         }
         let trust = if checked { kvm::Trust::Checked } else { kvm::Trust::AsIs };
-        match kvm::create(place, trust) {
+        match kvm::create(place, offered(self.cpu), trust) {
             Ok((machine, vcpu)) => {
                 *shared = Some(Ok(machine));
                 Ok(Box::new(vcpu))
@@ -116,17 +136,20 @@ impl KvmMachine {
 
     /// Whether a processor is on KVM.
     fn is_used(&self) -> bool {
-        matches!(*self.0.borrow(), Some(Ok(_)))
+        matches!(*self.shared.borrow(), Some(Ok(_)))
     }
 }
 
 /// Where there is no KVM.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-#[derive(Default)]
 struct KvmMachine;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 impl KvmMachine {
+    fn new(_: CpuModel) -> Self {
+        Self
+    }
+
     fn engine(&self, _: &Place, _checked: bool) -> Result<Box<dyn Engine>, String> {
         Err("it runs x86-64 guests on x86-64 Linux alone".to_owned())
     }

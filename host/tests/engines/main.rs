@@ -2,6 +2,7 @@
 //! from one to the other while they run. Where there is no KVM, its half is skipped and says so.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+mod diff;
 mod guest;
 mod migrate;
 mod processors;

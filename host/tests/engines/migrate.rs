@@ -12,6 +12,7 @@ use monovisor::engine::{Chosen, Place, kvm};
 use monovisor::outcome::Outcome;
 use monovisor::run_loop;
 use monovisor::vm::{Vm, VmError};
+use monovisor_core::cpuid::Model;
 use monovisor_core::{Engine, Vcpu};
 
 use crate::wanderer::Wanderer;
@@ -24,7 +25,7 @@ fn interpreter(place: &Place) -> Box<dyn Engine> {
 }
 
 fn on_kvm(place: &Place) -> Result<Box<dyn Engine>, VmError> {
-    let made = kvm::create(place, kvm::Trust::AsIs);
+    let made = kvm::create(place, Model::default(), kvm::Trust::AsIs);
     made.map(|made| Box::new(made.1) as _).map_err(|why| VmError::Accelerator(why.to_string()))
 }
 
@@ -45,6 +46,10 @@ fn run(directory: &Path, make: Make) -> (Outcome, String) {
         move |place: &_| Ok(Chosen { name: "test", reason: String::new(), engine: make(place)? });
     let mut vm = Vm::with_engine(&config, Box::new(chosen)).expect("a machine");
     let outcome = run_loop::run(&mut vm).expect("a run");
+    if outcome != Outcome::Exited(33) {
+        let log: Vec<_> = vm.fault_log(0).into_iter().flat_map(|log| log.iter().copied()).collect();
+        eprintln!("{outcome}: {:x?}, {log:x?}", vm.engine(0).map(|engine| engine.state()));
+    }
     (outcome, fs::read_to_string(serial).expect("the guest's output"))
 }
 

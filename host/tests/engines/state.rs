@@ -5,6 +5,7 @@ use std::sync::Arc;
 use monovisor::clock::VmClock;
 use monovisor::engine::{Place, kvm};
 use monovisor::memory::{GuestRam, layout};
+use monovisor_core::cpuid::Model;
 use monovisor_core::state::{
     Access, Cr0Flags, Cr4Flags, Debug, DescriptorTable, EferFlags, RFlags, Register, Segment,
     SegmentRegister, Shadow,
@@ -80,7 +81,7 @@ fn what_goes_into_kvm_comes_out_of_it() {
     }
     let ram = Arc::new(GuestRam::new(layout::MIN_RAM_BYTES).expect("memory"));
     let place = Place { ram, clock: VmClock::new(false), id: 0 };
-    let (_, mut vcpu) = kvm::create(&place, kvm::Trust::AsIs).expect("a vCPU");
+    let (_, mut vcpu) = kvm::create(&place, Model::default(), kvm::Trust::AsIs).expect("a vCPU");
     let mut state = distinct();
     for shadow in [
         Shadow::default(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use monovisor::clock::VmClock;
 use monovisor_core::apic::{LocalApic, Message};
-use monovisor_core::{Clock, CpuState, Engine, EngineError, Exit, Kick};
+use monovisor_core::{Clock, CpuState, Engine, EngineError, Exit, FaultLog, Kick};
 
 /// How long one engine is kept at most: instructions of the interpreter, and KVM's nanoseconds.
 const MOST_INSTRUCTIONS: u64 = 4000;
@@ -62,6 +62,7 @@ impl Wanderer {
         let state = from.state()?;
         to.set_local_apic(from.local_apic());
         to.set_state(&state)?;
+        to.forget_code();
         from.request_interrupt_window(false);
         to.request_interrupt_window(self.window);
         self.active = 1 - self.active;
@@ -155,6 +156,10 @@ impl Engine for Wanderer {
 
     fn instructions(&self) -> Option<u64> {
         None
+    }
+
+    fn fault_log(&self) -> Option<&FaultLog> {
+        self.engine().fault_log()
     }
 
     fn kick_handle(&self) -> Kick {

@@ -1,7 +1,13 @@
 //! Tables of what a write to a control register may do, by the SDM's headings.
 
 use super::*;
+use crate::cpuid::Model;
 use crate::state::Access;
+
+/// What software may set where every feature is offered.
+fn all() -> Cr4Flags {
+    Model::default().cr4_writable()
+}
 
 const PE: u64 = 1;
 const MP: u64 = 1 << 1;
@@ -169,12 +175,12 @@ fn cr4_bits() {
     ];
     for bit in 0..64 {
         let mut state = protected(0, 0);
-        let result = write_cr4(&mut state, 1 << bit);
+        let result = write_cr4(&mut state, 1 << bit, all());
         match offered.iter().find(|(offered, _)| *offered == bit) {
             Some(&(_, flush)) => {
                 assert_eq!(result, Ok(ControlEffect { flush, mode_changed: false }), "bit {bit}");
                 assert_eq!(state.control.cr4.bits(), 1 << bit);
-                assert_eq!(write_cr4(&mut state, 0), result, "back");
+                assert_eq!(write_cr4(&mut state, 0, all()), result, "back");
             }
             None => {
                 assert_eq!(result, Err(Exception::GP0), "bit {bit}");
@@ -187,9 +193,9 @@ fn cr4_bits() {
 #[test]
 fn long_mode_needs_pae() {
     let mut state = long(CODE_64);
-    assert_eq!(write_cr4(&mut state, PGE), Err(Exception::GP0));
-    assert!(write_cr4(&mut state, PAE | PGE).is_ok());
-    assert!(write_cr4(&mut protected(PG, PAE), PGE).is_ok(), "outside, paging can lose it");
+    assert_eq!(write_cr4(&mut state, PGE, all()), Err(Exception::GP0));
+    assert!(write_cr4(&mut state, PAE | PGE, all()).is_ok());
+    assert!(write_cr4(&mut protected(PG, PAE), PGE, all()).is_ok(), "outside, paging can lose it");
 }
 
 #[test]

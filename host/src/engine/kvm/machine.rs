@@ -5,7 +5,8 @@
 //!
 //! Invariant: regions are set once, before the first vCPU, and their memory outlives the machine.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use kvm_bindings::{
     CpuId, KVM_CAP_X86_USER_SPACE_MSR, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2,
@@ -49,19 +50,30 @@ const MSR_RANGE: u32 = 0x2000;
 /// A machine.
 #[derive(Debug)]
 pub struct Machine {
-    pub(super) vm: VmFd,
+    vm: Arc<VmFd>,
+    /// Sets the filter of [`NATIVE_MSRS`]; empty when it is known to have.
+    filter: Mutex<Option<JoinHandle<Result<(), Unavailable>>>>,
     pub(super) system: System,
+    model: Model,
     /// KVM has its addresses.
     _ram: Arc<GuestRam>,
 }
 
 impl Machine {
-    /// A machine with this RAM and no vCPU yet.
+    /// A machine with this RAM and no vCPU yet; its vCPUs tell what this KVM has of `model`.
     ///
     /// # Errors
     /// What KVM refuses.
-    pub fn new(system: System, ram: Arc<GuestRam>) -> Result<Arc<Self>, Unavailable> {
+    pub fn new(system: System, model: Model, ram: Arc<GuestRam>) -> Result<Arc<Self>, Unavailable> {
         let vm = system.kvm.create_vm().map_err(Unavailable::call("KVM_CREATE_VM"))?;
+        let vm = Arc::new(vm);
+        // The kernel waits for a grace period here, which takes longer than all the rest together,
+        // and for another one with each region: they pass side by side.
+        let filtered = Arc::clone(&vm);
+        let filter = thread::Builder::new()
+            .name("msr filter".into())
+            .spawn(move || take_msrs(&filtered))
+            .map_err(|error| Unavailable::Unfit(format!("no thread can be started: {error}")))?;
         vm.set_identity_map_address(IDENTITY_MAP)
             .map_err(Unavailable::call("KVM_SET_IDENTITY_MAP_ADDR"))?;
         vm.set_tss_address(TASK_STATE).map_err(Unavailable::call("KVM_SET_TSS_ADDR"))?;
@@ -77,12 +89,11 @@ impl Machine {
             unsafe { vm.set_user_memory_region(region) }
                 .map_err(Unavailable::call("KVM_SET_USER_MEMORY_REGION"))?;
         }
-        take_msrs(&vm)?;
-        Ok(Arc::new(Self { vm, system, _ram: ram }))
+        let model = model.masked(|feature| system.has(feature));
+        Ok(Arc::new(Self { vm, filter: Mutex::new(Some(filter)), system, model, _ram: ram }))
     }
 
-    /// A vCPU of KVM's, and what it tells about itself: all that both engines have, and what its
-    /// time-stamp counter really is.
+    /// A vCPU of KVM's, and what it tells about itself, with what its time-stamp counter really is.
     pub(super) fn create_vcpu(&self, apic_id: u32) -> Result<(VcpuFd, Model), Unavailable> {
         let fd =
             self.vm.create_vcpu(apic_id.into()).map_err(Unavailable::call("KVM_CREATE_VCPU"))?;
@@ -91,11 +102,16 @@ impl Machine {
             let _ = fd.set_tsc_khz(TSC_HZ / 1000);
         }
         let tsc_khz = fd.get_tsc_khz().map_err(Unavailable::call("KVM_GET_TSC_KHZ"))?;
-        let model = self.system.model().with_tsc_khz(tsc_khz);
+        let model = self.model.with_tsc_khz(tsc_khz);
         let entries: Vec<_> = model.table(apic_id).iter().map(entry).collect();
         let table = CpuId::from_entries(&entries)
             .map_err(|_| Unavailable::Unfit("the CPUID table is too long for KVM".to_owned()))?;
         fd.set_cpuid2(&table).map_err(Unavailable::call("KVM_SET_CPUID2"))?;
+        let filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(filter) = filter {
+            let lost = || Unavailable::Unfit("the thread that sets the MSR filter is lost".into());
+            filter.join().map_err(|_| lost())??;
+        }
         Ok((fd, model))
     }
 }

@@ -16,6 +16,8 @@ mod vcpu;
 
 use std::sync::Arc;
 
+use monovisor_core::cpuid::Model;
+
 pub use machine::Machine;
 pub use system::{System, Unavailable};
 pub use vcpu::KvmVcpu;
@@ -31,16 +33,20 @@ pub enum Trust {
     Checked,
 }
 
-/// A new machine of KVM's with this RAM, and its processor at `place`.
+/// A new machine of KVM's, and its processor at `place`, which tells what this KVM has of `model`.
 ///
 /// # Errors
 /// Why KVM can't be used.
-pub fn create(place: &Place, trust: Trust) -> Result<(Arc<Machine>, KvmVcpu), Unavailable> {
+pub fn create(
+    place: &Place,
+    model: Model,
+    trust: Trust,
+) -> Result<(Arc<Machine>, KvmVcpu), Unavailable> {
     let system = System::open()?;
     if trust == Trust::Checked {
         check::hardware()?;
     }
-    let machine = Machine::new(system, place.ram.clone())?;
+    let machine = Machine::new(system, model, place.ram.clone())?;
     let mut vcpu = KvmVcpu::new(&machine, &place.clock, place.id)?;
     if trust == Trust::Checked {
         check::run(&mut vcpu, &place.ram)?;

@@ -7,9 +7,9 @@
 use std::os::unix::fs::MetadataExt;
 use std::{fs, io};
 
-use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
+use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::{Cap, Kvm};
-use monovisor_core::cpuid::{Feature, Model, Output, feature};
+use monovisor_core::cpuid::{Feature, Output, feature};
 
 /// The device.
 const PATH: &str = "/dev/kvm";
@@ -81,8 +81,8 @@ impl Unavailable {
 #[derive(Debug)]
 pub struct System {
     pub(super) kvm: Kvm,
-    /// What the processors tell, but for the frequency of the time-stamp counter.
-    model: Model,
+    /// What processors can tell about themselves.
+    supported: CpuId,
     /// The registers that can be saved and restored.
     pub(super) msrs: Vec<u32>,
     /// Whether the time-stamp counter can be given a frequency.
@@ -109,37 +109,30 @@ impl System {
             .map_err(Unavailable::call("KVM_GET_SUPPORTED_CPUID"))?;
         let msrs = kvm.get_msr_index_list().map_err(Unavailable::call("KVM_GET_MSR_INDEX_LIST"))?;
         Ok(Self {
-            model: model(supported.as_slice()),
+            supported,
             msrs: msrs.as_slice().to_vec(),
             scales_tsc: kvm.check_extension(Cap::TscControl),
             kvm,
         })
     }
 
-    /// What processors on this KVM can tell about themselves: all that both engines have.
-    pub fn model(&self) -> Model {
-        self.model
+    /// Whether this KVM's processors have the feature.
+    pub(super) fn has(&self, feature: &Feature) -> bool {
+        has(self.supported.as_slice(), feature)
     }
 }
 
-/// The processor that both engines are, less what this KVM lacks.
-fn model(supported: &[kvm_cpuid_entry2]) -> Model {
-    let has = |feature: &Feature| {
-        let entry =
-            supported.iter().find(|entry| entry.function == feature.leaf && entry.index == 0);
-        let register = entry.map_or(0, |entry| match feature.output {
-            Output::Eax => entry.eax,
-            Output::Ebx => entry.ebx,
-            Output::Ecx => entry.ecx,
-            Output::Edx => entry.edx,
-        });
-        register >> feature.bit & 1 != 0
-    };
-    Model::default().masked(|feature| match *feature {
-        // What the interpreter says there, that nothing is speculated, is not true of silicon.
-        feature::ARCH_CAPABILITIES => false,
-        feature => OURS.contains(&feature) || has(&feature),
-    })
+fn has(supported: &[kvm_cpuid_entry2], feature: &Feature) -> bool {
+    let entry = supported.iter().find(|entry| entry.function == feature.leaf && entry.index == 0);
+    let register = entry.map_or(0, |entry| match feature.output {
+        Output::Eax => entry.eax,
+        Output::Ebx => entry.ebx,
+        Output::Ecx => entry.ecx,
+        Output::Edx => entry.edx,
+    });
+    // What the interpreter says there, that nothing is speculated, is not true of silicon.
+    let told = *feature != feature::ARCH_CAPABILITIES;
+    told && (OURS.contains(feature) || register >> feature.bit & 1 != 0)
 }
 
 fn opening(error: io::Error) -> Unavailable {
@@ -198,10 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn the_model_is_what_both_engines_have() {
-        let leaf1 = kvm_cpuid_entry2 { function: 1, edx: u32::MAX, ..Default::default() };
-        let model = model(&[leaf1]);
-        assert!(model.offers(&feature::SSE2) && model.offers(&feature::X2APIC));
-        assert!(!model.offers(&feature::POPCNT) && !model.offers(&feature::LONG_MODE));
+    fn a_feature_is_there_if_kvm_or_the_platform_has_it() {
+        let leaf1 = [kvm_cpuid_entry2 { function: 1, edx: u32::MAX, ..Default::default() }];
+        assert!(has(&leaf1, &feature::SSE2) && has(&leaf1, &feature::X2APIC));
+        assert!(!has(&leaf1, &feature::POPCNT) && !has(&leaf1, &feature::LONG_MODE));
+        let leaf7 = [kvm_cpuid_entry2 { function: 7, edx: u32::MAX, ..Default::default() }];
+        assert!(has(&leaf7, &feature::FSRM) && !has(&leaf7, &feature::ARCH_CAPABILITIES));
     }
 }

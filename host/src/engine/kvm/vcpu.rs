@@ -38,6 +38,8 @@ pub struct KvmVcpu {
     transfer: Option<Transfer>,
     /// KVM has an instruction to complete when it is entered again.
     unfinished: bool,
+    /// The last exit told of a write, whose instruction counts as executed.
+    wrote: bool,
     ready: bool,
     window_wanted: bool,
     /// An acknowledged interrupt, and an NMI, that KVM has not been given yet.
@@ -80,6 +82,7 @@ impl KvmVcpu {
             own: CpuState::reset(apic_id),
             transfer: None,
             unfinished: false,
+            wrote: false,
             ready: false,
             window_wanted: false,
             interrupt: None,
@@ -89,6 +92,11 @@ impl KvmVcpu {
             failed: None,
             place: None,
         })
+    }
+
+    /// What it tells about itself.
+    pub fn model(&self) -> Model {
+        self.model
     }
 
     pub(super) fn now_ns(&self) -> u64 {
@@ -235,9 +243,9 @@ impl KvmVcpu {
                 self.own.activity = Activity::Halted;
                 None
             }
-            Stop::Interrupted => {
-                Some(if self.bell.kick().take() { Exit::Kicked } else { Exit::Budget })
-            }
+            // A step that was interrupted has not come to its end.
+            Stop::Interrupted if self.bell.kick().take() || self.stepping => Some(Exit::Kicked),
+            Stop::Interrupted => Some(Exit::Budget),
             Stop::Window => None,
             Stop::Shutdown => {
                 self.own.activity = Activity::Shutdown;
@@ -278,13 +286,17 @@ impl KvmVcpu {
         Ok(())
     }
 
-    fn run_guest(&mut self, budget: u64) -> Result<Exit, EngineError> {
-        let step = budget == 1;
+    /// Runs until the host is needed; with `step`, over one instruction at most.
+    fn run_until_exit(&mut self, step: bool) -> Result<Exit, EngineError> {
         if let Some(exit) = self.next_item() {
             return Ok(exit);
         }
-        if step {
+        if step && self.unfinished {
             self.complete()?;
+            // An instruction that wrote to a device counted when it was told of.
+            if !self.wrote {
+                return Ok(Exit::Budget);
+            }
         }
         self.single_step(step)?;
         loop {
@@ -300,6 +312,10 @@ impl KvmVcpu {
             }
             if let Some(exit) = self.access_apic() {
                 return Ok(exit);
+            }
+            if step && self.unfinished && self.transfer.is_none() {
+                self.complete()?;
+                return Ok(Exit::Budget);
             }
         }
     }
@@ -337,7 +353,8 @@ impl Engine for KvmVcpu {
     fn run(&mut self, budget: u64) -> Result<Exit, EngineError> {
         let mut place = self.place.take();
         let inside = place.as_mut().map(Outside::enter);
-        let exit = self.run_guest(budget);
+        let exit = self.run_until_exit(budget == 1);
+        self.wrote = matches!(exit, Ok(Exit::Write(..)));
         drop(inside);
         self.place = place;
         exit
