@@ -117,7 +117,8 @@ impl Scale {
     }
 }
 
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, words: &str) {
+/// Words at a place.
+pub fn text(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, words: &str) {
     let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let _ = writeln!(
         svg,

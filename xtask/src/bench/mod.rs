@@ -6,6 +6,7 @@
 
 mod chart;
 mod compare;
+mod exclusive;
 mod measure;
 mod report;
 mod tables;
@@ -66,13 +67,16 @@ pub struct Bench {
 #[derive(Subcommand)]
 enum Special {
     Compare(Box<compare::Compare>),
+    Exclusive(exclusive::Exclusive),
 }
 
 impl Bench {
     /// Runs the subcommand.
     pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
-        if let Some(Special::Compare(compare)) = &self.special {
-            return compare.execute(workspace);
+        match &self.special {
+            Some(Special::Compare(compare)) => return compare.execute(workspace),
+            Some(Special::Exclusive(exclusive)) => return exclusive.execute(workspace),
+            None => {}
         }
         let guests = guest::find_all(&workspace.guest_sources())?;
         let chosen = self.choose(&guests)?;
