@@ -16,6 +16,8 @@ pub struct Difference {
 
 /// The 80 bits of an x87 register.
 const X87_BITS: u128 = (1 << 80) - 1;
+/// Where the addresses end that Linux lets programs use.
+const END_OF_PROGRAM: u64 = 0x7fff_ffff_f000;
 /// The error code's bit for a page that is present.
 const PRESENT: u32 = 1;
 
@@ -35,8 +37,8 @@ pub fn defined(outcome: &mut Outcome, case: &Case, instruction: Option<&Instruct
         state.gpr[..8].iter_mut().for_each(|value| *value &= 0xffff_ffff);
     }
     state.x87.st.iter_mut().for_each(|value| *value &= X87_BITS);
-    // Linux does not tell programs which pages of its own there are.
-    if raised.vector == PAGE_FAULT && raised.address >> 47 != 0 {
+    // Linux does not tell programs which pages there are beyond their own.
+    if raised.vector == PAGE_FAULT && raised.address >= END_OF_PROGRAM {
         raised.error_code &= !PRESENT;
     }
 }

@@ -186,4 +186,4 @@ unsafe fn system_call(number: i64, first: usize, second: usize, third: usize) ->
     result
 }
 
-const _: () = assert!(CODE % PAGE == 0 && MAPPED_CODE as u64 == PAGE);
+const _: () = assert!(CODE.is_multiple_of(PAGE) && MAPPED_CODE as u64 == PAGE);
