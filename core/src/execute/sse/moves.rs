@@ -155,24 +155,26 @@ impl<W: Width, M: Load> FromGeneral for Bits<W, M> {
 }
 
 /// MASKMOVDQU: stores the bytes whose mask has its top bit set, at DS:RDI. Where the bytes that are
-/// not stored could not be, it faults nevertheless, as processors do (SDM, MASKMOVDQU, leaves it open).
+/// not stored could not be, it faults nevertheless, as processors do (SDM, MASKMOVDQU, leaves it open);
+/// they look at one quadword, then at the other.
 fn mask_move(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    const BYTES: u32 = 16;
+    const QUADWORD: usize = 8;
     let values = <[u8; 16]>::of(cpu.vector(detail.registers[1]));
     let mask = <[u8; 16]>::of(cpu.vector(detail.registers[2]));
     let segment: SegmentRegister = super::super::segment_register(detail.segment);
     let address_mask = super::super::operand::address_mask(detail.address_bits);
-    let offset = cpu.state.gpr[Register::Rdi] & address_mask;
-    let linear = cpu.segment_linear(segment, offset, BYTES.into(), true)?;
-    // Alignment is checked as of the quadwords that are stored.
-    cpu.mmu
-        .check_alignment(&cpu.state, linear, 8)
-        .map_err(|error| Leave::access(error, segment))?;
-    cpu.probe_write(segment, linear, BYTES)?;
-    for (index, value) in (0..).zip(values) {
-        if mask[index as usize] & 0x80 != 0 {
-            cpu.store(segment, cpu.following(linear, index), value)?;
-        }
+    let mut halves = [0; 2];
+    for (half, linear) in halves.iter_mut().enumerate() {
+        let offset = cpu.state.gpr[Register::Rdi].wrapping_add((half * QUADWORD) as u64);
+        *linear = cpu.segment_linear(segment, offset & address_mask, QUADWORD as u64, true)?;
+        cpu.mmu
+            .check_alignment(&cpu.state, *linear, QUADWORD)
+            .map_err(|error| Leave::access(error, segment))?;
+        cpu.probe_write(segment, *linear, QUADWORD as u32)?;
+    }
+    for index in (0..values.len()).filter(|&index| mask[index] & 0x80 != 0) {
+        let linear = cpu.following(halves[index / QUADWORD], (index % QUADWORD) as u64);
+        cpu.store(segment, linear, values[index])?;
     }
     Ok(())
 }
