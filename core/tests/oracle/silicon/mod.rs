@@ -46,8 +46,6 @@ struct View {
 pub struct Silicon {
     view: View,
     child: Child,
-    /// Cases over which a child was lost.
-    pub lost: u64,
 }
 
 struct Child {
@@ -74,7 +72,7 @@ impl Silicon {
         map_file(&code, Some(CODE), PAGE, 0, read | libc::PROT_EXEC);
         let view = View { arena_alias, code_alias, ..view };
         let child = Child::start(&view);
-        Self { view, child, lost: 0 }
+        Self { view, child }
     }
 
     /// Whether there are segments beside Linux's own: compatibility mode, FS and GS can be asked.
@@ -111,7 +109,6 @@ impl Silicon {
             }
             self.child.command();
         }
-        self.lost += lost.len() as u64;
         // SAFETY: the child waits for the next batch, which takes `&mut self`.
         let shared = unsafe { &*self.view.shared };
         let outcomes = shared.outcomes[..shared.count].iter().enumerate();
