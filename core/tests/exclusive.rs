@@ -55,7 +55,7 @@ fn many_vcpus_and_owners() {
                     random ^= random << 13;
                     random ^= random >> 7;
                     random ^= random << 17;
-                    if slot >= vcpus || random % 16 == 0 {
+                    if slot >= vcpus || random.is_multiple_of(16) {
                         let _section = place.open();
                         detector.own();
                         continue;

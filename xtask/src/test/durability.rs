@@ -29,12 +29,7 @@ pub fn is_for(name: &str) -> bool {
     name == GUEST
 }
 
-fn check(
-    image: &Path,
-    header: &Header,
-    machine: &Machine,
-    flushes: usize,
-) -> Result<(), Failed> {
+fn check(image: &Path, header: &Header, machine: &Machine, flushes: usize) -> Result<(), Failed> {
     let folder = image.parent().unwrap_or(Path::new("."));
     let disk = ScratchDisk::new(DISK, folder)?;
     let rounds = "rounds=1000000000";
