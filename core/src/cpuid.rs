@@ -23,8 +23,7 @@ pub const TSC_HZ: u32 = 1_000_000_000;
 /// Size of the XSAVE area: the legacy region and the header.
 pub const XSAVE_AREA_BYTES: u32 = 512 + 64;
 
-/// Family 6, model 0x1c, stepping 10.
-pub const SIGNATURE: u32 = 0x0001_06ca;
+pub use crate::state::SIGNATURE;
 /// Size of the cache line that CLFLUSH flushes.
 const CACHE_LINE_BYTES: u32 = 64;
 
@@ -80,6 +79,7 @@ macro_rules! features {
 
 features! {
     FPU: 1 Edx 0;
+    DE: 1 Edx 2;
     PSE: 1 Edx 3;
     TSC: 1 Edx 4;
     MSR: 1 Edx 5;
@@ -90,6 +90,7 @@ features! {
     PGE: 1 Edx 13;
     CMOV: 1 Edx 15;
     PAT: 1 Edx 16;
+    PSE36: 1 Edx 17;
     CLFLUSH: 1 Edx 19;
     FXSR: 1 Edx 24;
     SSE: 1 Edx 25;
@@ -349,6 +350,7 @@ const CR4_WRITABLE: Cr4Flags = {
 /// Which feature each bit of CR4 comes with. The other bits need none that could be absent.
 const CR4_FEATURES: &[(Cr4Flags, Feature)] = &[
     (Cr4Flags::TIMESTAMP_DISABLE, feature::TSC),
+    (Cr4Flags::DEBUGGING_EXTENSIONS, feature::DE),
     (Cr4Flags::PAGE_SIZE_EXTENSION, feature::PSE),
     (Cr4Flags::PHYSICAL_ADDRESS_EXTENSION, feature::PAE),
     (Cr4Flags::PAGE_GLOBAL, feature::PGE),

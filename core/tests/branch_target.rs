@@ -10,9 +10,13 @@ const NOP: u8 = 0x90;
 /// Not canonical: beside the lower half, beside the upper one, and far from both.
 const TARGETS: [u64; 4] = [0x8000_0000_0000, 0xffff_7fff_ffff_ffff, 1 << 63, (1 << 63) + 1];
 
+/// What is below the stack.
+const PATTERN: [u8; 8] = [0x5a; 8];
+
 /// Executes `branch` behind a NOP, and demands that it fails and that nothing has changed.
 fn fails(guest: &mut Guest, branch: &[u8], target: u64) {
     guest.state.rip = CODE;
+    guest.ram.write(STACK - 8, &PATTERN);
     guest.ram.write(DATA, &target.to_le_bytes());
     guest.ram.write(STACK, &target.to_le_bytes());
     guest.set(Register::Rax, target);
@@ -23,6 +27,7 @@ fn fails(guest: &mut Guest, branch: &[u8], target: u64) {
     assert_eq!(end, End::Fault(Exception::GP0), "{branch:x?} to {target:#x}");
     assert_eq!(guest.state.rip, CODE + 1, "{branch:x?} to {target:#x}");
     assert_eq!(guest.state.gpr, before.0.gpr, "{branch:x?} to {target:#x}");
+    assert_eq!(guest.bytes(STACK - 8, 8), PATTERN, "{branch:x?} to {target:#x} has pushed");
     assert_eq!(guest.vcpu.retired() - before.1, 1, "the NOP alone is complete");
 }
 
@@ -46,6 +51,24 @@ fn a_target_beyond_the_segment() {
     for branch in [&[0xff, 0xe0][..], &[0xff, 0x23], &[0xff, 0xd0], &[0xff, 0x13], &[0xc3]] {
         fails(&mut guest, branch, 0x10_0000);
     }
+    guest.state.segments[SegmentRegister::Cs].limit = CODE as u32 + 0xf;
+    guest.state.rflags |= RFlags::ZERO_FLAG;
+    for branch in [
+        &[0xeb, 0x20][..],            // jmp
+        &[0xe8, 0x20, 0, 0, 0],       // call
+        &[0x74, 0x20],                // je
+        &[0x0f, 0x84, 0x20, 0, 0, 0], // je
+        &[0xe2, 0x20],                // loop
+    ] {
+        fails(&mut guest, branch, 0);
+    }
+    // cmp ecx, ecx; je, which are one operation
+    guest.state.rip = CODE;
+    assert_eq!(guest.run(&[0x39, 0xc9, 0x74, 0x20]), End::Fault(Exception::GP0));
+    assert_eq!(guest.state.rip, CODE + 2);
+    // jne, which is not taken
+    guest.state.rip = CODE;
+    assert_eq!(guest.run(&[0x39, 0xc9, 0x75, 0x20]), End::Done);
 }
 
 /// The last page below the hole of addresses that are not canonical.

@@ -4,7 +4,8 @@
 mod common;
 
 use common::guest::{CODE, DATA, End, Guest, PAGES, WRITABLE};
-use monovisor_core::state::{Exception, RFlags, Register, Vector};
+use monovisor_core::state::{Cr4Flags, Exception, RFlags, Register, Vector};
+use monovisor_core::{Engine, Exit};
 
 /// DR7: breakpoint 1, enabled locally.
 const ENABLE: u64 = 1 << 2;
@@ -133,6 +134,35 @@ fn a_load_of_ss_holds_the_trap_back() {
     guest.ram.write(DATA, &[0x10, 0]);
     assert_eq!(guest.run(&[0x8e, 0x13, NOP, NOP]), debug(HIT), "mov ss, [rbx]");
     assert_eq!(passed(&guest), 3, "behind the instruction that follows");
+}
+
+#[test]
+fn ports_trap_behind_the_access() {
+    const ON_PORT: u64 = 2 << 20;
+    let cases: [(&[u8], bool); 4] = [
+        (&[0xe6, 0x42], true),       // out 0x42, al
+        (&[0x66, 0xe7, 0x41], true), // out 0x41, ax
+        (&[0xe6, 0x43], false),      // out 0x43, al
+        (&[0x6e], true),             // outsb
+    ];
+    for (code, hits) in cases {
+        for extensions in [true, false] {
+            let mut guest = guest(0x42, ENABLE | ON_PORT);
+            guest.state.control.cr4.set(Cr4Flags::DEBUGGING_EXTENSIONS, extensions);
+            guest.set(Register::Rdx, 0x42);
+            guest.set(Register::Rsi, DATA);
+            assert!(matches!(guest.run(&[code, &[NOP]].concat()), End::Exit(Exit::Write(..))));
+            let expected = if hits && extensions { debug(HIT) } else { End::Done };
+            assert_eq!(guest.resume(CODE + code.len() as u64 + 1), expected, "{code:x?}");
+        }
+    }
+    // in al, 0x42
+    let mut guest = guest(0x42, ENABLE | ON_PORT);
+    guest.state.control.cr4 |= Cr4Flags::DEBUGGING_EXTENSIONS;
+    assert!(matches!(guest.run(&[0xe4, 0x42, NOP]), End::Exit(Exit::Read(..))));
+    guest.vcpu.answer(0x77);
+    assert_eq!(guest.resume(CODE + 3), debug(HIT));
+    assert_eq!((passed(&guest), guest.get(Register::Rax)), (2, 0x77));
 }
 
 #[test]

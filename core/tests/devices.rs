@@ -3,7 +3,7 @@
 mod common;
 
 use common::guest::{CODE, DATA, Guest, PAGES};
-use monovisor_core::state::Register;
+use monovisor_core::state::{Cr4Flags, Register};
 use monovisor_core::{Access, Engine, Exit, Space};
 
 const DEVICE: u64 = 0xd000_0000;
@@ -60,6 +60,23 @@ fn each_read_has_its_own_answer() {
         assert_eq!((state.gpr[Register::Rax], state.gpr[Register::Rbx]), (1, 2));
         assert_eq!(answers.next(), Some(3), "two reads");
     }
+}
+
+#[test]
+fn an_aligned_vector_in_two_reads() {
+    // Without paging the device is where it is. movaps xmm1, [esi]; andps xmm1, [esi]; hlt
+    let mut guest = Guest::protected();
+    guest.state.control.cr4 |= Cr4Flags::OSFXSR;
+    guest.set(Register::Rsi, DEVICE);
+    guest.ram.write(CODE, &[0x0f, 0x28, 0x0e, 0x0f, 0x54, 0x0e, 0xf4]);
+    guest.vcpu.set_state(&guest.state);
+    for answer in [0xff, 0x33, 0x1234, 0xffff] {
+        let exit = guest.vcpu.run(100);
+        assert!(matches!(exit, Exit::Read(Access { size: 8, .. })), "{exit:?}");
+        guest.vcpu.answer(answer);
+    }
+    assert_eq!(guest.vcpu.run(100), Exit::Halted);
+    assert_eq!(guest.vcpu.state().fpu.xmm[1], 0x33 << 64 | 0x34);
 }
 
 #[test]

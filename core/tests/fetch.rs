@@ -24,7 +24,10 @@ fn fifteen_bytes_are_the_most() {
         (100, &[NOP], End::Fault(Exception::GP0)),
         (3, &[0x0f, 0x0b], End::Fault(Exception::UD)),
         (3, &[0x06], End::Fault(Exception::UD)),
+        (14, &[0x06], End::Fault(Exception::UD)),
+        (13, &[0x0f, 0x0a], End::Fault(Exception::UD)),
         (15, &[0x06], End::Fault(Exception::GP0)),
+        (14, &[0x0f, 0x0a], End::Fault(Exception::GP0)),
     ] {
         let mut guest = Guest::long_mode();
         assert_eq!(guest.run(&prefixed(prefixes, opcode)), end, "{prefixes} + {opcode:x?}");

@@ -51,6 +51,17 @@ fn in_takes_the_answer() {
     }
 }
 
+#[test]
+fn a_nop_behind_out_has_not_retired() {
+    // out dx, al; nop; nop; inc eax
+    let mut guest = Guest::long_mode();
+    assert!(matches!(guest.run(&[0xee, NOP, NOP, 0xff, 0xc0]), End::Exit(Exit::Write(..))));
+    assert_eq!((guest.state.rip - CODE, guest.vcpu.retired()), (1, 1));
+    assert_eq!(guest.resume(CODE + 5), End::Done);
+    assert_eq!((guest.get(Register::Rax), guest.vcpu.retired()), (1, 5));
+}
+
+const NOP: u8 = 0x90;
 const TSS: u64 = DATA + 0x8000;
 const BITMAP: u16 = 0x68;
 

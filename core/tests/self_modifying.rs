@@ -3,6 +3,7 @@
 mod common;
 
 use common::guest::{CODE, DATA, End, Guest, PAGES};
+use monovisor_core::Exit;
 use monovisor_core::state::Register;
 
 /// Runs `code` with RDI at `target`, and gives RAX.
@@ -26,6 +27,16 @@ fn a_later_instruction_of_the_block() {
 }
 
 #[test]
+fn a_nop_that_follows() {
+    // mov byte [rdi], 0x99; nop (which becomes cdq); mov eax, 1
+    let mut guest = Guest::long_mode();
+    guest.set(Register::Rdi, CODE + 3);
+    guest.set(Register::Rax, 1 << 31);
+    assert_eq!(guest.run(&[0xc6, 0x07, 0x99, 0x90, 0xb8, 1, 0, 0, 0]), End::Done);
+    assert_eq!(guest.get(Register::Rdx), 0xffff_ffff);
+}
+
+#[test]
 fn an_earlier_instruction_of_the_block() {
     // add eax, 1; inc byte [rdi]; cmp eax, 10; jb back: 1 + 2 + 3 + 4
     assert_eq!(run(&[0x83, 0xc0, 1, 0xfe, 0x07, 0x83, 0xf8, 10, 0x72, 0xf6], CODE + 2), 10);
@@ -45,6 +56,29 @@ fn a_string_over_what_follows() {
     // mov al, 0x90; mov ecx, 5; rep stosb; mov eax, 1 (which becomes nops)
     let code = [0xb0, 0x90, 0xb9, 5, 0, 0, 0, 0xf3, 0xaa, 0xb8, 1, 0, 0, 0];
     assert_eq!(run(&code, CODE + 9), 0x90);
+}
+
+#[test]
+fn a_string_over_code_counts_as_one_wherever_it_is_cut() {
+    // jmp +0, again and again; rep stosb over all of them but the first, from behind them
+    let code = [[0xeb, 0].repeat(200), vec![0xf3, 0xaa]].concat();
+    let counts = [false, true].map(|steps| {
+        let mut guest = Guest::long_mode();
+        guest.ram.write(CODE, &[&code[..], &[0xf4]].concat());
+        guest.set(Register::Rax, 0x90);
+        guest.set(Register::Rcx, 40_000);
+        guest.set(Register::Rdi, CODE - 39_600);
+        guest.vcpu.set_state(&guest.state);
+        while match steps {
+            true => guest.vcpu.step(),
+            false => guest.vcpu.run(1 << 20),
+        } == Exit::Budget
+        {}
+        (guest.vcpu.state().rip, guest.vcpu.retired())
+    });
+    assert_eq!(counts[0], counts[1]);
+    // Each time that so many elements are left that interrupts are looked at, it counts once more.
+    assert_eq!(counts[0].1, 200 + 1 + 40_000 / 16_384 + 1);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::table::Row;
 use super::{Cpu, Leave, Output};
 use crate::memory::Width;
 use crate::paging::Privilege;
-use crate::state::{Exception, Register, SegmentRegister};
+use crate::state::{Cr4Flags, Exception, Register, SegmentRegister};
 use crate::{Access, Space};
 
 pub(super) const ROWS: &[Row] = &[(Mnemonic::In, emit_input), (Mnemonic::Out, emit_output)];
@@ -111,6 +111,7 @@ fn access<W: Width>(port: u16) -> Access {
 pub(super) fn read_port<W: Width>(cpu: &mut Cpu, port: u16) -> Result<u64, Leave> {
     let data = cpu.mmu.devices.read(access::<W>(port)).map_err(Leave::Device)?;
     cpu.mmu.attention = true;
+    note_breakpoints::<W>(cpu, port);
     Ok(data)
 }
 
@@ -118,6 +119,15 @@ pub(super) fn read_port<W: Width>(cpu: &mut Cpu, port: u16) -> Result<u64, Leave
 pub(super) fn write_port<W: Width>(cpu: &mut Cpu, port: u16, data: u64) {
     cpu.mmu.devices.write(access::<W>(port), data);
     cpu.mmu.attention = true;
+    note_breakpoints::<W>(cpu, port);
+}
+
+/// I/O breakpoints are there with CR4.DE (SDM, "Debug Control Register (DR7)"); they trap behind the
+/// instruction, as those on data.
+fn note_breakpoints<W: Width>(cpu: &mut Cpu, port: u16) {
+    if cpu.state.control.cr4.contains(Cr4Flags::DEBUGGING_EXTENSIONS) {
+        cpu.mmu.note_port(port, W::BYTES);
+    }
 }
 
 /// Whether the current privilege level may use `port` and those behind it that `W` covers: by IOPL,

@@ -3,9 +3,10 @@
 
 use iced_x86::{Code, Mnemonic};
 
+use super::dispatch::{Flow, next};
 use super::emit::{Emit, Function};
 use super::flags::CF;
-use super::op::Detail;
+use super::op::{Detail, Op};
 use super::operand::address_mask;
 use super::table::Row;
 use super::{Cpu, Leave};
@@ -43,9 +44,17 @@ pub(super) const ROWS: &[Row] = &[
 /// AL.
 const AL: u8 = 0;
 
-/// No ops at all.
-fn nothing(_: &mut Emit) -> Option<()> {
+/// Mostly no op at all. But where the instruction in front may leave behind itself, to have its
+/// write attended to, there must be a place to go on that does not skip this one.
+fn nothing(emit: &mut Emit) -> Option<()> {
+    if emit.is_left_behind() {
+        emit.op(pass, 0, 0, 0, 0, 0);
+    }
     Some(())
+}
+
+unsafe extern "C" fn pass(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budget: i64) -> Flow {
+    next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
 fn plain(emit: &mut Emit, function: Function) -> Option<()> {

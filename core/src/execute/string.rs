@@ -168,11 +168,13 @@ fn repeat<W: Width>(
         return part(cpu, 1).map(drop);
     }
     let mask = address_mask(detail.address_bits);
+    let mut count = cpu.state.gpr[Register::Rcx] & mask;
+    // Where the looks are depends on the counter alone, not on where this attempt begins.
+    let most = MOST_ELEMENTS.min(MOST_BYTES / W::BYTES as u64);
     let mut quota = match cpu.state.rflags.contains(RFlags::TRAP_FLAG) {
         true => 1,
-        false => MOST_ELEMENTS.min(MOST_BYTES / W::BYTES as u64),
+        false => count.wrapping_sub(1) % most + 1,
     };
-    let mut count = cpu.state.gpr[Register::Rcx] & mask;
     while count != 0 {
         let Part { elements, ended } = part(cpu, count.min(quota))?;
         advance(cpu, detail, Register::Rcx, elements.wrapping_neg());
@@ -181,7 +183,12 @@ fn repeat<W: Width>(
         if ended {
             break;
         }
-        if count != 0 && (quota == 0 || cpu.mmu.attention) {
+        if count != 0 && quota == 0 {
+            // It counts, so that a clock of instructions goes on in the longest repetition.
+            cpu.frame.budget -= 1;
+            return Err(Leave::Again);
+        }
+        if count != 0 && cpu.mmu.attention {
             return Err(Leave::Again);
         }
     }

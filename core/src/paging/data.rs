@@ -120,7 +120,7 @@ impl Mmu {
         let in_first = (PAGE_SIZE - linear % PAGE_SIZE).min(u64::from(length));
         let starts = || {
             let further = (in_first..u64::from(length)).step_by(PAGE_SIZE as usize);
-            core::iter::once(0).chain(further).map(|offset| linear.wrapping_add(offset))
+            core::iter::once(0).chain(further).map(|offset| following(state, linear, offset))
         };
         if in_first < u64::from(length) {
             starts().try_for_each(|start| self.check_canonical(start))?;
@@ -250,7 +250,7 @@ impl Mmu {
         let parts = if in_first >= W::BYTES {
             Parts::One(self.part(state, linear, W::BYTES, kind, view)?)
         } else {
-            let second = linear.wrapping_add(in_first as u64);
+            let second = following(state, linear, in_first as u64);
             // An address that is not canonical is looked at before any page.
             self.check_canonical(second)?;
             self.inspect(state, linear, kind, view)?;
@@ -356,6 +356,14 @@ impl Mmu {
             }
         }
     }
+}
+
+/// The address `bytes` behind another, as an access of the current code goes on: outside 64-bit mode
+/// it wraps at 4 GiB, in IA-32e mode too. Only descriptor tables can be beyond.
+fn following(state: &CpuState, linear: u64, bytes: u64) -> u64 {
+    let next = linear.wrapping_add(bytes);
+    let wraps = linear >> 32 == 0 && !state.mode_64bit();
+    if wraps { next & 0xffff_ffff } else { next }
 }
 
 fn check_alignment(linear: u64, bytes: usize, view: View) -> Result<(), AccessError> {

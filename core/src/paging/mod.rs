@@ -179,7 +179,12 @@ impl Mmu {
         }
     }
 
-    /// The data breakpoints that were hit since the last call, in the places of DR6.
+    /// Notes an access to `bytes` ports from `port` on, where breakpoints can be on them.
+    pub(crate) fn note_port(&mut self, port: u16, bytes: usize) {
+        self.watchpoints.note_port(port, bytes);
+    }
+
+    /// The data and I/O breakpoints that were hit since the last call, in the places of DR6.
     pub(crate) fn take_data_breakpoints(&mut self) -> u8 {
         self.watchpoints.take_hits()
     }

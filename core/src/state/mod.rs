@@ -21,6 +21,7 @@ pub use exception::{Exception, Vector};
 pub use fpu::{Fpu, MxCsr};
 pub use gpr::{Gpr, Register};
 pub use msr::Msrs;
+pub use reset::SIGNATURE;
 pub use rflags::{ARITHMETIC, RFlags};
 pub use segment::{Access, DescriptorTable, Segment, SegmentRegister, Segments};
 

@@ -11,8 +11,9 @@ const REAL_MODE_DATA: Access = Access(0x93);
 /// Access rights that the code segment has after reset: present, readable, accessed.
 const REAL_MODE_CODE: Access = Access(0x9b);
 
-/// What EDX holds after reset: family 6, as CPUID tells.
-const RESET_EDX: u64 = 0x600;
+/// The processor signature: family 6, model 0x1c, stepping 10. EDX holds it after reset and INIT, and
+/// CPUID tells it.
+pub const SIGNATURE: u32 = 0x0001_06ca;
 
 impl CpuState {
     /// The state after power-up or reset of a processor with APIC ID `apic_id`. The first one is
@@ -20,7 +21,7 @@ impl CpuState {
     pub fn reset(apic_id: u32) -> Self {
         let bootstrap = apic_id == 0;
         let mut gpr = Gpr::default();
-        gpr[Register::Rdx] = RESET_EDX;
+        gpr[Register::Rdx] = u64::from(SIGNATURE);
         Self {
             gpr,
             rip: 0xfff0,

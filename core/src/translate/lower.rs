@@ -10,6 +10,7 @@ use iced_x86::{
 
 use super::block::Key;
 use super::cache::{Cache, Extent, Found};
+use super::length::{LONGEST, is_too_long};
 use crate::CpuState;
 use crate::execute::control_transfer::fuse;
 use crate::execute::emit::{Emit, MOST_INSTRUCTIONS, MOST_SLOTS};
@@ -22,8 +23,6 @@ use crate::state::Exception;
 
 /// Bytes that are decoded for one block.
 const WINDOW: usize = 256;
-/// The longest instruction.
-const LONGEST: usize = 15;
 
 /// Makes blocks. Its storage is taken once.
 pub(crate) struct Lowering {
@@ -147,9 +146,11 @@ impl Lowering {
                 }
                 // Never with the bytes of a longest instruction at hand.
                 DecoderError::NoMoreBytes => return (count, End::Ordinary),
-                // What has no end within the longest length is told by nothing but the length. So an
-                // undefined opcode that ends exactly there counts as too long.
-                _ if instruction.len() == LONGEST => return (count, End::TooLong),
+                _ if instruction.len() == LONGEST => {
+                    let bytes = window[..decoder.position()].last_chunk();
+                    let too_long = bytes.is_none_or(|bytes| is_too_long(bitness, bytes));
+                    return (count, if too_long { End::TooLong } else { End::Undefined });
+                }
                 _ => return (count, End::Undefined),
             }
             if instruction.flow_control() != FlowControl::Next {

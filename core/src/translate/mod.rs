@@ -6,6 +6,7 @@
 
 mod block;
 mod cache;
+mod length;
 mod lower;
 
 pub(crate) use block::Key;

@@ -333,9 +333,9 @@ impl Vcpu {
             Leave::Again => {
                 self.rewind(op);
                 self.cpu.undo_begin();
-                // Each part counts, so that a budget bounds any count of iterations; the answers of
-                // its devices are used up.
-                self.cpu.frame.budget -= 1;
+                // Each part uses up something, so that a budget bounds any count of iterations. The
+                // answers of its devices are used up, too.
+                self.cpu.remaining -= 1;
                 self.device = DeviceRead::None;
                 self.trap_after();
             }

@@ -162,8 +162,9 @@ impl Machine {
                 let same = self.vcpu.state() == other.vcpu.state()
                     && self.writes.len() == other.writes.len()
                     && self.reads == other.reads;
-                // Events that retire nothing may be still to come.
-                if same || idle > 4096 {
+                // What retires nothing may be still to come: events, and iterations of a string
+                // instruction on a device, for each of which a run leaves as often as `run` lets it.
+                if same || idle > 1 << 14 {
                     return Stop::Budget;
                 }
                 if told.is_empty() {

@@ -162,6 +162,7 @@ fn cr3() {
 fn cr4_bits() {
     let offered = [
         (2, Flush::None),  // TSD
+        (3, Flush::None),  // DE
         (4, Flush::All),   // PSE
         (5, Flush::All),   // PAE
         (7, Flush::All),   // PGE

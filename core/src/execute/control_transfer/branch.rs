@@ -200,7 +200,7 @@ fn jcc(emit: &mut Emit) -> Option<()> {
     Some(())
 }
 
-/// A Jcc to an address that is not canonical.
+/// A Jcc to an address that is not canonical, or beyond the code segment.
 fn fail_if_taken(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     if cpu.condition { Err(Exception::GP0.into()) } else { Ok(()) }
 }

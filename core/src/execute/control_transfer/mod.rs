@@ -50,7 +50,7 @@ pub(super) fn jump(flags_known: bool) -> Handler {
     if flags_known { jump_direct::<true> } else { jump_direct::<false> }
 }
 
-/// JMP and the second half of CALL through register `a`; `b` counts the block's instructions.
+/// JMP through register `a`; `b` counts the block's instructions.
 unsafe extern "C" fn jump_register<W: Width>(
     cpu: &mut Cpu,
     op: *const Op,
@@ -66,7 +66,7 @@ unsafe extern "C" fn jump_register<W: Width>(
     jump_to!(look_up_indirect, cpu, op, cpu.get::<W>(a), res, src, budget - i64::from(b))
 }
 
-/// A branch to a constant address that is not canonical.
+/// A branch to a constant address that is not canonical, or beyond the code segment.
 fn fail(_: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     Err(Exception::GP0.into())
 }

@@ -100,6 +100,8 @@ pub(crate) struct Emit {
     ops: [Op; MOST_SLOTS],
     origins: [Origin; MOST_SLOTS],
     length: usize,
+    /// How many slots there were behind the last op that accesses memory or calls a function.
+    behind_access: usize,
 }
 
 impl Emit {
@@ -119,13 +121,15 @@ impl Emit {
             ops: [nothing; MOST_SLOTS],
             origins: [Origin::default(); MOST_SLOTS],
             length: 0,
+            behind_access: 0,
         }
     }
 
     /// Starts a block at `start`.
     pub fn begin(&mut self, start: u64, cs_base: u64, cs_limit: u32, mode: Mode) {
         (self.start, self.cs_base, self.cs_limit, self.mode) = (start, cs_base, cs_limit, mode);
-        (self.kind, self.ended, self.index, self.length) = (None, false, 0, 0);
+        (self.kind, self.ended, self.index) = (None, false, 0);
+        (self.length, self.behind_access) = (0, 0);
         self.carried = Carried::NOTHING;
     }
 
@@ -197,6 +201,12 @@ impl Emit {
         if let Some(payload) = payload {
             self.record(Op::with_payload(links::leave_jump, payload));
         }
+        self.behind_access = self.length;
+    }
+
+    /// Whether the op in front may leave behind its instruction, at the op that comes next.
+    pub fn is_left_behind(&self) -> bool {
+        self.length != 0 && self.behind_access == self.length
     }
 
     /// The op writes flags of this kind.
@@ -248,8 +258,8 @@ impl Emit {
         self.detail(call_out::call_out, function);
     }
 
-    /// The instruction calls `function`, which may read and write status flags but no memory, and
-    /// another op completes it.
+    /// The instruction calls `function`, which may read and write status flags but writes no memory,
+    /// and another op completes it. What wants attention has to wait for that.
     pub fn call_out_within(&mut self, function: Function) {
         self.materialize();
         self.detail(call_out::call_out_within, function);
@@ -276,6 +286,7 @@ impl Emit {
         let detail = self.describe(function);
         self.op(handler, 0, 0, 0, 0, 0);
         self.record(detail);
+        self.behind_access = self.length;
     }
 
     /// Ends the block with an op that has links: `handler` with operands `a`, `b` and `imm`, the

@@ -273,7 +273,7 @@ fn source(emit: &mut Emit, position: u32, source: &Source) -> u8 {
         return emit.register(position);
     }
     if source.aligned && !checks_alignment(emit) {
-        emit.call_out(load_aligned);
+        emit.call_out_within(load_aligned);
     } else {
         emit.memory_op(&source.load, SCRATCH, None);
     }

@@ -1,6 +1,7 @@
 //! Accesses that touch two pages, and addresses at the ends of the address space.
 
 use super::*;
+use crate::state::Access;
 use AccessKind::{Read, Write};
 
 fn two_pages(second: u64) -> Guest {
@@ -37,6 +38,25 @@ fn a_fault_of_either_page_comes_before_any_effect() {
         assert_eq!(probed, Err(page_fault(0x6000, code)));
         assert!(guest.dump() == before, "dirty and accessed flags included");
     }
+}
+
+#[test]
+fn accesses_of_32_bit_code_wrap_at_4_gib() {
+    // The last page of 4 GiB is the one at 0x5000, the first one at 0x6000.
+    let mut guest = two_pages(0);
+    let upper = PDPT + 3 * 8;
+    guest.poke(upper, PD | P | W | U);
+    guest.poke(PD + 511 * 8, PT | P | W | U);
+    guest.poke(PT + 511 * 8, 0x9000 | P | W | U);
+    guest.poke(PT, 0x7000 | P | W | U);
+    assert!(!guest.state.mode_64bit(), "compatibility mode");
+    assert_eq!(guest.write(0xffff_fffe, 0x4433_2211_u32), Ok(()));
+    assert_eq!((guest.peek(0x9ff8) >> 48, guest.peek(0x7000) & 0xffff), (0x2211, 0x4433));
+    let probed = guest.mmu.probe(&guest.state, 0xffff_fffe, 4, Write, Privilege::Current);
+    assert_eq!(probed, Ok(()));
+    // In 64-bit mode the next page is the one behind.
+    guest.state.segments[SegmentRegister::Cs].access = Access(0xa09b);
+    assert_eq!(guest.read::<u32>(0xffff_fffe), Err(page_fault(0x1_0000_0000, 0)));
 }
 
 #[test]
