@@ -492,7 +492,7 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     // The same machines each time; `cargo xtask fuzz dispatch` looks for others.
     #![proptest_config(ProptestConfig {
-        cases: 1500,
+        cases: 500,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(0x6d6f_6e6f),
         ..ProptestConfig::default()

@@ -187,20 +187,27 @@ impl Machine {
         bytes
     }
 
-    /// Fails unless both machines are the same.
+    /// Fails unless both machines are in the same state.
     fn compare(&mut self, other: &mut Self) {
         assert_eq!(self.vcpu.retired(), other.vcpu.retired(), "retired: run, steps");
         if self.vcpu.state() != other.vcpu.state() {
             panic!("{}", differences(self.vcpu.state(), other.vcpu.state()));
         }
         assert_eq!(self.writes, other.writes, "device writes: run, steps");
+    }
+
+    /// Fails unless both machines have the same in memory.
+    fn compare_memory(&self, other: &Self) {
         let (left, right) = (self.memory(), other.memory());
-        if let Some(address) = (0..RAM_BYTES).find(|&address| left[address] != right[address]) {
-            panic!(
-                "{address:#x} is {:#x} after run, {:#x} after steps",
-                left[address], right[address]
-            );
+        if left == right {
+            return;
         }
+        let different = left.iter().zip(&right).position(|(left, right)| left != right);
+        let address = different.expect("they are not equal");
+        panic!(
+            "{address:#x} is {:#x} after run, {:#x} after steps",
+            left[address], right[address]
+        );
     }
 }
 
@@ -218,7 +225,7 @@ pub fn run_and_steps_agree(bytes: &[u8]) {
         steps.follow(&mut runs);
         runs.compare(&mut steps);
         if stop == Stop::Dead {
-            return;
+            break;
         }
         for vcpu in [&mut runs.vcpu, &mut steps.vcpu] {
             match events >> (2 * index) & 3 {
@@ -228,10 +235,11 @@ pub fn run_and_steps_agree(bytes: &[u8]) {
             }
         }
     }
+    runs.compare_memory(&steps);
 }
 
 /// The initial state in `mode`, and the code.
-pub fn start(mode: Mode, mut source: Source) -> (CpuState, &[u8]) {
+pub fn start(mode: Mode, mut source: Source<'_>) -> (CpuState, &[u8]) {
     let mut state = CpuState::reset(0);
     segments(&mut state, mode);
     let control = &mut state.control;
