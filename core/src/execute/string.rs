@@ -183,14 +183,16 @@ fn repeat<W: Width>(
         if ended {
             break;
         }
-        if count != 0 && quota == 0 {
-            // It counts, so that a clock of instructions goes on in the longest repetition.
-            cpu.frame.budget -= 1;
-            return Err(Leave::Again);
+        if count == 0 || quota != 0 && !cpu.mmu.attention {
+            continue;
         }
-        if count != 0 && cpu.mmu.attention {
-            return Err(Leave::Again);
+        // Each attempt uses up some of the budget, so that it bounds any count of iterations. Those
+        // that end with the quota count, too: a clock of instructions goes on in the longest.
+        match quota {
+            0 => cpu.frame.budget -= 1,
+            _ => cpu.remaining -= 1,
         }
+        return Err(Leave::Again);
     }
     Ok(())
 }

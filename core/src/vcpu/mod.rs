@@ -333,9 +333,7 @@ impl Vcpu {
             Leave::Again => {
                 self.rewind(op);
                 self.cpu.undo_begin();
-                // Each part uses up something, so that a budget bounds any count of iterations. The
-                // answers of its devices are used up, too.
-                self.cpu.remaining -= 1;
+                // The answers of its devices are used up.
                 self.device = DeviceRead::None;
                 self.trap_after();
             }
