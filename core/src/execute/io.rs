@@ -42,6 +42,7 @@ fn emit_output(emit: &mut Emit) -> Option<()> {
     let port = if through_dx { 0 } else { emit.immediate(0) as i32 & 0xff };
     let handler = OUT[usize::from(through_dx)][emit.width(1)];
     emit.op(handler, emit.count() + 1, 0, 0, 0, port);
+    emit.leaves_behind();
     Some(())
 }
 
@@ -111,7 +112,7 @@ fn access<W: Width>(port: u16) -> Access {
 pub(super) fn read_port<W: Width>(cpu: &mut Cpu, port: u16) -> Result<u64, Leave> {
     let data = cpu.mmu.devices.read(access::<W>(port)).map_err(Leave::Device)?;
     cpu.mmu.attention = true;
-    note_breakpoints::<W>(cpu, port);
+    cpu.note_port(port, W::BYTES);
     Ok(data)
 }
 
@@ -119,14 +120,16 @@ pub(super) fn read_port<W: Width>(cpu: &mut Cpu, port: u16) -> Result<u64, Leave
 pub(super) fn write_port<W: Width>(cpu: &mut Cpu, port: u16, data: u64) {
     cpu.mmu.devices.write(access::<W>(port), data);
     cpu.mmu.attention = true;
-    note_breakpoints::<W>(cpu, port);
+    cpu.note_port(port, W::BYTES);
 }
 
-/// I/O breakpoints are there with CR4.DE (SDM, "Debug Control Register (DR7)"); they trap behind the
-/// instruction, as those on data.
-fn note_breakpoints<W: Width>(cpu: &mut Cpu, port: u16) {
-    if cpu.state.control.cr4.contains(Cr4Flags::DEBUGGING_EXTENSIONS) {
-        cpu.mmu.note_port(port, W::BYTES);
+impl Cpu {
+    /// Notes an access to `bytes` ports from `port` on: with CR4.DE there are breakpoints on them
+    /// (SDM, "Debug Control Register (DR7)"), which trap behind the instruction as those on data.
+    pub fn note_port(&mut self, port: u16, bytes: usize) {
+        if self.state.control.cr4.contains(Cr4Flags::DEBUGGING_EXTENSIONS) {
+            self.mmu.note_port(port, bytes);
+        }
     }
 }
 

@@ -188,6 +188,7 @@ fn repeat<W: Width>(
         }
         // Each attempt uses up some of the budget, so that it bounds any count of iterations. Those
         // that end with the quota count, too: a clock of instructions goes on in the longest.
+        cpu.undo_begin();
         match quota {
             0 => cpu.frame.budget -= 1,
             _ => cpu.remaining -= 1,

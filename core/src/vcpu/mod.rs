@@ -325,6 +325,7 @@ impl Vcpu {
                 }
                 if let Exit::Write(access, data) = output.exit() {
                     self.cpu.mmu.devices.write(access, data);
+                    self.cpu.note_port(access.address as u16, access.size.into());
                 }
                 self.cpu.mmu.attention = true;
                 self.rewind(op);
@@ -332,7 +333,6 @@ impl Vcpu {
             }
             Leave::Again => {
                 self.rewind(op);
-                self.cpu.undo_begin();
                 // The answers of its devices are used up.
                 self.device = DeviceRead::None;
                 self.trap_after();

@@ -204,6 +204,11 @@ impl Emit {
         self.behind_access = self.length;
     }
 
+    /// The op that was just appended may leave behind its instruction.
+    pub fn leaves_behind(&mut self) {
+        self.behind_access = self.length;
+    }
+
     /// Whether the op in front may leave behind its instruction, at the op that comes next.
     pub fn is_left_behind(&self) -> bool {
         self.length != 0 && self.behind_access == self.length
