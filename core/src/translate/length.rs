@@ -55,11 +55,10 @@ const SEGMENT: u8 = 0x2e;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    extern crate std;
+    use alloc::vec::Vec;
 
     fn too_long(bitness: u32, prefixes: &[u8], opcode: &[u8]) -> bool {
-        let mut bytes: std::vec::Vec<u8> = prefixes.repeat(LONGEST);
+        let mut bytes: Vec<u8> = prefixes.repeat(LONGEST);
         bytes.truncate(LONGEST - opcode.len());
         bytes.extend(opcode);
         is_too_long(bitness, bytes.as_array().expect("fifteen"))
