@@ -52,7 +52,7 @@ pub trait Engine: Send {
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError>;
 
     /// RAM may have been written while this engine did not run, as when the state comes from another
-    /// engine: whatever it has translated is forgotten.
+    /// engine: whatever it has derived from code and page tables is forgotten.
     fn forget_code(&mut self) {}
 
     /// The local APIC, which both engines keep in the same form.

@@ -143,6 +143,7 @@ impl Lockstep {
             compare::copy_memory(&self.ram, &self.copy);
             self.kvm.set_local_apic(self.interpreter.apic());
             self.kvm.set_state(&state)?;
+            self.kvm.forget_code();
             self.stale = false;
         }
         Ok(Step {

@@ -15,9 +15,11 @@ use kvm_bindings::{
 use kvm_ioctls::{
     MsrExitReason, MsrFilterDefaultAction, MsrFilterRange, MsrFilterRangeFlags, VcpuFd, VmFd,
 };
+use monovisor_core::EngineError;
 use monovisor_core::cpuid::{Model, TSC_HZ};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
+use super::ioctl::failed;
 use super::system::{System, Unavailable};
 use crate::memory::GuestRam;
 
@@ -56,7 +58,7 @@ pub struct Machine {
     pub(super) system: System,
     model: Model,
     /// KVM has its addresses.
-    _ram: Arc<GuestRam>,
+    ram: Arc<GuestRam>,
 }
 
 impl Machine {
@@ -77,20 +79,28 @@ impl Machine {
         vm.set_identity_map_address(IDENTITY_MAP)
             .map_err(Unavailable::call("KVM_SET_IDENTITY_MAP_ADDR"))?;
         vm.set_tss_address(TASK_STATE).map_err(Unavailable::call("KVM_SET_TSS_ADDR"))?;
-        for (slot, region) in ram.as_vm_memory().iter().enumerate() {
-            let region = kvm_userspace_memory_region {
-                slot: slot as u32,
-                flags: 0,
-                guest_phys_addr: region.start_addr().0,
-                memory_size: region.len(),
-                userspace_addr: region.as_ptr() as u64,
-            };
+        for region in regions(&ram) {
             // SAFETY: the mapping lives as long as the RAM, which the machine keeps.
             unsafe { vm.set_user_memory_region(region) }
                 .map_err(Unavailable::call("KVM_SET_USER_MEMORY_REGION"))?;
         }
         let model = model.masked(|feature| system.has(feature));
-        Ok(Arc::new(Self { vm, filter: Mutex::new(Some(filter)), system, model, _ram: ram }))
+        Ok(Arc::new(Self { vm, filter: Mutex::new(Some(filter)), system, model, ram }))
+    }
+
+    /// Makes KVM forget what it has derived from the contents of RAM, which somebody else has
+    /// written: without nested paging it shadows the guest's page tables, and follows only the
+    /// guest's own writes to them.
+    pub(super) fn forget_contents(&self) -> Result<(), EngineError> {
+        for region in regions(&self.ram) {
+            for memory_size in [0, region.memory_size] {
+                let region = kvm_userspace_memory_region { memory_size, ..region };
+                // SAFETY: as in `new`; no vCPU of this machine is in KVM_RUN.
+                unsafe { self.vm.set_user_memory_region(region) }
+                    .map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
+            }
+        }
+        Ok(())
     }
 
     /// A vCPU of KVM's, and what it tells about itself, with what its time-stamp counter really is.
@@ -114,6 +124,17 @@ impl Machine {
         }
         Ok((fd, model))
     }
+}
+
+/// RAM as KVM is told of it.
+fn regions(ram: &GuestRam) -> impl Iterator<Item = kvm_userspace_memory_region> {
+    ram.as_vm_memory().iter().zip(0..).map(|(region, slot)| kvm_userspace_memory_region {
+        slot,
+        flags: 0,
+        guest_phys_addr: region.start_addr().0,
+        memory_size: region.len(),
+        userspace_addr: region.as_ptr() as u64,
+    })
 }
 
 fn entry(leaf: &monovisor_core::cpuid::Leaf) -> kvm_cpuid_entry2 {

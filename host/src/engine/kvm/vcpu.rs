@@ -378,6 +378,11 @@ impl Engine for KvmVcpu {
         self.write_state(state)
     }
 
+    fn forget_code(&mut self) {
+        let forgotten = self.machine.forget_contents();
+        self.failed = self.failed.take().or(forgotten.err());
+    }
+
     fn local_apic(&self) -> &LocalApic {
         &self.apic
     }
