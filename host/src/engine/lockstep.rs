@@ -28,6 +28,8 @@ const MEMORY_INTERVAL: u64 = 4096;
 const STEP_NS: u64 = 50_000_000;
 /// After so many steps in a row that did not stop, KVM is not tried again at that privilege level.
 const MAX_FAILED: u8 = 3;
+/// Steps after which the run loop looks at its limits: each may take milliseconds.
+const MOST_STEPS: u64 = 64;
 /// Stops of KVM that one instruction may take: a string instruction has one for each item.
 const MAX_STOPS: usize = 1 << 20;
 
@@ -225,7 +227,7 @@ impl Lockstep {
 
 impl Engine for Lockstep {
     fn run(&mut self, budget: u64) -> Result<Exit, EngineError> {
-        for _ in 0..budget.max(1) {
+        for _ in 0..budget.clamp(1, MOST_STEPS) {
             if let Some(exit) = self.advance()? {
                 return Ok(exit);
             }
