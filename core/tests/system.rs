@@ -183,3 +183,40 @@ fn model_specific_registers_and_clocks() {
     user.state.control.cr4 |= Cr4Flags::TIMESTAMP_DISABLE;
     assert_eq!(user.run(&[0x0f, 0x31]), GP0);
 }
+
+#[test]
+fn control_registers_load_the_pointers_of_pae_paging() {
+    const POINTERS: u64 = 0x9000;
+    let mut guest = Guest::protected();
+    let large = |page: u64| page << 21 | 0x83;
+    for page in 0..512 {
+        guest.ram.write(0xa000 + page * 8, &large(page).to_le_bytes());
+    }
+    let put = |guest: &Guest, number: u64, entry: u64| {
+        guest.ram.write(POINTERS + number * 8, &entry.to_le_bytes());
+    };
+    put(&guest, 0, 0xa001);
+    guest.state.control.cr3 = POINTERS;
+    guest.state.control.cr4 |= Cr4Flags::PHYSICAL_ADDRESS_EXTENSION;
+    let paged = guest.state.control.cr0.bits() | 1 << 31;
+    guest.set(Register::Rax, paged);
+    guest.set(Register::Rbx, POINTERS);
+    guest.set(Register::Rsi, POINTERS);
+    guest.set(Register::Rdi, 1 << 30);
+    // mov cr0, eax; mov dword [esi + 8], 0xa001; mov ecx, [edi]
+    let mut code = vec![0x0f, 0x22, 0xc0, 0xc7, 0x46, 0x08, 0x01, 0xa0, 0, 0];
+    code.extend([0x8b, 0x0f]);
+    let End::Fault(fault) = guest.run(&code) else { panic!("it was not loaded") };
+    assert_eq!((fault.vector, fault.payload), (Vector::PageFault, 1 << 30));
+    // mov cr3, ebx in front of the load
+    guest.state.control.cr0.remove(Cr0Flags::PAGING);
+    guest.state.rip = CODE;
+    put(&guest, 1, 0);
+    code.splice(10..10, [0x0f, 0x22, 0xdb]);
+    assert_eq!(guest.run(&code), End::Done);
+    // A reserved bit is the load's fault, which then loads nothing.
+    put(&guest, 2, 0xa003);
+    guest.state.rip = CODE;
+    assert_eq!(guest.run(&[0x0f, 0x22, 0xdb]), End::Fault(Exception::GP0));
+    assert_eq!(guest.state.rip, CODE);
+}

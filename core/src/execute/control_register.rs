@@ -2,15 +2,15 @@
 //! (SDM, "Control Registers", MOV—Move to/from Control Registers, XSETBV).
 //!
 //! Who may write them, and how the operand is encoded, is the instructions' business. What the
-//! registers then mean is `paging`'s and others': they read them when they need them, the PAE
-//! page-directory pointers included.
+//! registers then mean is `paging`'s and others': they read them when they need them, but for the
+//! PDPTE registers, which a write that loads them may find faulty.
 //!
 //! Invariant: an `Err` leaves the state as it was.
 
 use crate::apic::LocalApic;
-use crate::paging::PHYSICAL_ADDRESS_BITS;
+use crate::paging::{PHYSICAL_ADDRESS_BITS, PagingMode};
 use crate::state::{
-    CpuState, Cr0Flags, Cr4Flags, EferFlags, Exception, SegmentRegister, XCr0Flags,
+    Control, CpuState, Cr0Flags, Cr4Flags, EferFlags, Exception, SegmentRegister, XCr0Flags,
 };
 
 #[cfg(test)]
@@ -97,6 +97,20 @@ fn activate_long_mode(state: &mut CpuState) -> Result<(), Exception> {
     }
     state.control.efer.insert(EferFlags::LONG_MODE_ACTIVE);
     Ok(())
+}
+
+/// Whether a write that has changed `before` into what `state` has loads the PDPTE registers (SDM,
+/// "PDPTE Registers"). MOV to CR3 does in any case.
+pub(crate) fn loads_pointers(before: &Control, state: &CpuState) -> bool {
+    const CR0: Cr0Flags =
+        Cr0Flags::CACHE_DISABLE.union(Cr0Flags::NOT_WRITE_THROUGH).union(Cr0Flags::PAGING);
+    const CR4: Cr4Flags = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+        .union(Cr4Flags::PAGE_GLOBAL)
+        .union(Cr4Flags::PAGE_SIZE_EXTENSION)
+        .union(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION);
+    let after = &state.control;
+    PagingMode::of(state) == PagingMode::Pae
+        && (CR0.intersects(before.cr0 ^ after.cr0) || CR4.intersects(before.cr4 ^ after.cr4))
 }
 
 /// MOV to CR3.

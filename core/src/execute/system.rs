@@ -13,6 +13,7 @@ use super::op::Detail;
 use super::operand::canonical;
 use super::table::Row;
 use super::{Cpu, Leave, segment_register};
+use crate::paging::PagingMode;
 use crate::state::{
     Activity, Cr4Flags, DescriptorTable, Dr6Flags, Dr7Flags, Exception, Register, Vector,
 };
@@ -85,6 +86,7 @@ fn set(cpu: &mut Cpu, detail: &Detail, value: u64) {
 fn mov_to_control(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     cpu.require_cpl0()?;
     let value = get(cpu, detail, 1);
+    let before = cpu.state.control;
     let effect = match detail.registers[0] {
         0 => control::write_cr0(&mut cpu.state, value)?,
         2 => {
@@ -95,6 +97,13 @@ fn mov_to_control(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
         4 => control::write_cr4(&mut cpu.state, value, cpu.model.cr4_writable())?,
         _ => return Ok(control::write_cr8(&mut cpu.apic, value)?),
     };
+    let to_cr3 = detail.registers[0] == 3 && PagingMode::of(&cpu.state) == PagingMode::Pae;
+    if (to_cr3 || control::loads_pointers(&before, &cpu.state))
+        && let Err(fault) = cpu.mmu.load_pointers(cpu.state.control.cr3)
+    {
+        cpu.state.control = before;
+        return Err(fault.into());
+    }
     follow(cpu, effect);
     Ok(())
 }

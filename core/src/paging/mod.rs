@@ -15,6 +15,7 @@ mod fault;
 mod gibibytes;
 mod locked;
 mod mode;
+mod pointers;
 mod regions;
 mod rights;
 mod shared_code;
@@ -78,6 +79,8 @@ pub(crate) struct Mmu {
     structures: StructureCache,
     regions: Regions,
     watchpoints: Watchpoints,
+    /// The PDPTE registers of PAE paging.
+    pointers: [u64; 4],
     /// This vCPU's place among others, if there are any.
     sharing: Option<Sharing>,
     locking: Locking,
@@ -102,6 +105,7 @@ impl Mmu {
             structures: StructureCache::new(),
             regions: Regions::new(),
             watchpoints: Watchpoints::default(),
+            pointers: [0; 4],
             sharing: None,
             locking: Locking::alone(),
             permissions: Permissions::of(&mode),
@@ -122,8 +126,12 @@ impl Mmu {
     #[cold]
     fn change_mode(&mut self, state: &CpuState) {
         self.flush_all();
+        let before = self.mode.paging;
         self.mode = Mode::of(state);
         self.permissions = Permissions::of(&self.mode);
+        if before != self.mode.paging {
+            self.adopt_pointers(state.control.cr3);
+        }
     }
 
     /// The entries of the active TLB, in the order of their indices.

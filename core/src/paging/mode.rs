@@ -16,6 +16,9 @@ pub const LINEAR_ADDRESS_BITS: u32 = 48;
 /// The bits of a physical page address in an entry.
 pub(super) const PAGE_ADDRESS: u64 = bits(PHYSICAL_ADDRESS_BITS - 1, 12);
 
+/// The reserved bits of a PDPTE of PAE paging.
+pub(super) const POINTER_RESERVED: u64 = bits(63, PHYSICAL_ADDRESS_BITS) | bits(8, 5) | bits(2, 1);
+
 const PRESENT_PAGE_SIZE: u64 = PageTableFlags::HUGE_PAGE.bits();
 
 /// Bits `high` to `low`, both included.
@@ -189,7 +192,7 @@ impl Mode {
             (PagingMode::Bits32, Level::PageDirectory) if large => bits(21, 21),
             (PagingMode::Bits32 | PagingMode::Off, _) => 0,
             (PagingMode::Pae, Level::PageDirectoryPointer) => {
-                return entry & (bits(63, PHYSICAL_ADDRESS_BITS) | bits(8, 5) | bits(2, 1));
+                return entry & POINTER_RESERVED;
             }
             (_, Level::Pml4) => PRESENT_PAGE_SIZE,
             (_, Level::PageDirectoryPointer) if large => bits(29, 13),

@@ -182,7 +182,7 @@ impl Mmu {
         view: View,
         steps: &mut Steps,
     ) -> Result<Leaf, AccessError> {
-        let Self { mode, regions, memory, .. } = self;
+        let Self { mode, regions, memory, pointers, .. } = self;
         let mut read = |level, address| {
             let entry = read_entry(regions, &**memory, address, mode.entry_bytes());
             steps.push(level, address, entry);
@@ -193,6 +193,10 @@ impl Mmu {
             PagingMode::Level4 => {
                 walk(&Mode { paging: PagingMode::Level4, ..*mode }, cr3, linear, &mut read)
             }
+            PagingMode::Pae => walk(mode, cr3, linear, |level, address| match level {
+                Level::PageDirectoryPointer => pointers[(address >> 3 & 3) as usize],
+                _ => read(level, address),
+            }),
             _ => walk(mode, cr3, linear, &mut read),
         };
         let cause = match found {
@@ -315,7 +319,12 @@ impl Mmu {
 
 /// An entry of a paging structure; all ones where there is no RAM.
 #[inline(always)]
-fn read_entry(regions: &mut Regions, memory: &dyn GuestMemory, address: u64, bytes: usize) -> u64 {
+pub(super) fn read_entry(
+    regions: &mut Regions,
+    memory: &dyn GuestMemory,
+    address: u64,
+    bytes: usize,
+) -> u64 {
     let Some(located) = regions.locate(memory, address & !0xfff) else {
         return if bytes == 4 { u64::from(u32::MAX) } else { u64::MAX };
     };

@@ -116,6 +116,7 @@ impl Vcpu {
         self.cpu.state.gpr.clear_hidden();
         self.cpu.apic.restore_base(state.msr.apic_base);
         self.cpu.mmu.flush_all();
+        self.cpu.mmu.adopt_pointers(state.control.cr3);
         self.cpu.mmu.watch_data(&state.debug);
         self.cpu.mmu.devices.retire();
         (self.device, self.written) = (DeviceRead::None, 0);

@@ -97,6 +97,8 @@ fn pae() {
     guest.poke(0x2_2000 + 511 * 8, 0x2_3000 | P | W | U);
     guest.poke(0x2_3000, 0x99);
     guest.set_cpl(3);
+    assert_eq!(guest.read::<u8>(0xffff_f000), Err(page_fault(0xffff_f000, 4)), "not loaded");
+    assert_eq!(guest.mmu.load_pointers(guest.state.control.cr3), Ok(()));
     assert_eq!(guest.read(0xffff_f000), Ok(0x99u8));
     assert_eq!(guest.write(0xffff_f000, 1u8), Ok(()));
     assert_eq!(guest.peek(0x2_0038), 0x2_1000 | P, "a PDPTE has no accessed flag");
@@ -113,7 +115,10 @@ fn pae() {
     assert_eq!(guest.access(0xffe0_0000, Execute), Err(page_fault(0xffe0_0000, 0x15)));
     for bit in [1, 2, 5, 8, 46, 63] {
         guest.poke(0x2_0020, 0x2_1000 | P | 1 << bit);
-        guest.mmu.flush_all();
+        assert_eq!(guest.mmu.load_pointers(0x2_0020), Err(Exception::GP0), "{bit}");
+        guest.mmu.adopt_pointers(0x2_0020);
         assert_eq!(guest.read::<u8>(0x1000), Err(page_fault(0x1000, 0xd)), "{bit}");
+        guest.poke(0x2_0020, 1 << bit);
+        assert_eq!(guest.mmu.load_pointers(0x2_0020), Ok(()), "not present");
     }
 }

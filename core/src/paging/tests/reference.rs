@@ -357,6 +357,7 @@ proptest! {
         for (mut operation, value) in operations {
             prepare(&mut guest, &mut operation);
             guest.mmu.flush_all();
+            guest.mmu.adopt_pointers(guest.state.control.cr3);
             let Operation { linear, kind, size_log, .. } = operation;
             let written = (kind == Write).then_some(value);
             if kind == Execute {
@@ -405,6 +406,7 @@ proptest! {
         for mut operation in operations {
             operation.size_log = 0;
             prepare(&mut guest, &mut operation);
+            guest.mmu.adopt_pointers(guest.state.control.cr3);
             let expected = by_manual(&guest.state, &mut memory, operation, None);
             let actual = guest.access(operation.linear, operation.kind);
             match (actual, expected) {
