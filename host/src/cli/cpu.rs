@@ -7,16 +7,24 @@ use clap::Args;
 use monovisor_core::cpuid::{Leaf, Model};
 
 use super::Failure;
+use crate::config::CpuModel;
+use crate::engine;
 
 /// Print the processor as a guest sees it: what CPUID returns, and which features that means
 #[derive(Args, Debug)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// Which processor: host (all that the interpreter has) or baseline (what every engine has
+    /// everywhere) [default: host]
+    #[arg(long, value_name = "MODEL", env = "MONOVISOR_CPU")]
+    cpu: Option<CpuModel>,
+}
 
 /// Features on a line.
 const COLUMNS: usize = 8;
 
-pub(super) fn execute(_: Arguments) -> Result<u8, Failure> {
-    match io::stdout().write_all(describe(&Model::default()).as_bytes()) {
+pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
+    let model = engine::offered(arguments.cpu.unwrap_or_default());
+    match io::stdout().write_all(describe(&model).as_bytes()) {
         // Whoever reads has seen enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::own(&error)),
         _ => Ok(0),
