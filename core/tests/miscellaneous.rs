@@ -59,6 +59,7 @@ fn random_numbers_differ_and_repeat_with_the_machine() {
     let draw = || {
         let mut guest = Guest::long_mode();
         guest.state.rflags |= RFlags::ZERO_FLAG | RFlags::OVERFLOW_FLAG;
+        guest.set(Register::Rdx, 0);
         // rdrand rax; rdseed rcx; rdrand dx
         let code = [0x48, 0x0f, 0xc7, 0xf0, 0x48, 0x0f, 0xc7, 0xf9, 0x66, 0x0f, 0xc7, 0xf2];
         assert_eq!(guest.run(&code), End::Done);
