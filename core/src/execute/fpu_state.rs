@@ -1,6 +1,6 @@
 //! Saving, restoring and initialising the x87 and SSE state as a whole: FXSAVE, FXRSTOR, XSAVE,
-//! XRSTOR and their 64-bit forms, XGETBV, XSETBV, and the x87 control instructions that systems
-//! need for it. What x87 computes is not here.
+//! XRSTOR and their 64-bit forms, XGETBV, XSETBV. What x87 instructions save by themselves is in
+//! `x87`.
 //!
 //! The state is written piece by piece after a probe of its whole area, and read as a whole before
 //! any of it changes.
@@ -13,10 +13,10 @@ use super::control_register::write_xcr;
 use super::op::Detail;
 use super::sse::host_float::WRITABLE;
 use super::table::Row;
-use super::{Cpu, Leave};
+use super::{Cpu, Leave, x87};
 use crate::memory::run;
 use crate::paging::AccessKind;
-use crate::state::{Cr0Flags, Cr4Flags, Exception, Fpu, Register, SegmentRegister, Vector};
+use crate::state::{Cr0Flags, Cr4Flags, Exception, Fpu, Register, SegmentRegister};
 
 pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Fxsave, |e| {
@@ -59,30 +59,6 @@ pub(super) const ROWS: &[Row] = &[
         e.call_out_last(xsetbv);
         Some(())
     }),
-    (Mnemonic::Fninit, |e| {
-        e.call_out(fninit);
-        Some(())
-    }),
-    (Mnemonic::Fnclex, |e| {
-        e.call_out(fnclex);
-        Some(())
-    }),
-    (Mnemonic::Fnstcw, |e| {
-        e.call_out(fnstcw);
-        Some(())
-    }),
-    (Mnemonic::Fldcw, |e| {
-        e.call_out(fldcw);
-        Some(())
-    }),
-    (Mnemonic::Fnstsw, |e| {
-        e.call_out(fnstsw);
-        Some(())
-    }),
-    (Mnemonic::Wait, |e| {
-        e.call_out(wait);
-        Some(())
-    }),
 ];
 
 /// State component 0 of XCR0 and XSTATE_BV.
@@ -101,22 +77,6 @@ const LEGACY_USED: usize = 416;
 /// Where the XSAVE header begins.
 const HEADER: usize = 512;
 const XSAVE_AREA: usize = HEADER + 64;
-
-/// The x87 control word after FNINIT: all exceptions masked, extended precision.
-const INITIAL_CONTROL_WORD: u16 = 0x37f;
-/// The exception flags and masks of the x87 words.
-const X87_EXCEPTIONS: u16 = 0x3f;
-/// Exception summary and busy.
-const X87_SUMMARY: u16 = 0x8080;
-
-/// #NM while the system keeps the state from use.
-fn require_x87(cpu: &Cpu) -> Result<(), Leave> {
-    let withheld = Cr0Flags::EMULATE_COPROCESSOR | Cr0Flags::TASK_SWITCHED;
-    match cpu.state.control.cr0.intersects(withheld) {
-        true => Err(Exception::NM.into()),
-        false => Ok(()),
-    }
-}
 
 /// #UD unless the system manages extended states, #NM while it keeps them from use.
 fn require_xsave(cpu: &Cpu) -> Result<(), Leave> {
@@ -238,13 +198,7 @@ fn restore_x87(fpu: &mut Fpu, image: &[u8], wide: bool) {
     for (register, bytes) in fpu.st.iter_mut().zip(image[ST..XMM].as_chunks().0) {
         *register = u128::from_le_bytes(*bytes) & ST_BITS;
     }
-    summarize(fpu);
-}
-
-/// Brings the exception summary in line with flags and masks.
-fn summarize(fpu: &mut Fpu) {
-    let unmasked = fpu.status_word & !fpu.control_word & X87_EXCEPTIONS != 0;
-    fpu.status_word = fpu.status_word & !X87_SUMMARY | if unmasked { X87_SUMMARY } else { 0 };
+    fpu.summarize();
 }
 
 fn restore_xmm(cpu: &mut Cpu, image: &[u8]) {
@@ -290,7 +244,7 @@ fn mxcsr_bytes(cpu: &Cpu) -> [u8; 8] {
 }
 
 fn fxsave(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
-    require_x87(cpu)?;
+    x87::require(cpu)?;
     let (segment, linear) = area(cpu, detail, HEADER, 16, true)?;
     cpu.probe_write(segment, linear, HEADER as u32)?;
     let fpu = &cpu.state.fpu;
@@ -304,7 +258,7 @@ fn fxsave(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
 }
 
 fn fxrstor(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
-    require_x87(cpu)?;
+    x87::require(cpu)?;
     let (segment, linear) = area(cpu, detail, HEADER, 16, false)?;
     let mut image = [0; HEADER];
     read_bytes(cpu, segment, linear, &mut image)?;
@@ -407,70 +361,8 @@ fn xsetbv(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     Ok(write_xcr(&mut cpu.state, index, value)?)
 }
 
-/// The x87 state after FNINIT, registers included; FNINIT itself keeps those.
+/// The x87 state of the initial configuration, registers included; FNINIT keeps those.
 fn initialize_x87(fpu: &mut Fpu) {
-    *fpu = Fpu {
-        control_word: INITIAL_CONTROL_WORD,
-        status_word: 0,
-        tag_word: 0,
-        opcode: 0,
-        instruction_pointer: 0,
-        data_pointer: 0,
-        st: [0; 8],
-        ..*fpu
-    };
-}
-
-fn fninit(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
-    require_x87(cpu)?;
-    let st = cpu.state.fpu.st;
-    initialize_x87(&mut cpu.state.fpu);
-    cpu.state.fpu.st = st;
-    Ok(())
-}
-
-fn fnclex(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
-    require_x87(cpu)?;
-    // Exceptions, stack fault, summary and busy.
-    cpu.state.fpu.status_word &= 0x7f00;
-    Ok(())
-}
-
-fn fnstcw(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    require_x87(cpu)?;
-    cpu.write_memory(detail, cpu.state.fpu.control_word)
-}
-
-fn fldcw(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    require_x87(cpu)?;
-    raise_pending(cpu)?;
-    // Bit 6 reads as one, the others that are reserved as zero.
-    cpu.state.fpu.control_word = cpu.read_memory::<u16>(detail)? & 0x1f3f | 0x40;
-    summarize(&mut cpu.state.fpu);
-    Ok(())
-}
-
-/// To AX or memory.
-fn fnstsw(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    require_x87(cpu)?;
-    cpu.write::<u16>(detail, 0, cpu.state.fpu.status_word.into())
-}
-
-/// FWAIT: #NM only if CR0.MP says that it belongs to the state that is withheld.
-fn wait(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
-    let withheld = Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::TASK_SWITCHED;
-    if cpu.state.control.cr0.contains(withheld) {
-        return Err(Exception::NM.into());
-    }
-    raise_pending(cpu)
-}
-
-/// Raises #MF for an unmasked exception that an earlier instruction has left. With CR0.NE clear the
-/// processor asserts FERR# instead, which no platform has wired here.
-fn raise_pending(cpu: &Cpu) -> Result<(), Leave> {
-    let pending = cpu.state.fpu.status_word & X87_SUMMARY & 0x80 != 0;
-    match pending && cpu.state.control.cr0.contains(Cr0Flags::NUMERIC_ERROR) {
-        true => Err(Exception::plain(Vector::X87FloatingPoint).into()),
-        false => Ok(()),
-    }
+    x87::initialize(fpu);
+    fpu.st = [0; 8];
 }

@@ -39,6 +39,7 @@ mod shift_rotate;
 pub(crate) mod sse;
 mod string;
 mod system;
+mod x87;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -45,6 +45,13 @@ const GROUPS: &[(&str, &[Row])] = &[
     ("sse/signs", super::sse::signs::ROWS),
     ("string", super::string::ROWS),
     ("system", super::system::ROWS),
+    ("x87/arithmetic", super::x87::arithmetic::ROWS),
+    ("x87/comparison", super::x87::comparison::ROWS),
+    ("x87/constants", super::x87::constants::ROWS),
+    ("x87/control", super::x87::control::ROWS),
+    ("x87/data_transfer", super::x87::data_transfer::ROWS),
+    ("x87/environment", super::x87::environment::ROWS),
+    ("x87/transcendental", super::x87::transcendental::ROWS),
 ];
 
 const SIZE: usize = 2048;

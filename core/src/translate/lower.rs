@@ -168,6 +168,9 @@ impl Lowering {
         let mut index = 0;
         while index < count && !emit.ended {
             emit.instruction = instructions[index];
+            let offset = emit.instruction.ip().wrapping_sub(key.rip) as u16;
+            let code = &self.window[usize::from(offset)..][..emit.instruction.len()];
+            emit.bytes[..code.len()].copy_from_slice(code);
             if let Some(jump) = fusible(instructions, index)
                 && fuse(emit, jump).is_some()
             {

@@ -80,6 +80,8 @@ pub(crate) enum Sse {
 pub(crate) struct Emit {
     /// The instruction at hand.
     pub instruction: Instruction,
+    /// Its bytes.
+    pub bytes: [u8; 15],
     pub mode: Mode,
     /// Whether the status flags that hold before the instruction at hand, or that it writes, are
     /// overwritten by a later one before anything can see them.
@@ -109,6 +111,7 @@ impl Emit {
         let nothing = Op { handler: links::leave_jump, a: 0, b: 0, c: 0, d: 0, imm: 0 };
         Self {
             instruction: Instruction::default(),
+            bytes: [0; 15],
             mode: Mode { bitness: 64, step: false, sse: Sse::Enabled, simd_masked: true },
             flags_dead: false,
             kind: None,
@@ -255,6 +258,13 @@ impl Emit {
     /// The instruction calls `function`, which neither reads nor writes status flags.
     pub fn call_out(&mut self, function: Function) {
         self.detail(call_out::call_out, function);
+    }
+
+    /// As [`call_out`](Self::call_out), with a number of the row's in place of the immediate operand.
+    pub fn call_out_with_immediate(&mut self, function: Function, immediate: u64) {
+        let detail = Detail { immediate, ..self.describe(function) };
+        self.op(call_out::call_out, 0, 0, 0, 0, 0);
+        self.record(detail);
     }
 
     /// The instruction calls `function`, which may read and write status flags.
