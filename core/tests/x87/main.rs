@@ -13,6 +13,7 @@ mod constants;
 mod control;
 mod data_transfer;
 mod environment;
+mod faults;
 mod harness;
 mod native;
 mod operands;

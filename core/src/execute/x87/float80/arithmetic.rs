@@ -107,8 +107,8 @@ pub(in super::super) fn divide(env: &mut Environment, left: Number, right: Numbe
             let divisor = u128::from(divisor);
             let dividend = u128::from(dividend) << 63;
             // 63 or 64 bits, then 32 more.
-            let rest = dividend % divisor << 32;
-            let quotient = dividend / divisor << 32 | rest / divisor;
+            let rest = (dividend % divisor) << 32;
+            let quotient = ((dividend / divisor) << 32) | (rest / divisor);
             let sticky = u128::from(!rest.is_multiple_of(divisor));
             env.round(negative, quotient << 1 | sticky, high - low - 63 - 33)
         }

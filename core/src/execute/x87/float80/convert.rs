@@ -1,7 +1,7 @@
 //! Conversion from and to integers, single and double precision.
 
 use super::round::Rounded;
-use super::{BIAS, Environment, Float80, Format, INTEGER, INVALID, Kind, Number, QUIET};
+use super::{Environment, Float80, Format, INTEGER, INVALID, Kind, Number, QUIET};
 
 /// A binary interchange format without integer bit.
 #[derive(Clone, Copy)]
@@ -141,7 +141,6 @@ impl Number {
             Kind::Signalling => env.raise(INVALID),
             _ => env.look_for_denormals(&[self]),
         }
-        debug_assert!(self.kind != Kind::Finite || self.exponent > -BIAS - 63);
         self.pack()
     }
 }

@@ -142,7 +142,7 @@ fn high_product(left: u128, right: u128) -> u128 {
     let (a, b, c, d) = (left >> 64, left & LOW, right >> 64, right & LOW);
     let middle = a * d;
     let other = b * c;
-    let carries = (middle & LOW) + (other & LOW) + (b * d >> 64);
+    let carries = (middle & LOW) + (other & LOW) + ((b * d) >> 64);
     a * c + (middle >> 64) + (other >> 64) + (carries >> 64)
 }
 
