@@ -104,8 +104,9 @@ fn bounded_bypass() {
     while polls.load(Ordering::Relaxed) == 0 {
         thread::yield_now();
     }
-    drop(owner.open());
+    let open = owner.open();
     let mut before = polls.load(Ordering::Relaxed);
+    drop(open);
     for section in 0..SECTIONS {
         let open = owner.open();
         let now = polls.load(Ordering::Relaxed);

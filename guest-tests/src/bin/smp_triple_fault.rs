@@ -3,7 +3,6 @@
 //@ outcome: triple-fault
 //@ stderr-contains: vCPU 2: triple fault
 //@ stderr-contains: other vCPUs
-//@ stderr-contains: halted
 
 #![no_std]
 #![no_main]

@@ -12,6 +12,14 @@ use guest_tests::paging::TEST_AREA;
 guest_tests::entry!(main);
 
 fn main() {
-    // SAFETY: it ends the guest.
-    unsafe { asm!("mov [{} + 16], rax", in(reg) TEST_AREA, in("rax") 0x1122_3344_5566_7788_u64) };
+    // What main leaves in RBX is where the boot loader put something. SAFETY: it ends the guest.
+    unsafe {
+        asm!(
+            "xor ebx, ebx",
+            "mov [{} + 16], rax",
+            in(reg) TEST_AREA,
+            in("rax") 0x1122_3344_5566_7788_u64,
+            options(noreturn),
+        )
+    };
 }

@@ -4,6 +4,7 @@
 #![no_std]
 #![no_main]
 
+use guest_tests::device::pic;
 use guest_tests::interrupt::vector::GP;
 use guest_tests::user::{self, Context};
 use guest_tests::{check_eq, snippet};
@@ -15,6 +16,8 @@ const IOPL: u64 = 3 << 12;
 const RESERVED: u64 = 1 << 1;
 
 fn main() {
+    // With IF set, a timer that firmware has left running would end user mode.
+    pic::init();
     let popf = snippet!("push rdi", "popfq", "int 0x80");
     // What the popped image may change: DF, ID and the like are left out.
     let flags = |start: u64, popped: u64| run(popf, start, popped).1 & (IF | IOPL);

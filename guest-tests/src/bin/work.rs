@@ -62,6 +62,8 @@ struct Guest {
     disk: Option<GuestDisk>,
     /// Two roots of the same page tables.
     roots: [u64; 2],
+    /// The end of user mode's stack.
+    user_stack: u64,
 }
 
 impl Guest {
@@ -75,7 +77,9 @@ impl Guest {
         open_memory_to_user_mode();
         let (tsc_ticks, timer_ticks) = calibrate();
         let disk = disk::find().map(|(disk, _)| GuestDisk(Mutex::new(disk)));
-        Self { tsc_ticks, timer_ticks, disk, roots: [root(), copied_root()] }
+        let user_stack =
+            paging::frames(USER_STACK_FRAMES, paging::PAGE) + USER_STACK_FRAMES * paging::PAGE;
+        Self { tsc_ticks, timer_ticks, disk, roots: [root(), copied_root()], user_stack }
     }
 
     fn ns(&self, tsc_ticks: u64) -> u64 {
@@ -154,12 +158,10 @@ impl Machine for Guest {
     }
 
     fn in_user_mode(&self, mut body: &mut dyn FnMut()) {
-        let stack =
-            paging::frames(USER_STACK_FRAMES, paging::PAGE) + USER_STACK_FRAMES * paging::PAGE;
         let end = user::run(user::Context {
             rip: enter as *const () as u64,
             // As if it had been called.
-            rsp: stack - 8,
+            rsp: self.user_stack - 8,
             rdi: (&raw mut body) as u64,
             ..user::Context::default()
         });

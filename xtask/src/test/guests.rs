@@ -17,7 +17,7 @@ use crate::process::{Finished, Invocation};
 const HARD_LIMIT: Duration = Duration::from_secs(90);
 
 /// monovisor's own limit where a header sets none: a guest that hangs dies with a report.
-const REPORTED_LIMIT: &str = "--timeout=60s";
+pub const REPORTED_LIMIT: &str = "--timeout=60s";
 
 /// What QEMU may take to start on a busy machine, beyond a guest's own time limit.
 const FIRMWARE: Duration = Duration::from_secs(8);

@@ -97,7 +97,10 @@ impl Comparison {
         let results = figures(&samples);
         let missing = samples.iter().filter_map(|sample| {
             let failure = sample.failure.as_ref()?;
-            Some(format!("{} on {}: {failure}", sample.work, sample.contender))
+            Some(format!(
+                "{}, {} vCPUs, on {}: {failure}",
+                sample.work, sample.cpus, sample.contender
+            ))
         });
         Ok(Self {
             host: host(workspace)?,
@@ -294,7 +297,7 @@ pub mod tests {
                 })
                 .into(),
             means: means(&results),
-            missing: vec!["exit on native: it has no such thing".into()],
+            missing: vec!["exit, 2 vCPUs, on native: there is no such thing there".into()],
             faults: disagreements(&results),
             results,
         }

@@ -145,9 +145,13 @@ mod tests {
     #[test]
     fn it_says_who_what_and_how() {
         let text = show(&example(), None);
-        for part in
-            ["Its KVM is slow.", "### cpu", "| native | 400.00 | ", "multiples", "exit on native"]
-        {
+        for part in [
+            "Its KVM is slow.",
+            "### cpu",
+            "| native | 400.00 | ",
+            "multiples",
+            "exit, 2 vCPUs, on native",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

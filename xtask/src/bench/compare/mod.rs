@@ -124,8 +124,9 @@ impl Compare {
                 let (end, start) = contenders.split_at(round % contenders.len());
                 for contender in start.iter().chain(end) {
                     // What could not be measured once costs its time limit each time.
-                    let failed = |sample: &&Sample| sample.is_of(contender, work);
-                    if samples.iter().find(failed).is_none_or(|first| first.failure.is_none()) {
+                    let failed =
+                        |sample: &Sample| sample.is_of(contender, work) && sample.failure.is_some();
+                    if !samples.iter().any(failed) {
                         bar.set_message(format!("{} on {}", work.name, contender.name));
                         let disk = ScratchDisk::new(DISK, folder).context("making a disk")?;
                         samples.push(sample::take(contender, work, &disk));

@@ -75,15 +75,15 @@ pub fn take(contender: &Contender, work: &Work, disk: &ScratchDisk) -> Sample {
         Err(error) => Some(format!("{error:#}")),
         Ok(finished) if finished.killed => Some("it did not end in time".to_owned()),
         Ok(finished) if finished.status != Some(contender.success()) => {
-            let last = finished.stderr.lines().chain(finished.stdout.lines()).next();
-            Some(last.unwrap_or("it failed without a word").to_owned())
+            let first = finished.stderr.lines().chain(finished.stdout.lines()).next();
+            Some(first.unwrap_or("it failed without a word").to_owned())
         }
         Ok(finished) => {
             let parsed = finished.stdout.lines().filter(|line| line.starts_with('{'));
             match parsed.map(serde_json::from_str).collect() {
                 Ok(parsed) => {
                     lines = parsed;
-                    None
+                    lines.is_empty().then(|| "there is no such thing there".to_owned())
                 }
                 Err(error) => Some(format!("what it printed can't be read: {error}")),
             }
