@@ -397,7 +397,7 @@ fn tables(ram: &Ram, mode: Mode) {
         let linear = page << 12;
         let entry = match linear {
             0..0x5000 => linear | 1,
-            ALIAS.. => linear - ALIAS + CODE | 7,
+            ALIAS.. => (linear - ALIAS + CODE) | 7,
             _ => linear | 7,
         };
         if mode == Mode::Paged32 {

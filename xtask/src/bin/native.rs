@@ -65,7 +65,7 @@ fn run(names: &str, ms: u64, threads: usize, disk: Option<&str>) -> io::Result<(
     io::stdout().write_all(output.as_bytes())
 }
 
-/// The other side of [`Process::round_trip`].
+/// The other side of [`Process::round_trips`].
 fn echo() -> io::Result<()> {
     let mut byte = [0];
     while io::stdin().read(&mut byte)? > 0 {
