@@ -108,6 +108,8 @@ features! {
     TSC_ADJUST: 7 Ebx 1;
     SMEP: 7 Ebx 7;
     ERMS: 7 Ebx 9;
+    // The x87 selectors FCS and FDS are saved as zero.
+    ZERO_FCS_FDS: 7 Ebx 13;
     RDSEED: 7 Ebx 18;
     SMAP: 7 Ebx 20;
     FSRM: 7 Edx 4;

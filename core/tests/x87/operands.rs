@@ -69,7 +69,7 @@ pub fn float(numbers: &mut Numbers) -> u128 {
 pub fn control_word(numbers: &mut Numbers) -> u16 {
     let value = numbers.next();
     let masks = if value.is_multiple_of(4) { (value >> 8 & 0x3f) as u16 } else { 0x3f };
-    let precision = [0x000, 0x200, 0x300, 0x300][(value >> 16 & 3) as usize];
+    let precision = [0x000, 0x100, 0x200, 0x300][(value >> 16 & 3) as usize];
     let rounding = (value >> 20 & 3) as u16;
     0x40 | masks | precision | rounding << 10
 }

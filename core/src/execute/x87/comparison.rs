@@ -105,18 +105,12 @@ fn test(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     Ok(())
 }
 
-/// FCOMI and its kin: the order goes to ZF, PF and CF. Without a stack fault C1 stays as it is, which
-/// is what AMD's processors do; Intel's clear it.
+/// FCOMI and its kin: the order goes to ZF, PF and CF.
 fn compare_flags(cpu: &mut Cpu, detail: &Detail, quiet: bool, pops: u8) -> Result<(), Leave> {
     wait(cpu)?;
     note(cpu, detail);
     let right = register(cpu, detail.registers[1]);
-    let kept = cpu.state.fpu.status_word & C1;
-    let there = right.is_some() && !cpu.state.fpu.is_empty(0);
     let (order, completes) = order_of(cpu, right, quiet);
-    if there {
-        cpu.state.fpu.set_condition(C1, kept);
-    }
     cpu.set_status(match order {
         Order::Greater => 0,
         Order::Less => CF,
