@@ -37,5 +37,5 @@ fn agree(_: &Start, expected: &Effect, found: &Effect) -> bool {
 
 #[test]
 fn agrees_with_the_host_but_for_the_last_place() {
-    compare_by(ROWS, 40000, agree);
+    compare_by(ROWS, 10000, agree);
 }

@@ -128,26 +128,46 @@ fn full_tags(fpu: &Fpu) -> u16 {
     })
 }
 
-/// Writes `bytes` at the memory operand once all of them can be.
-fn write(cpu: &mut Cpu, detail: &Detail, bytes: &[u8]) -> Result<(), Leave> {
+/// Writes `bytes`, of which those of the environment are words, at the memory operand once all of
+/// them can be. The first word is looked at, then the whole range and its last byte, and then the
+/// others, as processors do.
+fn write(cpu: &mut Cpu, detail: &Detail, layout: Layout, bytes: &[u8]) -> Result<(), Leave> {
     let segment = segment_register(detail.segment);
-    let linear = cpu.linear(detail, bytes.len() as u64, true)?;
-    cpu.probe_write(segment, linear, bytes.len() as u32)?;
-    let (pairs, _) = bytes.as_chunks::<2>();
-    for (place, pair) in pairs.iter().enumerate() {
-        let at = cpu.following(linear, 2 * place as u64);
-        cpu.store(segment, at, u16::from_le_bytes(*pair))?;
+    let (length, word) = (bytes.len() as u64, (layout.bytes() / WORDS) as u64);
+    let linear = cpu.linear(detail, word, true)?;
+    cpu.probe_write(segment, linear, word as u32)?;
+    cpu.linear(detail, length, true)?;
+    cpu.probe_write(segment, cpu.following(linear, length - 1), 1)?;
+    let (words, registers) = bytes.split_at(if layout.wide { layout.bytes() } else { 0 });
+    for (place, word) in words.as_chunks::<4>().0.iter().enumerate() {
+        cpu.store(segment, cpu.following(linear, 4 * place as u64), u32::from_le_bytes(*word))?;
+    }
+    let linear = cpu.following(linear, words.len() as u64);
+    for (place, pair) in registers.as_chunks::<2>().0.iter().enumerate() {
+        cpu.store(segment, cpu.following(linear, 2 * place as u64), u16::from_le_bytes(*pair))?;
     }
     Ok(())
 }
 
-fn read(cpu: &mut Cpu, detail: &Detail, bytes: &mut [u8]) -> Result<(), Leave> {
+/// As [`write`], the other way.
+fn read(cpu: &mut Cpu, detail: &Detail, layout: Layout, bytes: &mut [u8]) -> Result<(), Leave> {
     let segment = segment_register(detail.segment);
-    let linear = cpu.linear(detail, bytes.len() as u64, false)?;
-    let (pairs, _) = bytes.as_chunks_mut::<2>();
-    for (place, pair) in pairs.iter_mut().enumerate() {
-        let at = cpu.following(linear, 2 * place as u64);
-        *pair = cpu.load::<u16>(segment, at)?.to_le_bytes();
+    let (length, word) = (bytes.len() as u64, (layout.bytes() / WORDS) as u64);
+    let linear = cpu.linear(detail, word, false)?;
+    if layout.wide {
+        cpu.load::<u32>(segment, linear)?;
+    } else {
+        cpu.load::<u16>(segment, linear)?;
+    }
+    cpu.linear(detail, length, false)?;
+    cpu.load::<u8>(segment, cpu.following(linear, length - 1))?;
+    let (words, registers) = bytes.split_at_mut(if layout.wide { layout.bytes() } else { 0 });
+    for (place, word) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        *word = cpu.load::<u32>(segment, cpu.following(linear, 4 * place as u64))?.to_le_bytes();
+    }
+    let linear = cpu.following(linear, words.len() as u64);
+    for (place, pair) in registers.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        *pair = cpu.load::<u16>(segment, cpu.following(linear, 2 * place as u64))?.to_le_bytes();
     }
     Ok(())
 }
@@ -159,7 +179,7 @@ fn fnstenv(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let mut image = [0; WORDS * 4];
     let bytes = &mut image[..layout.bytes()];
     layout.encode(layout.write(&cpu.state.fpu), bytes);
-    write(cpu, detail, bytes)?;
+    write(cpu, detail, layout, bytes)?;
     let fpu = &mut cpu.state.fpu;
     set_control_word(fpu, fpu.control_word | EXCEPTIONS);
     Ok(())
@@ -170,7 +190,7 @@ fn fldenv(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let layout = Layout::of(cpu, detail);
     let mut image = [0; WORDS * 4];
     let bytes = &mut image[..layout.bytes()];
-    read(cpu, detail, bytes)?;
+    read(cpu, detail, layout, bytes)?;
     layout.read(&mut cpu.state.fpu, layout.decode(bytes));
     Ok(())
 }
@@ -184,7 +204,7 @@ fn fnsave(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     for (place, value) in registers.chunks_exact_mut(REGISTER).zip(cpu.state.fpu.st) {
         place.copy_from_slice(&value.to_le_bytes()[..REGISTER]);
     }
-    write(cpu, detail, &image[..layout.bytes() + 8 * REGISTER])?;
+    write(cpu, detail, layout, &image[..layout.bytes() + 8 * REGISTER])?;
     initialize(&mut cpu.state.fpu);
     Ok(())
 }
@@ -194,7 +214,7 @@ fn frstor(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let layout = Layout::of(cpu, detail);
     let mut image = [0; LONGEST];
     let bytes = &mut image[..layout.bytes() + 8 * REGISTER];
-    read(cpu, detail, bytes)?;
+    read(cpu, detail, layout, bytes)?;
     let (head, registers) = bytes.split_at(layout.bytes());
     let fpu = &mut cpu.state.fpu;
     layout.read(fpu, layout.decode(head));
