@@ -100,11 +100,11 @@ fn read_number(cpu: &mut Cpu, detail: &Detail, format: Format) -> Result<Number,
     })
 }
 
-/// Reads ten bytes.
+/// Reads ten bytes: eight, and then two, as the processor does.
 fn read_ten(cpu: &mut Cpu, detail: &Detail) -> Result<u128, Leave> {
     let segment = super::segment_register(detail.segment);
+    let low = cpu.read_memory::<u64>(detail)?;
     let linear = cpu.linear(detail, 10, false)?;
-    let low = cpu.load::<u64>(segment, linear)?;
     let high = cpu.load::<u16>(segment, cpu.following(linear, 8))?;
     Ok(u128::from(high) << 64 | u128::from(low))
 }
