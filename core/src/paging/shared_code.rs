@@ -123,6 +123,17 @@ impl SharedCode {
         Some(&self.pages[self.place(page)? + first + word])
     }
 
+    /// What word number `word` of a set of `page` holds. Beyond the end of RAM everybody watches, so
+    /// that nobody writes through a TLB.
+    #[inline(always)]
+    fn bits(&self, page: u64, set: Set, word: usize) -> u64 {
+        match (self.word(page, set, word), set) {
+            (Some(bits), _) => bits.load(Ordering::Acquire),
+            (None, Set::Watchers) => u64::MAX,
+            (None, Set::Writers) => 0,
+        }
+    }
+
     /// Adds vCPU `number` to a set of `page`; what follows is behind a full fence.
     pub(super) fn add(&self, page: u64, set: Set, number: usize) {
         if let Some(word) = self.word(page, set, number / 64)
@@ -143,8 +154,7 @@ impl SharedCode {
     /// Whether vCPU `number` is in a set of `page`.
     #[inline(always)]
     pub(super) fn contains(&self, page: u64, set: Set, number: usize) -> bool {
-        let word = self.word(page, set, number / 64);
-        word.is_none_or(|word| word.load(Ordering::Acquire) & 1 << (number % 64) != 0)
+        self.bits(page, set, number / 64) & 1 << (number % 64) != 0
     }
 
     /// Whether a set of `page` has a vCPU other than `number`.
@@ -156,10 +166,7 @@ impl SharedCode {
     /// Word number `word` of a set of `page` without vCPU `number`.
     #[inline(always)]
     fn others_in(&self, page: u64, set: Set, word: usize, number: usize) -> u64 {
-        let others = match self.word(page, set, word) {
-            Some(bits) => bits.load(Ordering::Acquire),
-            None => u64::MAX,
-        };
+        let others = self.bits(page, set, word);
         if number / 64 == word { others & !(1 << (number % 64)) } else { others }
     }
 

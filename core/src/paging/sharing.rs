@@ -98,8 +98,9 @@ impl Mmu {
     /// instructions only.
     pub(crate) fn follow_others(&mut self) {
         if self.may_be_stale() {
-            self.follow_requests();
+            // In this order: whoever is found to be no writer any more has told before, in the inbox.
             self.forget_unsettled();
+            self.follow_requests();
         }
     }
 
@@ -132,7 +133,7 @@ impl Mmu {
             self.attention = true;
         }
         for page in core::mem::take(&mut sharing.unsettled) {
-            // Whoever is no writer any more has told that the page was written.
+            // Whoever is no writer any more has told that the page was written; it is still to be read.
             if sharing.code.has_others(page, Set::Writers, sharing.number) {
                 self.attention |= self.code.note(page, u64::MAX);
             }

@@ -1,7 +1,9 @@
 //! Two MMUs on one memory: who may write to pages with translated code, and who is told.
 
-use super::super::SharedCode;
-use super::super::chunks;
+use std::sync::Mutex;
+
+use super::super::shared_code::Request;
+use super::super::{SharedCode, chunks};
 use super::*;
 use AccessKind::Write;
 
@@ -24,16 +26,18 @@ fn members<const COUNT: usize>() -> (Guest, Arc<SharedCode>, [Member; COUNT]) {
 }
 
 fn join<const COUNT: usize>(guest: &Guest, shared: &Arc<SharedCode>) -> [Member; COUNT] {
-    core::array::from_fn(|_| {
-        let mut mmu = Mmu::new(guest.memory.clone());
-        assert!(mmu.join(shared));
-        mmu.update_mode(&guest.state);
-        mmu.enter();
-        Member { mmu, state: guest.state.clone() }
-    })
+    core::array::from_fn(|_| Member::new(guest.memory.clone(), &guest.state, shared))
 }
 
 impl Member {
+    fn new(memory: Arc<dyn GuestMemory>, state: &CpuState, shared: &Arc<SharedCode>) -> Self {
+        let mut mmu = Mmu::new(memory);
+        assert!(mmu.join(shared));
+        mmu.update_mode(state);
+        mmu.enter();
+        Self { mmu, state: state.clone() }
+    }
+
     fn write(&mut self, linear: u64) {
         let result = self.mmu.write(&self.state, linear, 1u8, Privilege::Current);
         assert_eq!(result, Ok(()));
@@ -139,6 +143,46 @@ fn a_tag_that_is_older_than_the_watch() {
     assert!(!watcher.mmu.may_be_stale(), "there are no writers any more");
 }
 
+/// Memory in which a vCPU looks at what others have asked as soon as one page is looked up.
+struct Interrupted {
+    memory: Arc<Memory>,
+    writer: Mutex<Option<Member>>,
+}
+
+/// That page.
+const ELSEWHERE: u64 = 0x2_0000;
+
+// SAFETY: the pages are those of the memory inside.
+unsafe impl GuestMemory for Interrupted {
+    fn page(&self, address: u64) -> Option<HostPage> {
+        if address == ELSEWHERE
+            && let Some(mut writer) = self.writer.lock().expect("no panic").take()
+        {
+            assert!(writer.follow().is_empty());
+            assert!(!writer.has_tag(LINEAR));
+        }
+        self.memory.page(address)
+    }
+}
+
+/// The watcher has just taken its inbox when the writer gives the tag up: the page may have been
+/// written, though there is no writer any more, and what it told is not in that inbox.
+#[test]
+fn a_tag_that_is_given_up_while_the_watcher_looks() {
+    let mut guest = Guest::new();
+    guest.map(LINEAR, PAGE | P | W);
+    let shared = SharedCode::new(2, RAM_BYTES as u64);
+    let mut writer = Member::new(guest.memory.clone(), &guest.state, &shared);
+    writer.write(LINEAR);
+    let memory = Arc::new(Interrupted { memory: guest.memory.clone(), writer: Mutex::new(None) });
+    let mut watcher = Member::new(memory.clone(), &guest.state, &shared);
+    watcher.translate(PAGE);
+    *memory.writer.lock().expect("no panic") = Some(writer);
+    shared.post(1, Request { page: ELSEWHERE, written: 0, stop_writing: true });
+    assert_eq!(watcher.follow(), [PAGE]);
+    assert!(memory.writer.lock().expect("no panic").is_none(), "it has been there");
+}
+
 #[test]
 fn a_tag_that_was_replaced_meanwhile() {
     let (_guest, _shared, [mut writer, mut watcher]) = members();
@@ -225,9 +269,9 @@ fn pages_beyond_the_end_of_ram_that_was_said() {
     let [mut writer, mut watcher] = join(&guest, &shared);
     writer.write(LINEAR);
     assert!(!writer.has_tag(LINEAR));
+    assert!(watcher.follow().is_empty());
     watcher.translate(PAGE);
-    watcher.follow();
-    watcher.translate(PAGE);
+    assert!(!watcher.mmu.may_be_stale() && !writer.mmu.has_requests(), "nobody writes unseen");
     writer.write(LINEAR);
     assert_eq!(watcher.follow(), [PAGE]);
 }
