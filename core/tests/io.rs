@@ -52,16 +52,21 @@ fn in_takes_the_answer() {
 }
 
 #[test]
-fn a_nop_behind_out_has_not_retired() {
-    // out dx, al; nop; nop; inc eax
-    let mut guest = Guest::long_mode();
-    assert!(matches!(guest.run(&[0xee, NOP, NOP, 0xff, 0xc0]), End::Exit(Exit::Write(..))));
-    assert_eq!((guest.state.rip - CODE, guest.vcpu.retired()), (1, 1));
-    assert_eq!(guest.resume(CODE + 5), End::Done);
-    assert_eq!((guest.get(Register::Rax), guest.vcpu.retired()), (1, 5));
+fn what_does_nothing_behind_out_has_not_retired() {
+    // nop; sfence; lfence; prefetcht0 [rax]
+    let nothings: [&[u8]; 4] =
+        [&[0x90], &[0x0f, 0xae, 0xf8], &[0x0f, 0xae, 0xe8], &[0x0f, 0x18, 0x08]];
+    for nothing in nothings {
+        // out dx, al; nothing, twice; inc eax
+        let code = [&[0xee], nothing, nothing, &[0xff, 0xc0]].concat();
+        let mut guest = Guest::long_mode();
+        assert!(matches!(guest.run(&code), End::Exit(Exit::Write(..))));
+        assert_eq!((guest.state.rip - CODE, guest.vcpu.retired()), (1, 1), "{nothing:x?}");
+        assert_eq!(guest.resume(CODE + code.len() as u64), End::Done);
+        assert_eq!((guest.get(Register::Rax), guest.vcpu.retired()), (1, 5), "{nothing:x?}");
+    }
 }
 
-const NOP: u8 = 0x90;
 const TSS: u64 = DATA + 0x8000;
 const BITMAP: u16 = 0x68;
 

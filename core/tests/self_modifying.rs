@@ -37,6 +37,21 @@ fn a_nop_that_follows() {
 }
 
 #[test]
+fn a_fence_or_hint_that_follows() {
+    // sfence; lfence; prefetcht0 [rax]
+    for hint in [[0x0f, 0xae, 0xf8], [0x0f, 0xae, 0xe8], [0x0f, 0x18, 0x08]] {
+        // mov dword [rdi], 0x90909099; the hint and a nop, which become cdq and nops; mov eax, 1
+        let store = [0xc7, 0x07, 0x99, 0x90, 0x90, 0x90];
+        let code = [&store[..], &hint, &[0x90, 0xb8, 1, 0, 0, 0]].concat();
+        let mut guest = Guest::long_mode();
+        guest.set(Register::Rdi, CODE + 6);
+        guest.set(Register::Rax, 1 << 31);
+        assert_eq!(guest.run(&code), End::Done);
+        assert_eq!(guest.get(Register::Rdx), 0xffff_ffff, "{hint:x?}");
+    }
+}
+
+#[test]
 fn an_earlier_instruction_of_the_block() {
     // add eax, 1; inc byte [rdi]; cmp eax, 10; jb back: 1 + 2 + 3 + 4
     assert_eq!(run(&[0x83, 0xc0, 1, 0xfe, 0x07, 0x83, 0xf8, 10, 0x72, 0xf6], CODE + 2), 10);

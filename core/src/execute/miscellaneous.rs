@@ -46,7 +46,7 @@ const AL: u8 = 0;
 
 /// Mostly no op at all. But where the instruction in front may leave behind itself, to have its
 /// write attended to, there must be a place to go on that does not skip this one.
-fn nothing(emit: &mut Emit) -> Option<()> {
+pub(super) fn nothing(emit: &mut Emit) -> Option<()> {
     if emit.is_left_behind() {
         emit.op(pass, 0, 0, 0, 0, 0);
     }

@@ -9,7 +9,7 @@ use core::sync::atomic::{Ordering, fence};
 
 use iced_x86::Mnemonic;
 
-use super::super::emit::Emit;
+use super::super::miscellaneous::nothing;
 use super::super::op::Detail;
 use super::super::table::Row;
 use super::super::{Cpu, Leave};
@@ -49,10 +49,6 @@ pub(in crate::execute) const FENCE_ROWS: &[Row] = &[
     (Mnemonic::Prefetcht1, nothing),
     (Mnemonic::Prefetcht2, nothing),
 ];
-
-fn nothing(_: &mut Emit) -> Option<()> {
-    Some(())
-}
 
 fn full_fence(_: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     fence(Ordering::SeqCst);
