@@ -59,7 +59,8 @@ impl Vcpu {
         None
     }
 
-    fn forget_written_code(&mut self) {
+    /// Forgets the blocks of code that was written.
+    pub(super) fn forget_written_code(&mut self) {
         if self.cpu.mmu.code.everything {
             self.cpu.mmu.code.everything = false;
             self.cpu.mmu.code.written.clear();

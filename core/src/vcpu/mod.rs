@@ -47,6 +47,9 @@ pub struct Vcpu {
     followed_mode: (Mode, u64, u32),
     /// The instruction that executes began with TF set.
     trapping: bool,
+    /// What held events back for the instruction before which so many were retired, and does again if
+    /// that is begun anew.
+    held_back: (u64, Shadow),
     /// The block is to go on where the frame says, after a device write: see `resume`.
     suspended: bool,
     /// The retired instructions at which the budget ends for which the local APIC's timer was
@@ -91,6 +94,7 @@ impl Vcpu {
             followed_flushes: 0,
             followed_mode: translated_for(&CpuState::reset(apic_id), false),
             trapping: false,
+            held_back: (0, Shadow::default()),
             suspended: false,
             budget_end: 0,
             place: None,
@@ -262,8 +266,7 @@ impl Vcpu {
         self.trapping = self.cpu.state.rflags.contains(RFlags::TRAP_FLAG);
         // An instruction that was not trapped may have left it.
         self.cpu.trap_suppressed = false;
-        self.cpu.state.shadow.sti = false;
-        self.cpu.state.shadow.mov_ss = false;
+        self.end_shadow();
         self.cpu.begin();
         self.cpu.enter_mode(single);
         self.follow_changes();
@@ -288,6 +291,21 @@ impl Vcpu {
                 Next::Events => return Ok(()),
             }
             self.cpu.dispatch();
+        }
+    }
+
+    /// STI or a load of SS holds back nothing behind the instruction that begins now.
+    fn end_shadow(&mut self) {
+        let shadow = &mut self.cpu.state.shadow;
+        let ended = core::mem::replace(shadow, Shadow { nmi: shadow.nmi, ..Shadow::default() });
+        self.held_back = (self.cpu.retired_now(), ended);
+    }
+
+    /// The instruction at hand has done nothing, and is to be begun anew.
+    fn restore_shadow(&mut self) {
+        let (retired, shadow) = self.held_back;
+        if retired == self.cpu.retired_now() {
+            self.cpu.state.shadow = shadow;
         }
     }
 
@@ -368,10 +386,9 @@ impl Vcpu {
         }
         self.cpu.enter_mode(false);
         self.follow_changes();
-        let nmi = self.cpu.state.shadow.nmi;
-        self.cpu.state.shadow = Shadow { nmi, ..Shadow::default() };
         // A fault of the fetch is raised by the loop.
         let Ok(op) = self.first(false) else { return Next::Events };
+        self.end_shadow();
         self.cpu.begin();
         Next::Block(op)
     }
@@ -427,6 +444,7 @@ impl Vcpu {
                 self.raise(exception).map_err(|Shutdown| Exit::TripleFault)
             }
             Leave::Exclusive => {
+                self.restore_shadow();
                 self.cpu.mmu.devices.restart();
                 Err(Exit::Exclusive)
             }

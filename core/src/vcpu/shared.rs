@@ -2,7 +2,8 @@
 //! the locked operations that it executes in a section.
 //!
 //! Invariant: a vCPU that has a place at a gate executes instructions only inside, or in a section of
-//! its own. What it looks up for a section it looks up before, so that sections are short.
+//! its own. What it looks up for a section it looks up before, so that sections are short; but where
+//! others have written to code meanwhile, again inside, so that they can't put it off for ever.
 
 use alloc::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::Vcpu;
 use crate::Exit;
 use crate::exclusive::Outside;
 use crate::execute::Leave;
+use crate::execute::op::Op;
 use crate::paging::SharedCode;
 use crate::state::SegmentRegister;
 
@@ -76,23 +78,36 @@ impl Vcpu {
         exit
     }
 
-    /// Executes the instruction at `state.rip` in a section. Its op is looked up before; should other
-    /// vCPUs have written to code until the section is there, the instruction is to be begun anew.
+    /// Executes the instruction at `state.rip` in a section.
     fn execute_alone(&mut self, place: &mut Outside) -> Result<(), Exit> {
-        let op = match self.begin(true) {
-            Ok(op) => op,
-            Err(error) => return self.abort(Leave::access(error, SegmentRegister::Cs)),
-        };
+        let inside = place.enter();
+        let begun = self.begin_alone();
+        drop(inside);
+        let Some(mut op) = begun? else { return Ok(()) };
         let _section = place.open();
         if self.cpu.mmu.may_be_stale() {
             self.cpu.undo_begin();
-            // Or beside a vCPU that writes to code all the time this would have no end.
-            self.cpu.remaining -= 1;
-            return Ok(());
+            self.restore_shadow();
+            self.cpu.mmu.follow_others();
+            self.forget_written_code();
+            let Some(anew) = self.begin_alone()? else { return Ok(()) };
+            op = anew;
         }
         self.cpu.mmu.set_exclusive(true);
         let result = self.execute_from(op, true);
         self.cpu.mmu.set_exclusive(false);
         result
+    }
+
+    /// The op of the instruction at `state.rip`, which begins; `None` if its fetch has raised an
+    /// exception.
+    fn begin_alone(&mut self) -> Result<Option<*const Op>, Exit> {
+        match self.begin(true) {
+            Ok(op) => Ok(Some(op)),
+            Err(error) => {
+                self.abort(Leave::access(error, SegmentRegister::Cs))?;
+                Ok(None)
+            }
+        }
     }
 }

@@ -2,12 +2,15 @@
 //! within a window of 8 and of 16 bytes, across cache lines and across pages. What nothing else can do
 //! takes the host's bus lock, or an exclusive step.
 
-use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
+use std::thread;
 
-use monovisor_core::state::Register;
-use monovisor_core::{Exit, Vcpu};
+use monovisor_core::exclusive::{Gate, Parking, Wanted};
+use monovisor_core::state::{RFlags, Register};
+use monovisor_core::{Engine, Exit, SharedCode, Vcpu};
 
-use crate::common::guest::PAGES;
+use crate::common::guest::{CODE, PAGES};
 use crate::common::threads::Threads;
 use crate::machine::{Machine, run_all};
 
@@ -32,7 +35,7 @@ enum Split {
 fn run_locked(vcpus: &mut [Vcpu], split: Split) {
     let gate = RwLock::new(());
     let (threads, own_gate) = Threads::with_gate(vcpus.len());
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for (slot, vcpu) in vcpus.iter_mut().enumerate() {
             vcpu.allow_bus_lock(split == Split::BusLock);
             if split == Split::Gate {
@@ -295,6 +298,86 @@ fn pairs() {
         };
         assert_eq!(u128::from_le_bytes(bytes), expected, "wide: {wide}");
     }
+}
+
+/// LOCK ADD [RDI], ESI, across two pages, and a null selector in EDX.
+const SPLIT_ADD: [u8; 3] = [0xf0, 0x01, 0x37];
+const SPLIT: [(Register, u64); 3] =
+    [(Register::Rdi, PAGES + 0xffd), (Register::Rsi, 7), (Register::Rdx, 0)];
+
+/// What STI and MOV to SS hold back stays so when the instruction behind them wants an exclusive step.
+#[test]
+fn events_that_are_held_back() {
+    // sti; mov ss, edx
+    for (before, enabled) in [(&[0xfb][..], false), (&[0x8e, 0xd2], true)] {
+        for pending in [false, true] {
+            let mut machine = Machine::new(2);
+            let mut vcpu = machine.vcpu(&[before, &SPLIT_ADD, &[0xf4]].concat(), &SPLIT);
+            let mut state = vcpu.state().clone();
+            state.rflags.set(RFlags::INTERRUPT_FLAG, enabled);
+            vcpu.set_state(&state);
+            if enabled {
+                assert_eq!(vcpu.step(), Exit::Budget);
+            }
+            if pending {
+                vcpu.inject(0x40);
+            }
+            assert_eq!(vcpu.run(100), Exit::Exclusive);
+            assert!(!vcpu.interruptible());
+            if !pending {
+                vcpu.inject(0x40);
+            }
+            // The delivery of the interrupt would end in a triple fault.
+            assert_eq!(vcpu.step_exclusive(), Exit::Budget, "{before:x?}");
+            assert_eq!(vcpu.state().rip, CODE + before.len() as u64 + 3);
+            assert_eq!(vcpu.run(100), Exit::TripleFault);
+        }
+    }
+}
+
+/// Slots that do not sleep, one of which writes to code before it stops.
+struct Writing {
+    code: Arc<SharedCode>,
+    asked: AtomicBool,
+}
+
+impl Parking for Writing {
+    fn park(&self, _slot: usize) {
+        thread::yield_now();
+    }
+
+    fn unpark(&self, _slot: usize) {}
+
+    fn kick(&self, _slot: usize, _wanted: Wanted) {
+        self.code.memory_written(CODE, 1);
+        self.asked.store(true, Ordering::Release);
+    }
+}
+
+#[test]
+fn a_section_is_of_use_whatever_others_write() {
+    let mut machine = Machine::new(1);
+    let mut vcpu = machine.vcpu(&SPLIT_ADD, &SPLIT);
+    let parking = Arc::new(Writing { code: machine.code.clone(), asked: AtomicBool::new(false) });
+    let gate = Gate::new(2, parking.clone());
+    vcpu.take_place(gate.claim(0).expect("nobody has it"));
+    let mut other = gate.claim(1).expect("nobody has it");
+    let entered = AtomicBool::new(false);
+    let exit = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut inside = other.enter();
+            entered.store(true, Ordering::Release);
+            while !parking.asked.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            inside.pause();
+        });
+        while !entered.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
+        vcpu.step()
+    });
+    assert_eq!((exit, vcpu.state().rip), (Exit::Budget, CODE + 3));
 }
 
 #[test]
