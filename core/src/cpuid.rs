@@ -1,8 +1,8 @@
 //! CPUID: what this processor is and what it offers, as data.
 //!
 //! A feature is one row of [`OFFERED`]; a leaf that holds something else is one row of [`LEAVES`].
-//! Only what depends on a register or on the machine's [`Model`] is code. Invariant: what is not offered here raises #UD, or #GP
-//! for a register bit, and what is offered works whole.
+//! Only what depends on a register or on the machine's [`Model`] is code. Invariant: what is not
+//! offered here raises #UD, or #GP for a register bit, and what is offered works whole.
 //!
 //! The vendor is `GenuineIntel`, because the manual that this processor follows is Intel's (SYSRET,
 //! SYSENTER in long mode, canonical checks, x2APIC), and because kernels believe the frequencies in
@@ -163,6 +163,8 @@ pub struct Model {
     /// A bit for each row of [`OFFERED`].
     features: u64,
     tsc_khz: u32,
+    /// See [`tsc_ratio`].
+    tsc_ratio: [u32; 2],
     cr4_writable: Cr4Flags,
 }
 
@@ -171,7 +173,12 @@ const _: () = assert!(OFFERED.len() <= 64, "a model has a bit for each feature")
 impl Default for Model {
     /// Everything that the interpreter offers.
     fn default() -> Self {
-        Self { features: u64::MAX, tsc_khz: TSC_HZ / 1000, cr4_writable: CR4_WRITABLE }
+        Self {
+            features: u64::MAX,
+            tsc_khz: TSC_HZ / 1000,
+            tsc_ratio: [1, 1],
+            cr4_writable: CR4_WRITABLE,
+        }
     }
 }
 
@@ -193,7 +200,7 @@ impl Model {
     /// The same model with a time-stamp counter of this frequency.
     #[must_use]
     pub fn with_tsc_khz(self, tsc_khz: u32) -> Self {
-        Self { tsc_khz, ..self }
+        Self { tsc_khz, tsc_ratio: tsc_ratio(tsc_khz), ..self }
     }
 
     /// The frequency of its time-stamp counter.
@@ -233,24 +240,6 @@ impl Model {
         rows
     }
 
-    /// Denominator and numerator of the time-stamp counter's frequency as a multiple of the APIC
-    /// timer's: the nearest whose numerator leaves no kernel's product with kHz above 32 bits.
-    fn tsc_ratio(&self) -> [u32; 2] {
-        const CRYSTAL_KHZ: u64 = TSC_HZ as u64 / 1000;
-        const HIGHEST: u64 = u32::MAX as u64 / CRYSTAL_KHZ;
-        let khz = u64::from(self.tsc_khz);
-        let fraction = |denominator: u64| {
-            let numerator = (khz * denominator + CRYSTAL_KHZ / 2) / CRYSTAL_KHZ;
-            (denominator, numerator)
-        };
-        // The error of a fraction times both denominators, so that all is in integers.
-        let error = |&(denominator, numerator): &(u64, u64)| {
-            (khz * denominator).abs_diff(numerator * CRYSTAL_KHZ) * (1 << 20) / denominator
-        };
-        let fractions = (1..=1000).map(fraction).take_while(|&(_, numerator)| numerator <= HIGHEST);
-        fractions.min_by_key(error).map_or([1, 1], |(d, n)| [d as u32, n as u32])
-    }
-
     /// What a leaf says whatever the state.
     fn constant(&self, apic_id: u32, leaf: u32, subleaf: u32) -> [u32; 4] {
         let mut registers = LEAVES
@@ -269,13 +258,31 @@ impl Model {
                 registers[Ecx as usize] |= subleaf & 0xff;
                 registers[Edx as usize] = apic_id;
             }
-            0x15 => registers[..2].copy_from_slice(&self.tsc_ratio()),
+            0x15 => registers[..2].copy_from_slice(&self.tsc_ratio),
             0x16 => registers[..2].fill(self.tsc_khz / 1000),
             HIGHEST_HYPERVISOR => registers[0] = self.tsc_khz,
             _ => {}
         }
         registers
     }
+}
+
+/// Denominator and numerator of the time-stamp counter's frequency as a multiple of the APIC
+/// timer's: the nearest whose numerator leaves no kernel's product with kHz above 32 bits.
+fn tsc_ratio(tsc_khz: u32) -> [u32; 2] {
+    const CRYSTAL_KHZ: u64 = TSC_HZ as u64 / 1000;
+    const HIGHEST: u64 = u32::MAX as u64 / CRYSTAL_KHZ;
+    let khz = u64::from(tsc_khz);
+    let fraction = |denominator: u64| {
+        let numerator = (khz * denominator + CRYSTAL_KHZ / 2) / CRYSTAL_KHZ;
+        (denominator, numerator)
+    };
+    // The error of a fraction times both denominators, so that all is in integers.
+    let error = |&(denominator, numerator): &(u64, u64)| {
+        (khz * denominator).abs_diff(numerator * CRYSTAL_KHZ) * (1 << 20) / denominator
+    };
+    let fractions = (1..=1000).map(fraction).take_while(|&(_, numerator)| numerator <= HIGHEST);
+    fractions.min_by_key(error).map_or([1, 1], |(d, n)| [d as u32, n as u32])
 }
 
 /// Results of CPUID that are no features.

@@ -236,6 +236,7 @@ fn a_table_says_what_the_leaves_say() {
 /// Kernels multiply kHz by the ratio's numerator in 32 bits.
 #[test]
 fn every_frequency_has_a_ratio() {
+    assert_eq!(Model::default(), Model::default().with_tsc_khz(TSC_HZ / 1000));
     for tsc_khz in [1_000_000, 800_000, 2_649_998, 3_700_012, 5_999_999] {
         let model = Model::default().with_tsc_khz(tsc_khz);
         let [denominator, numerator, crystal_hz, _] = model.constant(0, 0x15, 0);
