@@ -5,7 +5,8 @@ mod common;
 #[path = "common/random.rs"]
 mod random;
 
-use common::guest::{CODE, DATA, End, Guest, PAGES, STACK};
+use common::guest::{CODE, DATA, End, Guest, PAGES, STACK, WRITABLE};
+use monovisor_core::apic::{LocalApic, Mode};
 use monovisor_core::state::{Cr0Flags, Exception, RFlags, Register, SegmentRegister, Vector};
 use monovisor_core::{Cause, CpuState, Engine, Exit};
 use proptest::prelude::*;
@@ -232,6 +233,31 @@ fn an_event_is_delivered_in_the_mode_that_was_just_set() {
     load(&mut guest, &[0xf4]);
     guest.vcpu.inject_nmi();
     assert_eq!(run_to_halt(&mut guest).gpr[Register::R15], 1);
+}
+
+#[test]
+fn what_was_derived_from_page_tables_is_forgotten_with_the_code() {
+    let mut guest = Guest::long_mode();
+    guest.set(Register::Rdi, PAGES);
+    guest.ram.write(PAGES, &[1]);
+    guest.ram.write(PAGES + 0x1000, &[2]);
+    // mov al, [rdi]; mov al, [rdi]
+    load(&mut guest, &[0x8a, 0x07, 0x8a, 0x07]);
+    assert_eq!(guest.vcpu.step(), Exit::Budget);
+    guest.map_to(PAGES, PAGES + 0x1000, WRITABLE);
+    guest.vcpu.forget_code();
+    assert_eq!(guest.vcpu.step(), Exit::Budget);
+    assert_eq!(guest.vcpu.state().gpr[Register::Rax], 2);
+}
+
+#[test]
+fn a_local_apic_that_is_replaced_keeps_the_mode_of_the_state() {
+    const X2APIC: u64 = 3 << 10;
+    let mut guest = Guest::long_mode();
+    guest.state.msr.apic_base |= X2APIC;
+    load(&mut guest, &[0xf4]);
+    guest.vcpu.set_local_apic(&LocalApic::new(0));
+    assert_eq!(guest.vcpu.apic().mode(), Mode::X2Apic);
 }
 
 #[test]

@@ -40,8 +40,11 @@ impl Engine for Vcpu {
 
     fn forget_code(&mut self) {
         self.come_back();
-        self.cpu.mmu.code.everything = true;
-        self.cpu.mmu.attention = true;
+        let cpu = &mut *self.cpu;
+        cpu.mmu.flush_all();
+        cpu.mmu.adopt_pointers(cpu.state.control.cr3);
+        cpu.mmu.code.everything = true;
+        cpu.mmu.attention = true;
     }
 
     fn local_apic(&self) -> &LocalApic {
@@ -51,6 +54,7 @@ impl Engine for Vcpu {
     fn set_local_apic(&mut self, apic: &LocalApic) {
         self.come_back();
         self.cpu.apic.clone_from(apic);
+        self.cpu.apic.restore_base(self.cpu.state.msr.apic_base);
     }
 
     fn interruptible(&self) -> bool {
