@@ -120,8 +120,11 @@ impl Cache {
     ) -> Found {
         let pages = pages(key.physical, extent);
         for (page, mask) in pages {
-            let watched = mask == 0 || mmu.watch(page, mask);
-            debug_assert!(watched, "there is room");
+            if mask != 0 && !mmu.watch(page, mask) {
+                // Not where the caller has looked for room. What is not watched does not stay.
+                mmu.code.everything = true;
+                mmu.attention = true;
+            }
         }
         let first = self.op_count;
         let place = first..first + ops.len();
@@ -371,4 +374,25 @@ fn pages(physical: u64, extent: &Extent) -> [(u64, u64); 2] {
         _ => (0, 0),
     };
     [(page, chunks(physical, in_first)), second]
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+
+    use super::*;
+    use crate::Ram;
+    use crate::execute::emit::{Mode, Sse};
+
+    #[test]
+    fn a_block_that_is_not_watched_does_not_stay() {
+        let mut mmu = Mmu::new(Arc::new(Ram::new(0x1000).expect("so little memory")));
+        let pages = (1..).map(|number| number << 12);
+        pages.take_while(|&page| mmu.watch(page, 1)).for_each(drop);
+        let mode = Mode { bitness: 64, step: false, sse: Sse::Enabled, simd_masked: true };
+        let key = Key { physical: 0, rip: 0, cs_base: 0, cs_limit: 0, mode };
+        let extent = Extent { second_page: None, bytes: 1 };
+        Cache::new().insert(key, &extent, (&[], &[]), &mut mmu);
+        assert!(mmu.code.everything && mmu.attention);
+    }
 }
