@@ -1,5 +1,6 @@
 //! The atomics that the algorithms between processors stand on: `core`'s, or loom's where a model
-//! is checked. All code that another thread can see in the middle takes them from here.
+//! is checked. The gate, its queues and its work take them from here. What else threads share is no
+//! model's subject and uses `core`'s: the sharing of code and RAM, kicks, the interconnect.
 //!
 //! Invariant: each barrier and each wake-up that an algorithm needs has a name, a [`Site`]. Models
 //! leave them out one by one, and each has to be missed.

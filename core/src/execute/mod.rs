@@ -145,7 +145,8 @@ pub(crate) struct Cpu {
     pub random: u64,
 }
 
-// SAFETY: the raw pointers lead into boxes that the same value owns.
+// SAFETY: `tlb` and `jumps` lead into what the same value owns, or to a constant; ops are in the code
+// cache of the `Vcpu` that owns both, and go with it.
 unsafe impl Send for Cpu {}
 
 /// Why a handler left.
@@ -363,12 +364,13 @@ impl Cpu {
         let state = &self.state;
         let quiet = !self.mmu.attention && !self.timer_changed && self.apic_effect.is_none();
         quiet
-            && !self.mmu.may_be_stale()
             && state.activity == Activity::Active
             && state.pending == Pending::default()
             && !self.is_watched()
             && (!state.rflags.contains(RFlags::INTERRUPT_FLAG)
                 || !self.window_wanted && self.apic.pending().is_none())
+            // Last, because it is a full fence among several vCPUs.
+            && !self.mmu.may_be_stale()
     }
 
     /// Whether the guest traps single instructions or has breakpoints. RF alone, which every return

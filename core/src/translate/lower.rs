@@ -279,8 +279,8 @@ fn flags_dead(instructions: &[Instruction], index: usize) -> bool {
             | Mnemonic::Xor
             | Mnemonic::Cmp
             | Mnemonic::Test
-            | Mnemonic::Neg => return true,
-            Mnemonic::Mul => return true,
+            | Mnemonic::Neg
+            | Mnemonic::Mul => return true,
             // With one operand it is a function, which looks at the flags before.
             Mnemonic::Imul if instruction.op_count() > 1 => return true,
             // They leave CF alone, which nobody reads either.

@@ -102,7 +102,7 @@ pub(crate) struct Emit {
     ops: [Op; MOST_SLOTS],
     origins: [Origin; MOST_SLOTS],
     length: usize,
-    /// How many slots there were behind the last op that accesses memory or calls a function.
+    /// How many slots there are up to the last op that accesses memory or calls a function, with that.
     behind_access: usize,
 }
 
