@@ -26,14 +26,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// Ties standard input and signals to `vm`. Call it before other threads are started, which
-    /// would get the signals otherwise.
+    /// Ties standard input and the `signals` to `vm`.
     ///
     /// # Errors
     /// A thread can't be started, or the terminal refuses raw mode.
-    pub fn start(vm: &mut Vm) -> io::Result<Self> {
+    pub fn start(signals: Signals, vm: &mut Vm) -> io::Result<Self> {
         let remote = vm.remote();
-        watch_signals(remote.clone())?;
+        signals.watch(remote.clone())?;
         let Some(reader) = vm.take_input() else { return Ok(Self { _raw: None }) };
         let raw = RawMode::enter()?;
         let has_keys = raw.is_some();
@@ -47,25 +46,39 @@ impl Session {
     }
 }
 
-/// The first signal ends the run; a second one ends the process, should the first not get through.
-fn watch_signals(remote: Remote) -> io::Result<()> {
-    let signals = signal_set();
-    // SAFETY: a valid set; the old one is not asked for.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, ptr::null_mut()) };
-    let watch = move || {
-        let mut signal = 0;
-        // SAFETY: a valid set whose signals are blocked in every thread, and a place for the answer.
-        if unsafe { libc::sigwait(&raw const signals, &raw mut signal) } != 0 {
-            return;
-        }
-        terminal::restore();
-        remote.stop(u8::try_from(signal).unwrap_or(u8::MAX));
+/// The signals that ask for the end, held back until a session watches them.
+pub struct Signals(libc::sigset_t);
+
+impl Signals {
+    /// Holds them back from this thread, and from all that it starts: so before the machine is made,
+    /// whose disks have threads that would end the process.
+    pub fn hold() -> Self {
+        let signals = signal_set();
         // SAFETY: a valid set; the old one is not asked for.
-        unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const signals, ptr::null_mut()) };
-        thread::park();
-    };
-    thread::Builder::new().name("signals".into()).spawn(watch)?;
-    Ok(())
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, ptr::null_mut()) };
+        Self(signals)
+    }
+
+    /// The first signal ends the run; a second one ends the process, should the first not get
+    /// through.
+    fn watch(self, remote: Remote) -> io::Result<()> {
+        let Self(signals) = self;
+        thread::Builder::new().name("signals".into()).spawn(move || watch(&signals, &remote))?;
+        Ok(())
+    }
+}
+
+fn watch(signals: &libc::sigset_t, remote: &Remote) {
+    let mut signal = 0;
+    // SAFETY: a valid set whose signals are blocked in every thread, and a place for the answer.
+    if unsafe { libc::sigwait(signals, &raw mut signal) } != 0 {
+        return;
+    }
+    terminal::restore();
+    remote.stop(u8::try_from(signal).unwrap_or(u8::MAX));
+    // SAFETY: a valid set; the old one is not asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, signals, ptr::null_mut()) };
+    thread::park();
 }
 
 fn signal_set() -> libc::sigset_t {

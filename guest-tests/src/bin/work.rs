@@ -13,10 +13,11 @@
 #![no_main]
 
 use core::arch::{asm, naked_asm};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use guest_tests::cpu::{rdtsc, wrmsr};
-use guest_tests::device::disk::{self, SECTOR_SIZE};
+use guest_tests::device::disk::SECTOR_SIZE;
+use guest_tests::device::sleeping_disk::SleepingDisk;
 use guest_tests::device::{apic, halt_until, pic, pit, port};
 use guest_tests::interrupt::{Frame, set_handler, vector};
 use guest_tests::paging::{self, Flags, Level};
@@ -76,7 +77,7 @@ impl Guest {
         set_handler(SIGNAL_VECTOR, signal);
         open_memory_to_user_mode();
         let (tsc_ticks, timer_ticks) = calibrate();
-        let disk = disk::find().map(|(disk, _)| GuestDisk(Mutex::new(disk)));
+        let disk = SleepingDisk::find().map(|disk| GuestDisk(Mutex::new(disk)));
         let user_stack =
             paging::frames(USER_STACK_FRAMES, paging::PAGE) + USER_STACK_FRAMES * paging::PAGE;
         Self { tsc_ticks, timer_ticks, disk, roots: [root(), copied_root()], user_stack }
@@ -112,16 +113,14 @@ impl Guest {
     /// A signal to a processor that sleeps, and its answer.
     fn signal(&self, count: u64) -> u64 {
         static TARGET: AtomicU32 = AtomicU32::new(0);
-        static OVER: AtomicBool = AtomicBool::new(false);
         const NOBODY: u32 = u32::MAX;
         TARGET.store(NOBODY, Relaxed);
-        OVER.store(false, Relaxed);
+        SIGNALS.store(0, Relaxed);
         let taken_ns = AtomicU64::new(0);
         thread::in_parallel(2, &|number| {
             if number == 1 {
                 TARGET.store(smp::apic_id(), Relaxed);
-                halt_until(|| OVER.load(Relaxed));
-                return;
+                return halt_until(|| u64::from(SIGNALS.load(Relaxed)) == count);
             }
             smp::wait_until(|| TARGET.load(Relaxed) != NOBODY);
             let signal = || {
@@ -130,8 +129,6 @@ impl Guest {
                 smp::wait_until(|| SIGNALS.load(Relaxed) != before);
             };
             taken_ns.store(self.timed(count, signal), Relaxed);
-            OVER.store(true, Relaxed);
-            signal();
         });
         taken_ns.into_inner()
     }
@@ -270,24 +267,22 @@ fn copied_root() -> u64 {
 }
 
 /// The disk, one request at a time.
-struct GuestDisk(Mutex<disk::Disk>);
+struct GuestDisk(Mutex<SleepingDisk>);
 
 impl Disk for GuestDisk {
     fn bytes(&self) -> u64 {
-        self.0.lock().capacity() * SECTOR_SIZE as u64
+        self.0.lock().sectors() * SECTOR_SIZE as u64
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8]) {
-        let sector = offset as usize / SECTOR_SIZE;
-        self.0.lock().read_blocks(sector, buffer).expect("the disk can be read");
+        self.0.lock().read(offset / SECTOR_SIZE as u64, buffer);
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) {
-        let sector = offset as usize / SECTOR_SIZE;
-        self.0.lock().write_blocks(sector, bytes).expect("the disk can be written");
+        self.0.lock().write(offset / SECTOR_SIZE as u64, bytes);
     }
 
     fn flush(&self) {
-        self.0.lock().flush().expect("the disk can be flushed");
+        self.0.lock().flush();
     }
 }

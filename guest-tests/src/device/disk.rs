@@ -27,13 +27,18 @@ pub type Disk = VirtIOBlk<Identity, MmioTransport<'static>>;
 
 /// The first disk, with its pin of the I/O APIC.
 pub fn find() -> Option<(Disk, u32)> {
+    let (transport, pin) = find_transport()?;
+    Some((Disk::new(transport).ok()?, pin))
+}
+
+/// The registers of the first disk, with its pin.
+pub(super) fn find_transport() -> Option<(MmioTransport<'static>, u32)> {
     (0..SLOTS).find_map(|slot| {
         let registers = NonNull::new((REGISTERS + slot * LENGTH) as *mut VirtIOHeader)?;
         // SAFETY: the boot code has mapped the device's registers, and what is none reads otherwise.
         let transport = unsafe { MmioTransport::new(registers, LENGTH) }.ok()?;
         let is_disk = transport.device_type() == DeviceType::Block;
-        let disk = is_disk.then(|| Disk::new(transport))?;
-        Some((disk.ok()?, FIRST_PIN + slot as u32))
+        is_disk.then(|| (transport, FIRST_PIN + slot as u32))
     })
 }
 

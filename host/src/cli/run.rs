@@ -14,7 +14,7 @@ use crate::diagnose;
 use crate::outcome::Outcome;
 use crate::report::{Summary, json};
 use crate::run_loop;
-use crate::session::Session;
+use crate::session::{Session, Signals};
 use crate::vm::Vm;
 
 /// Boot an image and end with the guest's exit code
@@ -42,9 +42,10 @@ pub struct Arguments {
 pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
     let Arguments { sources, verbose, image, guest_arguments } = arguments;
     let config = sources.resolve(Invocation { image, guest_arguments, verbose })?;
+    let signals = Signals::hold();
     let mut vm = Vm::new(&config)?;
     announce(&config, &vm);
-    let session = Session::start(&mut vm).map_err(|error| Failure::own(&error))?;
+    let session = Session::start(signals, &mut vm).map_err(|error| Failure::own(&error))?;
     let outcome = run_loop::run(&mut vm);
     // What is said from here on is for a terminal in its usual mode.
     drop(session);

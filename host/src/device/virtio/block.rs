@@ -23,9 +23,10 @@ use super::{Backend, Chain};
 
 /// The longest transfer of one request: what a reset of the device may have to wait for.
 const MAX_REQUEST_BYTES: u64 = 64 << 20;
-/// Ranges that one discard or write-zeroes request may hold, and how long each may be.
+/// Ranges that one discard or write-zeroes request may hold, and how long each may be: together as
+/// long as a transfer.
 const MAX_RANGES: u32 = 16;
-const MAX_RANGE_SECTORS: u32 = 1 << 20;
+const MAX_RANGE_SECTORS: u32 = (MAX_REQUEST_BYTES / SECTOR_BYTES) as u32 / MAX_RANGES;
 /// What is moved at once between the disk and RAM.
 const BUFFER_BYTES: usize = 256 << 10;
 /// Descriptors for data in a request: the queue's, less the header's and the status's.

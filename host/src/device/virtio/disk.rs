@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes in a sector, the unit of virtio-blk whatever the disk's own is.
@@ -23,6 +23,9 @@ pub enum DiskError {
         /// What the host said.
         source: io::Error,
     },
+    /// Neither a file nor a block device.
+    #[error("the disk {} is neither a regular file nor a block device", .0.display())]
+    Kind(PathBuf),
     /// Another process has the file.
     #[error("the disk {} is in use by another process; `,ro` on both sides shares it", .0.display())]
     InUse(PathBuf),
@@ -51,6 +54,11 @@ impl Disk {
     /// It can't be opened, is in use, or holds no sector.
     pub fn open(path: &Path, read_only: bool) -> Result<Self, DiskError> {
         let failed = |source| DiskError::Open { path: path.into(), source };
+        // Before it is opened, which a pipe would make wait for its other end.
+        let kind = path.metadata().map_err(failed)?.file_type();
+        if !(kind.is_file() || kind.is_block_device()) {
+            return Err(DiskError::Kind(path.into()));
+        }
         let mut file =
             OpenOptions::new().read(true).write(!read_only).open(path).map_err(failed)?;
         let locked = if read_only { file.try_lock_shared() } else { file.try_lock() };
@@ -162,6 +170,8 @@ mod tests {
         ));
         let missing = small.path().with_extension("missing");
         assert!(matches!(Disk::open(&missing, true), Err(DiskError::Open { .. })));
+        let folder = small.path().parent().unwrap();
+        assert!(matches!(Disk::open(folder, true), Err(DiskError::Kind(_))));
     }
 
     #[test]

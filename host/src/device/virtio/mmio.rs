@@ -206,7 +206,14 @@ impl Device for VirtioMmio {
         }
     }
 
+    fn next_deadline_ns(&self) -> Option<u64> {
+        self.worker.waits_in_line().then_some(0)
+    }
+
     fn advance(&mut self, context: &mut Context<'_>) {
+        if self.worker.waits_in_line() {
+            self.worker.serve_in_line();
+        }
         self.update_line(context);
     }
 

@@ -87,7 +87,7 @@ impl Worker {
     /// The guest has made requests available.
     pub fn notify(&self) {
         if self.thread.is_none() {
-            return self.shared.drain(|| {});
+            return self.serve_in_line();
         }
         let mut wanted = self.shared.wanted();
         // Under the lock, or the thread could take this notification for the one it has served.
@@ -96,6 +96,18 @@ impl Worker {
             *wanted = Wanted::Service;
             self.shared.changed.notify_one();
         }
+    }
+
+    /// Serves on the vCPU that calls. One notification is worth a full queue: a guest whose requests
+    /// make further ones must not keep the machine from looking at its limits.
+    pub fn serve_in_line(&self) {
+        let emptied = self.shared.drain(QUEUE_SIZE.into(), || {});
+        self.shared.busy.store(!emptied, Ordering::Release);
+    }
+
+    /// Whether there are requests left for [`serve_in_line`](Self::serve_in_line).
+    pub fn waits_in_line(&self) -> bool {
+        self.thread.is_none() && self.is_busy()
     }
 
     /// Whether requests may be on their way.
@@ -143,7 +155,7 @@ impl Shared {
     /// The thread's life.
     fn serve(&self, remote: &Remote) {
         while self.next() {
-            self.drain(|| remote.wake());
+            self.drain(usize::MAX, || remote.wake());
             {
                 let wanted = self.wanted();
                 if *wanted != Wanted::Nothing {
@@ -173,14 +185,17 @@ impl Shared {
         }
     }
 
-    /// Serves requests until there are no more, or the worker is to end; calls `interrupt` when the
-    /// interrupt status has become other than 0.
-    fn drain(&self, interrupt: impl Fn()) {
-        while *self.wanted() != Wanted::End {
+    /// Serves requests, at most `limit`, until there are no more or the worker is to end; calls
+    /// `interrupt` when the interrupt status has become other than 0. Whether nothing is left to do.
+    fn drain(&self, limit: usize, interrupt: impl Fn()) -> bool {
+        for _ in 0..limit {
+            if *self.wanted() == Wanted::End {
+                return true;
+            }
             let bits = match self.serve_one() {
                 Progress::Served { interrupt: false } => continue,
                 Progress::Served { interrupt: true } => VIRTIO_MMIO_INT_VRING,
-                Progress::Empty => break,
+                Progress::Empty => return true,
                 Progress::Broken => {
                     self.broken.store(true, Ordering::Release);
                     VIRTIO_MMIO_INT_CONFIG
@@ -190,6 +205,7 @@ impl Shared {
                 interrupt();
             }
         }
+        false
     }
 
     fn serve_one(&self) -> Progress {
@@ -205,9 +221,12 @@ impl Shared {
         };
         let Some(chain) = chain else { return Progress::Empty };
         let head = chain.head_index();
-        let buffers = chain.clone().writable();
+        // Before the request is carried out: it may write over its own descriptors.
+        let buffers: Vec<_> = chain.clone().writable().collect();
         let written = backend.handle(memory, chain);
-        buffers.for_each(|buffer| self.ram.written(buffer.addr().0, buffer.len().into()));
+        for buffer in buffers {
+            self.ram.written(buffer.addr().0, buffer.len().into());
+        }
         let used = queue.add_used(memory, head, written);
         match used.and_then(|()| queue.needs_notification(memory)) {
             Ok(interrupt) => Progress::Served { interrupt },
