@@ -53,7 +53,8 @@ impl SleepingDisk {
         transport.begin_init(Features::FLUSH | Features::VERSION_1);
         let queue = VirtQueue::new(&mut transport, QUEUE, false, false).ok()?;
         transport.finish_init();
-        let sectors = transport.read_config_space(0).ok()?;
+        let half = |offset| transport.read_config_space::<u32>(offset).map(u64::from).ok();
+        let sectors = half(0)? | half(4)? << 32;
         set_handler(VECTOR, done);
         io_apic::redirect(pin, VECTOR.into());
         Some(Self { transport, queue, sectors })
@@ -86,7 +87,7 @@ impl SleepingDisk {
     }
 
     fn request(&mut self, kind: u32, sector: u64, input: &[u8], output: &mut [u8]) {
-        debug_assert!((input.len() | output.len()) % SECTOR_SIZE == 0);
+        debug_assert!((input.len() | output.len()).is_multiple_of(SECTOR_SIZE));
         let mut header = [0; 16];
         header[..4].copy_from_slice(&kind.to_le_bytes());
         header[8..].copy_from_slice(&sector.to_le_bytes());
@@ -100,7 +101,7 @@ impl SleepingDisk {
     }
 
     /// One request, from its place in the queue to its return.
-    fn exchange(&mut self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) {
+    fn exchange<'a>(&mut self, inputs: &'a [&'a [u8]], outputs: &'a mut [&'a mut [u8]]) {
         // SAFETY: the buffers are borrowed until the request has returned.
         let token = unsafe { self.queue.add(inputs, outputs) }.expect("there is room");
         self.transport.notify(QUEUE);
