@@ -12,7 +12,8 @@ use guest_tests::paging::TEST_AREA;
 guest_tests::entry!(main);
 
 fn main() {
-    // What main leaves in RBX is where the boot loader put something. SAFETY: it ends the guest.
+    // What is left in RBX is where the boot loader put something.
+    // SAFETY: it ends the guest.
     unsafe {
         asm!(
             "xor ebx, ebx",
