@@ -88,8 +88,9 @@ fn no_write_tag_while_another_watches() {
 
 #[test]
 fn every_way_to_write_is_told() {
+    type Way = fn(&mut Member);
     let (guest, shared, [mut writer, mut watcher]) = members();
-    let ways: [(&str, fn(&mut Member)); 3] = [
+    let ways: [(&str, Way); 3] = [
         ("a store", |writer| writer.write(LINEAR)),
         ("a store across pages", |writer| {
             let result = writer.mmu.write(&writer.state, LINEAR - 4, 0u64, Privilege::Current);
