@@ -52,10 +52,6 @@ impl Manual<'_> {
                 | if user { 4 } else { 0 }
                 | if kind == Execute && (smep || pae && nxe) { 0x10 } else { 0 },
         };
-        let sign = linear >> 47;
-        if long && sign != 0 && sign != 0x1ffff {
-            return Err(Refused::NonCanonical);
-        }
         // Levels from the top: lowest bit of the index, its width.
         let levels: &[(u32, u32)] = match (long, pae) {
             (true, _) => &[(39, 9), (30, 9), (21, 9), (12, 9)],
@@ -154,6 +150,11 @@ impl Manual<'_> {
     /// Checks all bytes, then sets flags and gives their physical addresses.
     fn access(&mut self, linear: u64, bytes: u64, kind: AccessKind) -> Result<Vec<u64>, Refused> {
         let long = self.state.long_mode();
+        // All of the access must be canonical, before any of it is looked up.
+        let canonical = |byte: u64| matches!(byte >> 47, 0 | 0x1ffff);
+        if long && !(canonical(linear) && canonical(linear.wrapping_add(bytes - 1))) {
+            return Err(Refused::NonCanonical);
+        }
         let mut addresses = Vec::new();
         let mut all_marks = Vec::new();
         for offset in 0..bytes {
@@ -403,10 +404,20 @@ proptest! {
     ) {
         let mut guest = build(&machine);
         let mut memory = guest.dump();
+        let top = (guest.state.control.cr3 & 0xffff_ffe0) as usize;
+        let pointers = |memory: &[u8]| memory.get(top..top + 32).map(<[u8]>::to_vec);
+        let mut adopted = pointers(&memory);
+        guest.mmu.adopt_pointers(guest.state.control.cr3);
         for mut operation in operations {
             operation.size_log = 0;
             prepare(&mut guest, &mut operation);
-            guest.mmu.adopt_pointers(guest.state.control.cr3);
+            // Tables may map themselves, and an accessed flag in what is also a page-directory
+            // pointer is a reserved bit there; software loads CR3 for that to be seen.
+            if !guest.state.long_mode() && pointers(&memory) != adopted {
+                adopted = pointers(&memory);
+                guest.mmu.adopt_pointers(guest.state.control.cr3);
+                guest.mmu.flush_all();
+            }
             let expected = by_manual(&guest.state, &mut memory, operation, None);
             let actual = guest.access(operation.linear, operation.kind);
             match (actual, expected) {
