@@ -1,8 +1,8 @@
 //! CPUID: what this processor is and what it offers, as data.
 //!
-//! A feature is one row of [`OFFERED`]; a leaf that holds something else is one row of [`LEAVES`].
-//! Only what depends on a register or on the machine's [`Model`] is code. Invariant: what is not
-//! offered here raises #UD, or #GP for a register bit, and what is offered works whole.
+//! A feature is one row of [`OFFERED`], in the file `cpuid/feature.rs`; a leaf that holds something
+//! else is one row of [`LEAVES`]. Only what depends on a register or on the machine's [`Model`] is
+//! code.
 //!
 //! The vendor is `GenuineIntel`, because the manual that this processor follows is Intel's (SYSRET,
 //! SYSENTER in long mode, canonical checks, x2APIC), and because kernels believe the frequencies in
@@ -15,8 +15,11 @@ use alloc::vec::Vec;
 use crate::paging::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS};
 use crate::state::{CpuState, Cr4Flags};
 
+pub mod feature;
 #[cfg(test)]
 mod tests;
+
+pub use feature::{BASELINE, Feature, OFFERED, Output};
 
 /// Frequency of the interpreter's time-stamp counter, and of every APIC timer before its divider.
 pub const TSC_HZ: u32 = 1_000_000_000;
@@ -37,144 +40,27 @@ const VENDOR: &[u8; 12] = b"GenuineIntel";
 const HYPERVISOR_VENDOR: &[u8; 12] = b"monovisor\0\0\0";
 const BRAND: &[u8; 48] = b"monovisor x86-64 processor\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
-/// The registers that CPUID writes, in the order of its results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the manuals name them")]
-pub enum Output {
-    Eax,
-    Ebx,
-    Ecx,
-    Edx,
-}
-use Output::{Ebx, Ecx, Edx};
-
-/// A bit that says that the processor can do something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Feature {
-    /// The manual's name.
-    pub name: &'static str,
-    /// The leaf, with subleaf 0.
-    pub leaf: u32,
-    /// The register.
-    pub output: Output,
-    /// The bit.
-    pub bit: u8,
-}
-
-/// Makes a constant of each feature, and the list of them.
-macro_rules! features {
-    ($($name:ident: $leaf:literal $output:ident $bit:literal;)*) => {
-        /// Features by name.
-        #[expect(missing_docs, reason = "the manuals name them")]
-        pub mod feature {
-            use super::{Feature, Output};
-            $(pub const $name: Feature = Feature {
-                name: stringify!($name), leaf: $leaf, output: Output::$output, bit: $bit,
-            };)*
-        }
-        /// What this processor offers, whatever its registers hold.
-        pub const OFFERED: &[Feature] = &[$(feature::$name),*];
-    };
-}
-
-features! {
-    FPU: 1 Edx 0;
-    DE: 1 Edx 2;
-    PSE: 1 Edx 3;
-    TSC: 1 Edx 4;
-    MSR: 1 Edx 5;
-    PAE: 1 Edx 6;
-    CX8: 1 Edx 8;
-    SEP: 1 Edx 11;
-    MTRR: 1 Edx 12;
-    PGE: 1 Edx 13;
-    CMOV: 1 Edx 15;
-    PAT: 1 Edx 16;
-    PSE36: 1 Edx 17;
-    CLFLUSH: 1 Edx 19;
-    FXSR: 1 Edx 24;
-    SSE: 1 Edx 25;
-    SSE2: 1 Edx 26;
-    CX16: 1 Ecx 13;
-    X2APIC: 1 Ecx 21;
-    POPCNT: 1 Ecx 23;
-    TSC_DEADLINE: 1 Ecx 24;
-    XSAVE: 1 Ecx 26;
-    RDRAND: 1 Ecx 30;
-    HYPERVISOR: 1 Ecx 31;
-    // The APIC timer runs in every sleep state.
-    ARAT: 6 Eax 2;
-    FSGSBASE: 7 Ebx 0;
-    TSC_ADJUST: 7 Ebx 1;
-    SMEP: 7 Ebx 7;
-    ERMS: 7 Ebx 9;
-    // The x87 selectors FCS and FDS are saved as zero.
-    ZERO_FCS_FDS: 7 Ebx 13;
-    RDSEED: 7 Ebx 18;
-    SMAP: 7 Ebx 20;
-    FSRM: 7 Edx 4;
-    ARCH_CAPABILITIES: 7 Edx 29;
-    LAHF_SAHF: 0x8000_0001 Ecx 0;
-    SYSCALL: 0x8000_0001 Edx 11;
-    NX: 0x8000_0001 Edx 20;
-    PAGE_1GB: 0x8000_0001 Edx 26;
-    RDTSCP: 0x8000_0001 Edx 27;
-    LONG_MODE: 0x8000_0001 Edx 29;
-    INVARIANT_TSC: 0x8000_0007 Edx 8;
-}
-
-/// What every x86-64 processor under every engine has: a guest that is told of nothing else runs
-/// alike on any host.
-pub const BASELINE: &[Feature] = {
-    use feature::*;
-    &[
-        FPU,
-        PSE,
-        TSC,
-        MSR,
-        PAE,
-        CX8,
-        SEP,
-        MTRR,
-        PGE,
-        CMOV,
-        PAT,
-        CLFLUSH,
-        FXSR,
-        SSE,
-        SSE2,
-        X2APIC,
-        TSC_DEADLINE,
-        HYPERVISOR,
-        ARAT,
-        TSC_ADJUST,
-        LAHF_SAHF,
-        SYSCALL,
-        NX,
-        LONG_MODE,
-        INVARIANT_TSC,
-    ]
-};
+use Output::{Eax, Ebx, Ecx, Edx};
 
 /// What the processors of one machine tell about themselves: which features, and how fast their
 /// time-stamp counters count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {
     /// A bit for each row of [`OFFERED`].
-    features: u64,
+    features: u128,
     tsc_khz: u32,
     /// See [`tsc_ratio`].
     tsc_ratio: [u32; 2],
     cr4_writable: Cr4Flags,
 }
 
-const _: () = assert!(OFFERED.len() <= 64, "a model has a bit for each feature");
+const _: () = assert!(OFFERED.len() <= 128, "a model has a bit for each feature");
 
 impl Default for Model {
     /// Everything that the interpreter offers.
     fn default() -> Self {
         Self {
-            features: u64::MAX,
+            features: u128::MAX,
             tsc_khz: TSC_HZ / 1000,
             tsc_ratio: [1, 1],
             cr4_writable: CR4_WRITABLE,
@@ -229,9 +115,9 @@ impl Model {
     pub fn table(&self, apic_id: u32) -> Vec<Leaf> {
         let mut rows = LEAVES.to_vec();
         for feature in self.features() {
-            if !rows.iter().any(|row| row.leaf == feature.leaf) {
-                let by_subleaf = (feature.leaf == 7).then_some(0);
-                rows.push(Leaf { leaf: feature.leaf, subleaf: by_subleaf, registers: [0; 4] });
+            if !rows.iter().any(|row| row.holds(feature)) {
+                let subleaf = BY_SUBLEAF.contains(&feature.leaf).then_some(feature.subleaf);
+                rows.push(Leaf { leaf: feature.leaf, subleaf, registers: [0; 4] });
             }
         }
         for row in &mut rows {
@@ -246,13 +132,17 @@ impl Model {
             .iter()
             .find(|row| row.leaf == leaf && row.subleaf.is_none_or(|row| row == subleaf))
             .map_or([0; 4], |row| row.registers);
-        if subleaf == 0 || leaf != 7 {
-            for feature in self.features().filter(|feature| feature.leaf == leaf) {
-                registers[feature.output as usize] |= 1 << feature.bit;
-            }
+        let row = Leaf { leaf, subleaf: BY_SUBLEAF.contains(&leaf).then_some(subleaf), registers };
+        for feature in self.features().filter(|feature| row.holds(feature)) {
+            registers[feature.output as usize] |= 1 << feature.bit;
         }
         match leaf {
             1 => registers[Ebx as usize] |= apic_id << 24,
+            // The highest subleaf.
+            7 if subleaf == 0 => {
+                let subleaves = self.features().filter(|feature| feature.leaf == 7);
+                registers[Eax as usize] = subleaves.map(|row| row.subleaf).max().unwrap_or(0);
+            }
             0xb => {
                 // The subleaf comes back in levels that do not exist, too.
                 registers[Ecx as usize] |= subleaf & 0xff;
@@ -295,6 +185,16 @@ pub struct Leaf {
     /// EAX, EBX, ECX and EDX after it.
     pub registers: [u32; 4],
 }
+
+impl Leaf {
+    /// Whether the feature is one of this row's bits.
+    fn holds(&self, feature: &Feature) -> bool {
+        self.leaf == feature.leaf && self.subleaf.is_none_or(|subleaf| subleaf == feature.subleaf)
+    }
+}
+
+/// The leaves that look at ECX.
+const BY_SUBLEAF: &[u32] = &[4, 7, 0xb, 0xd];
 
 const fn leaf(leaf: u32, registers: [u32; 4]) -> Leaf {
     Leaf { leaf, subleaf: None, registers }

@@ -45,9 +45,14 @@ fn no_row_is_out_of_reach() {
     for feature in OFFERED {
         assert!(reachable(feature.leaf), "{}", feature.name);
         let same = OFFERED.iter().filter(|other| {
-            (other.leaf, other.output, other.bit) == (feature.leaf, feature.output, feature.bit)
+            let place = |feature: &Feature| (feature.leaf, feature.subleaf, feature.bit);
+            other.output == feature.output && place(other) == place(feature)
         });
         assert_eq!(same.count(), 1, "{}", feature.name);
+        assert!(feature.subleaf == 0 || BY_SUBLEAF.contains(&feature.leaf), "{}", feature.name);
+    }
+    for row in LEAVES {
+        assert_eq!(row.subleaf.is_some(), BY_SUBLEAF.contains(&row.leaf), "{:#x}", row.leaf);
     }
 }
 
@@ -228,7 +233,10 @@ fn a_table_says_what_the_leaves_say() {
             assert_eq!(row.registers, asked, "{:#x}", row.leaf);
         }
         for feature in model.features() {
-            assert!(model.table(3).iter().any(|row| row.leaf == feature.leaf), "{}", feature.name);
+            let is_told = |row: &Leaf| {
+                row.holds(feature) && row.registers[feature.output as usize] >> feature.bit & 1 != 0
+            };
+            assert!(model.table(3).iter().any(is_told), "{}", feature.name);
         }
     }
 }

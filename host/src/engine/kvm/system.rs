@@ -123,7 +123,9 @@ impl System {
 }
 
 fn has(supported: &[kvm_cpuid_entry2], feature: &Feature) -> bool {
-    let entry = supported.iter().find(|entry| entry.function == feature.leaf && entry.index == 0);
+    let entry = supported
+        .iter()
+        .find(|entry| (entry.function, entry.index) == (feature.leaf, feature.subleaf));
     let register = entry.map_or(0, |entry| match feature.output {
         Output::Eax => entry.eax,
         Output::Ebx => entry.ebx,

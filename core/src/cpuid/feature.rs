@@ -1,0 +1,124 @@
+//! Features: bits of CPUID that say what the processor can do, as constants and as one list.
+//!
+//! What else CPUID tells is not here. Invariant: what is not offered here raises #UD, or #GP for a
+//! register bit, and what is offered works whole.
+
+/// The registers that CPUID writes, in the order of its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the manuals name them")]
+pub enum Output {
+    Eax,
+    Ebx,
+    Ecx,
+    Edx,
+}
+
+/// A bit that says that the processor can do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// The manual's name.
+    pub name: &'static str,
+    /// The leaf.
+    pub leaf: u32,
+    /// The subleaf, for the leaves that have any; 0 otherwise.
+    pub subleaf: u32,
+    /// The register.
+    pub output: Output,
+    /// The bit.
+    pub bit: u8,
+}
+
+/// Makes a constant of each feature, and the list of them. A row is `NAME: leaf register bit;`, with
+/// `leaf / subleaf` where that is not 0.
+macro_rules! features {
+    ($($name:ident: $leaf:literal $(/ $subleaf:literal)? $output:ident $bit:literal;)*) => {
+        $(
+            #[expect(missing_docs, reason = "the manuals name them")]
+            pub const $name: Feature = Feature {
+                name: stringify!($name),
+                leaf: $leaf,
+                subleaf: 0 $(+ $subleaf)?,
+                output: Output::$output,
+                bit: $bit,
+            };
+        )*
+        /// What this processor offers, whatever its registers hold.
+        pub const OFFERED: &[Feature] = &[$($name),*];
+    };
+}
+
+features! {
+    FPU: 1 Edx 0;
+    DE: 1 Edx 2;
+    PSE: 1 Edx 3;
+    TSC: 1 Edx 4;
+    MSR: 1 Edx 5;
+    PAE: 1 Edx 6;
+    CX8: 1 Edx 8;
+    SEP: 1 Edx 11;
+    MTRR: 1 Edx 12;
+    PGE: 1 Edx 13;
+    CMOV: 1 Edx 15;
+    PAT: 1 Edx 16;
+    PSE36: 1 Edx 17;
+    CLFLUSH: 1 Edx 19;
+    FXSR: 1 Edx 24;
+    SSE: 1 Edx 25;
+    SSE2: 1 Edx 26;
+    CX16: 1 Ecx 13;
+    X2APIC: 1 Ecx 21;
+    POPCNT: 1 Ecx 23;
+    TSC_DEADLINE: 1 Ecx 24;
+    XSAVE: 1 Ecx 26;
+    RDRAND: 1 Ecx 30;
+    HYPERVISOR: 1 Ecx 31;
+    // The APIC timer runs in every sleep state.
+    ARAT: 6 Eax 2;
+    FSGSBASE: 7 Ebx 0;
+    TSC_ADJUST: 7 Ebx 1;
+    SMEP: 7 Ebx 7;
+    ERMS: 7 Ebx 9;
+    // The x87 selectors FCS and FDS are saved as zero.
+    ZERO_FCS_FDS: 7 Ebx 13;
+    RDSEED: 7 Ebx 18;
+    SMAP: 7 Ebx 20;
+    FSRM: 7 Edx 4;
+    ARCH_CAPABILITIES: 7 Edx 29;
+    LAHF_SAHF: 0x8000_0001 Ecx 0;
+    SYSCALL: 0x8000_0001 Edx 11;
+    NX: 0x8000_0001 Edx 20;
+    PAGE_1GB: 0x8000_0001 Edx 26;
+    RDTSCP: 0x8000_0001 Edx 27;
+    LONG_MODE: 0x8000_0001 Edx 29;
+    INVARIANT_TSC: 0x8000_0007 Edx 8;
+}
+
+/// What every x86-64 processor under every engine has: a guest that is told of nothing else runs
+/// alike on any host.
+pub const BASELINE: &[Feature] = &[
+    FPU,
+    PSE,
+    TSC,
+    MSR,
+    PAE,
+    CX8,
+    SEP,
+    MTRR,
+    PGE,
+    CMOV,
+    PAT,
+    CLFLUSH,
+    FXSR,
+    SSE,
+    SSE2,
+    X2APIC,
+    TSC_DEADLINE,
+    HYPERVISOR,
+    ARAT,
+    TSC_ADJUST,
+    LAHF_SAHF,
+    SYSCALL,
+    NX,
+    LONG_MODE,
+    INVARIANT_TSC,
+];
