@@ -65,7 +65,7 @@ fn code(state: &CpuState, ram: &GuestRam) -> Vec<u8> {
 /// What was found.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The instruction after which the engines differ.
+    /// The instruction at which they were found to differ.
     pub site: Site,
     /// Instructions that were executed before it.
     pub instructions: u64,

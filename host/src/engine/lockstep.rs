@@ -7,9 +7,13 @@
 //! are copied afterwards. The same holds for what KVM cannot step: a few instructions, and privilege
 //! levels at which a KVM shows that it cannot, by not stopping.
 //!
+//! Memory is compared now and then, before what is known to leave KVM behind, and at the end. What
+//! an exception leaves uncompared are the stores since then.
+//!
 //! Invariant: unless `stale` is set, both engines are at the same instruction with the same state.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use monovisor_core::apic::{LocalApic, Message};
 use monovisor_core::cpuid::Model;
@@ -19,19 +23,23 @@ use super::Place;
 use super::kvm::{self, KvmVcpu, Unavailable};
 use crate::clock::VmClock;
 use crate::diff::compare::{self, DeviceAccess};
-use crate::diff::{Finding, Site, legitimate};
+use crate::diff::{Difference, Finding, Site, legitimate};
 use crate::memory::GuestRam;
 
 /// After so many compared instructions all of RAM is compared.
 const MEMORY_INTERVAL: u64 = 4096;
 /// A step that takes longer has not stopped.
 const STEP_NS: u64 = 50_000_000;
+/// The same for a string instruction with a repeat prefix, which stops at each item.
+const STRING_NS: u64 = 1_000_000_000;
 /// After so many steps in a row that did not stop, KVM is not tried again at that privilege level.
 const MAX_FAILED: u8 = 3;
 /// Steps after which the run loop looks at its limits: each may take milliseconds.
 const MOST_STEPS: u64 = 64;
 /// Stops of KVM that one instruction may take: a string instruction has one for each item.
 const MAX_STOPS: usize = 1 << 20;
+/// Device accesses of one instruction that KVM repeats; one that makes more is not stepped.
+const MAX_ACCESSES: usize = 1 << 16;
 
 /// What has come of the comparison.
 #[derive(Debug, Default)]
@@ -68,6 +76,13 @@ struct Step {
     retired: u64,
     accesses: Vec<DeviceAccess>,
     answers: Vec<u64>,
+}
+
+/// Keeps what one instruction does, as far as it matters: one item too many tells that it is too much.
+fn keep<T>(items: &mut Vec<T>, item: T) {
+    if items.len() <= MAX_ACCESSES {
+        items.push(item);
+    }
 }
 
 impl Lockstep {
@@ -109,12 +124,12 @@ impl Lockstep {
         let retired = self.interpreter.retired() - step.retired;
         match exit {
             Exit::Read(access) => {
-                step.accesses.push(DeviceAccess { access, written: None });
+                keep(&mut step.accesses, DeviceAccess { access, written: None });
                 self.step = Some(step);
                 return Ok(Some(exit));
             }
             Exit::Write(access, value) => {
-                step.accesses.push(DeviceAccess { access, written: Some(value) });
+                keep(&mut step.accesses, DeviceAccess { access, written: Some(value) });
             }
             Exit::Budget if retired == 0 => {
                 self.stale = true;
@@ -122,7 +137,11 @@ impl Lockstep {
                 return Ok(None);
             }
             Exit::Budget => {}
-            Exit::Halted | Exit::TripleFault => return Ok(Some(exit)),
+            Exit::Halted => return Ok(Some(exit)),
+            Exit::TripleFault => {
+                self.stale = true;
+                return Ok(Some(exit));
+            }
             _ => {
                 self.step = Some(step);
                 return Ok(Some(exit));
@@ -147,6 +166,9 @@ impl Lockstep {
             self.kvm.set_state(&state)?;
             self.kvm.forget_code();
             self.stale = false;
+        } else if !self.stale && self.is_left_behind(&state, &site) {
+            let differences = compare::memories(&self.ram, &self.copy);
+            self.judge(&site, self.interpreter.retired(), differences)?;
         }
         Ok(Step {
             site,
@@ -157,9 +179,36 @@ impl Lockstep {
         })
     }
 
+    /// Whether it is known that KVM will not follow: it cannot step the instruction, or there is an
+    /// interrupt to be delivered first.
+    fn is_left_behind(&self, state: &CpuState, site: &Site) -> bool {
+        let interrupt =
+            self.interpreter.interruptible() && self.interpreter.apic().pending().is_some();
+        interrupt
+            || state.pending.interrupt.is_some()
+            || state.pending.nmi
+            || !legitimate::steps(&site.instruction)
+    }
+
+    /// Ends the run if there are differences.
+    fn judge(
+        &self,
+        site: &Site,
+        instructions: u64,
+        differences: Vec<Difference>,
+    ) -> Result<(), EngineError> {
+        if differences.is_empty() {
+            return Ok(());
+        }
+        self.tally().finding = Some(Finding { site: site.clone(), instructions, differences });
+        Err(EngineError { operation: "comparison of interpreter and KVM", errno: 0 })
+    }
+
     /// KVM executes what the interpreter has executed, and both are compared.
     fn follow(&mut self, step: &Step) -> Result<(), EngineError> {
-        let steps = !self.stale && legitimate::steps(&step.site.instruction);
+        let steps = !self.stale
+            && step.accesses.len() <= MAX_ACCESSES
+            && legitimate::steps(&step.site.instruction);
         let accesses = if steps { self.run_kvm(step)? } else { None };
         let failed = &mut self.failed_at[usize::from(step.site.cpl & 3)];
         let Some(accesses) = accesses else {
@@ -178,12 +227,7 @@ impl Lockstep {
         if (compared + 1).is_multiple_of(MEMORY_INTERVAL) {
             differences.extend(compare::memories(&self.ram, &self.copy));
         }
-        if !differences.is_empty() {
-            let site = step.site.clone();
-            let instructions = step.retired;
-            self.tally().finding = Some(Finding { site, instructions, differences });
-            return Err(EngineError { operation: "comparison of interpreter and KVM", errno: 0 });
-        }
+        self.judge(&step.site, step.retired, differences)?;
         if expected != interpreter {
             self.kvm.set_state(&interpreter)?;
         }
@@ -195,10 +239,15 @@ impl Lockstep {
     fn run_kvm(&mut self, step: &Step) -> Result<Option<Vec<DeviceAccess>>, EngineError> {
         self.kvm_clock.skip_to(self.clock.now_ns(step.retired), 0);
         self.kvm.set_local_apic(&step.apic);
-        self.kvm.set_deadline(self.kvm_clock.now_ns(0).saturating_add(STEP_NS));
+        let now_ns = self.kvm_clock.now_ns(0);
+        // KVM's clock stands still meanwhile, so the host's tells what is left of the step.
+        let started = Instant::now();
+        let limit_ns = if step.site.repeats() { STRING_NS } else { STEP_NS };
+        let mut left_ns = limit_ns;
         let mut accesses = Vec::new();
         let mut answers = step.answers.iter();
         for _ in 0..MAX_STOPS {
+            self.kvm.set_deadline(now_ns.saturating_add(left_ns));
             let complete = match Engine::run(&mut self.kvm, 1)? {
                 Exit::Read(access) => {
                     accesses.push(DeviceAccess { access, written: None });
@@ -216,12 +265,28 @@ impl Lockstep {
             if complete && !(step.site.repeats() && self.kvm.state()?.rip == step.site.rip) {
                 return Ok(Some(accesses));
             }
+            left_ns = limit_ns.saturating_sub(started.elapsed().as_nanos() as u64);
+            if left_ns == 0 {
+                break;
+            }
         }
         Ok(None)
     }
 
     fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Lockstep {
+    /// The run is over: what of memory has not been compared yet is now.
+    fn drop(&mut self) {
+        if self.stale || self.step.is_some() || self.tally().finding.is_some() {
+            return;
+        }
+        let site = Site::of(self.interpreter.state(), &self.ram);
+        let differences = compare::memories(&self.ram, &self.copy);
+        let _ = self.judge(&site, self.interpreter.retired(), differences);
     }
 }
 
@@ -237,7 +302,7 @@ impl Engine for Lockstep {
 
     fn answer(&mut self, data: u64) {
         if let Some(step) = &mut self.step {
-            step.answers.push(data);
+            keep(&mut step.answers, data);
         }
         Engine::answer(&mut self.interpreter, data);
     }

@@ -22,7 +22,11 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let processor = Processor::new(&mut processors[0]);
     remote.attach(processor.receiver.engine.kick_handle());
     let board = Board { bus, debug_exit: config.debug_exit, deadline_ns: 0 };
-    let mut runner = Runner { processor, board, remote, limits };
+    let limit_ns = limits.until.map_or(u64::MAX, |until| {
+        let left = until.saturating_duration_since(Instant::now()).as_nanos();
+        processor.time().now_ns().saturating_add(u64::try_from(left).unwrap_or(u64::MAX))
+    });
+    let mut runner = Runner { processor, board, remote, limits, limit_ns };
     loop {
         if let Some(outcome) = runner.start_slice() {
             return Ok(outcome);
@@ -41,6 +45,9 @@ struct Runner<'a> {
     board: Board<'a>,
     remote: &'a Remote,
     limits: Limits,
+    /// The limit of time on the processor's clock: always the same, so that an engine that is
+    /// bounded by a timer sets it once.
+    limit_ns: u64,
 }
 
 /// The devices, without anyone to share them with.
@@ -75,9 +82,7 @@ impl Runner<'_> {
         let engine = &mut *self.processor.receiver.engine;
         let due_ns = self.board.deadline_ns.min(engine.next_timer_ns().unwrap_or(u64::MAX));
         if engine.instructions().is_none() {
-            let left = self.limits.until.map(|end| end.saturating_duration_since(Instant::now()));
-            let limit_ns = left.map_or(u64::MAX, |left| now_ns + left.as_nanos() as u64);
-            engine.set_deadline(due_ns.min(limit_ns));
+            engine.set_deadline(due_ns.min(self.limit_ns));
         }
         self.processor.start_slice(now_ns, due_ns, self.limits.instructions - retired);
         self.board.deliver(&mut self.processor.receiver);
@@ -106,11 +111,11 @@ impl Runner<'_> {
         if self.board.deliver(&mut self.processor.receiver) {
             return Ok(None);
         }
-        let engine = &mut *self.processor.receiver.engine;
-        let timer_ns = engine.next_timer_ns().unwrap_or(u64::MAX);
+        let timer_ns = self.processor.wake_ns().unwrap_or(u64::MAX);
         let due_ns = self.board.bus.next_deadline_ns().min(timer_ns);
         let timed = due_ns != u64::MAX;
         // With interrupts off only an NMI could wake it.
+        let engine = &mut *self.processor.receiver.engine;
         let interruptible = engine.state()?.rflags.contains(RFlags::INTERRUPT_FLAG)
             || self.board.bus.interrupts.can_send_nmi();
         if !interruptible || !timed && !input_wakes {

@@ -43,7 +43,7 @@ pub struct Devices {
 pub struct Sleep {
     /// Whether it takes interrupts.
     pub interruptible: bool,
-    /// When its local APIC's timer fires.
+    /// When its local APIC's timer wakes it.
     pub timer_ns: Option<u64>,
 }
 

@@ -41,7 +41,9 @@ struct Limits {
 pub fn run(vm: &mut Vm) -> Result<Outcome, VmError> {
     let started = Instant::now();
     let before = vm.wall_time;
-    let until = vm.config.timeout.map(|timeout| started + timeout.saturating_sub(before));
+    let left = vm.config.timeout.map(|timeout| timeout.saturating_sub(before));
+    // A limit beyond the end of the host's clock is none.
+    let until = left.and_then(|left| started.checked_add(left));
     let outcome = loop {
         let outcome = boot(vm, until);
         vm.wall_time = before + started.elapsed();

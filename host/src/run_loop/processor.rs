@@ -21,6 +21,10 @@ const SINGLE_STEPS: u64 = 256;
 /// string instruction makes any number of them before it retires.
 const MAX_EXITS: usize = 1000;
 
+/// Half of all time, 292 years: what a guest wants to happen later never does, so that nothing
+/// reckoned from a time that is reached overflows.
+const NEVER_NS: u64 = 1 << 63;
+
 /// Why a slice has ended.
 pub enum Stop {
     /// It is used up, or something is due.
@@ -117,6 +121,16 @@ impl<'a> Processor<'a> {
     /// Now, as this processor's devices see it.
     pub fn time(&self) -> Time<'a> {
         Time::new(self.clock, self.retired())
+    }
+
+    /// When the local APIC's timer wakes the processor from HLT, if it ever does: a masked one does
+    /// not, nor does one below the processor's priority.
+    pub fn wake_ns(&self) -> Option<u64> {
+        let apic = self.receiver.engine.local_apic();
+        let timer_ns = apic.next_timer_ns().filter(|&timer_ns| timer_ns < NEVER_NS)?;
+        let mut fired = apic.clone();
+        fired.advance(timer_ns);
+        fired.pending().is_some().then_some(timer_ns)
     }
 
     /// Cuts a slice at `now_ns` that ends when something is due, and before the instructions that

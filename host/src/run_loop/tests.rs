@@ -28,6 +28,8 @@ enum Step {
     Leave(Exit),
     /// Sets or clears IF.
     Interrupts(bool),
+    /// Sets the local APIC's entry for its timer, in TSC-deadline mode, and the deadline.
+    Timer(u32, u64),
     /// Halts until something is delivered.
     Halt,
 }
@@ -114,6 +116,12 @@ impl Engine for Scripted {
                         return Ok(Exit::InterruptWindow);
                     }
                 }
+                Step::Timer(entry, deadline) => {
+                    retire(1);
+                    let _ = self.apic.write(0xf0, 0x1ff, 0);
+                    let _ = self.apic.write(0x320, entry | 2 << 17, 0);
+                    self.apic.set_tsc_deadline(deadline, 0, 0);
+                }
                 Step::Halt => {
                     retire(1);
                     if std::mem::take(&mut self.message) {
@@ -175,7 +183,7 @@ impl Engine for Scripted {
     }
 
     fn next_timer_ns(&self) -> Option<u64> {
-        None
+        self.apic.next_timer_ns()
     }
 
     fn instructions(&self) -> Option<u64> {
@@ -313,6 +321,8 @@ fn limits_end_the_run() {
         config.timeout = Some(Duration::from_millis(3));
     };
     assert_eq!(outcome(&[], time), Outcome::TimeLimit);
+    let for_ever = |config: &mut VmConfig| config.timeout = Some(Duration::MAX);
+    assert_eq!(outcome(&[EXIT], for_ever), Outcome::Exited(33));
     let sleeping =
         [PIC.as_slice(), &[Step::Interrupts(true), Step::Out(0x3f9, 1), Step::Halt]].concat();
     let asleep = |config: &mut VmConfig| {

@@ -30,6 +30,7 @@ const PAUSES: u32 = 32;
 /// Runs one boot of a machine.
 pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let count = vm.processors.len();
+    let threads = gather(&mut vm.processors)?;
     let kicks = vm.processors.iter().map(|processor| processor.engine.kick_handle());
     let driver = Kick::default();
     let kicks = kicks.chain([driver.clone()]).collect();
@@ -37,7 +38,6 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let bus = std::mem::take(&mut vm.bus);
     let machine = Machine::new(bus, count, kicks, vm.config.debug_exit);
     machine.attach(count);
-    let threads = gather(&mut vm.processors);
     let clock = vm.processors[0].clock.clone();
     let crowded = thread::available_parallelism().map_or(1, NonZero::get) < count;
     thread::scope(|scope| {
@@ -65,7 +65,7 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
 }
 
 /// Has the processors execute behind a gate, so that one of them can act while no other executes.
-fn gather(processors: &mut [vm::Processor]) -> Arc<Threads> {
+fn gather(processors: &mut [vm::Processor]) -> Result<Arc<Threads>, EngineError> {
     let kicks = processors.iter().map(|processor| {
         let engine = &processor.engine;
         // What counts its instructions looks up between them.
@@ -74,11 +74,10 @@ fn gather(processors: &mut [vm::Processor]) -> Arc<Threads> {
     let threads = Arc::new(Threads::new(kicks));
     let gate = Gate::new(processors.len(), threads.clone());
     for (slot, processor) in processors.iter_mut().enumerate() {
-        if let Some(place) = gate.claim(slot) {
-            processor.engine.take_place(place);
-        }
+        let refused = EngineError { operation: "claim of a place at the gate", errno: 0 };
+        processor.engine.take_place(gate.claim(slot).ok_or(refused)?);
     }
-    threads
+    Ok(threads)
 }
 
 /// Drives the devices until the run ends.
@@ -187,9 +186,9 @@ impl<'a> Thread<'a> {
     /// Sleeps until a message comes, the local APIC's timer fires, or the run ends.
     fn sleep(&mut self) -> Result<(), EngineError> {
         let Seat { machine, number, .. } = self.seat;
+        let timer_ns = self.processor.wake_ns();
         let engine = &mut *self.processor.receiver.engine;
         let kick = engine.kick_handle();
-        let timer_ns = engine.next_timer_ns();
         let state = engine.state()?;
         let interruptible =
             state.activity == Activity::Halted && state.rflags.contains(RFlags::INTERRUPT_FLAG);

@@ -77,9 +77,8 @@ impl<'a> Place<'a> {
 
     /// What could end its sleep, now that it has halted.
     fn falls_asleep(&mut self) -> Result<(), EngineError> {
-        let engine = &mut *self.processor.receiver.engine;
-        let timer_ns = engine.next_timer_ns();
-        let state = engine.state()?;
+        let timer_ns = self.processor.wake_ns();
+        let state = self.processor.receiver.engine.state()?;
         let interruptible =
             state.activity == Activity::Halted && state.rflags.contains(RFlags::INTERRUPT_FLAG);
         let sleep = Sleep { interruptible, timer_ns };
@@ -129,7 +128,7 @@ impl Table<'_> {
         place.seat.deadline_ns = self.machine.devices().bus.next_deadline_ns();
         place.seat.retimed = false;
         let timer_ns = place.processor.receiver.engine.next_timer_ns().unwrap_or(u64::MAX);
-        let due_ns = place.seat.deadline_ns.min(timer_ns).min(self.now_ns + TURN);
+        let due_ns = place.seat.deadline_ns.min(timer_ns).min(self.now_ns.saturating_add(TURN));
         place.processor.start_slice(self.now_ns, due_ns, self.limits.instructions - used);
         match place.processor.run_slice(&mut place.seat)? {
             // One that spins gains nothing from the rest of its turn.

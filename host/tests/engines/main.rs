@@ -4,6 +4,7 @@
 
 mod diff;
 mod guest;
+mod local_apic;
 mod migrate;
 mod processors;
 mod state;

@@ -2,7 +2,8 @@
 //! and a signal that interrupts it where it has begun. A timer sends the same signal at a deadline.
 //!
 //! The order that loses no kick: whoever kicks sets the flag, then signals; whoever runs clears the
-//! flag, then looks for kicks, then enters.
+//! flag, then looks for kicks, then enters. A flag that is set already needs no signal: whoever set
+//! it has sent one, or the thread will see it at the entry.
 //!
 //! Invariant: the flag is only touched while the vCPU exists ([`Bell::silence`]), and the handler
 //! only while the thread is about to enter or in KVM_RUN.
@@ -29,9 +30,10 @@ struct Flag(NonNull<AtomicU8>);
 unsafe impl Send for Flag {}
 
 impl Flag {
-    fn set(self, value: u8) {
+    /// Sets it to `value`. What it was.
+    fn set(self, value: u8) -> u8 {
         // SAFETY: the vCPU exists: `Bell` forgets the flag before.
-        unsafe { self.0.as_ref() }.store(value, Ordering::Relaxed);
+        unsafe { self.0.as_ref() }.swap(value, Ordering::Relaxed)
     }
 }
 
@@ -64,8 +66,12 @@ impl Bell {
             // Held while the signal is sent, so that the vCPU exists until then.
             let target = heard.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(Target { flag, thread }) = *target {
-                flag.set(1);
-                if let Some(thread) = thread {
+                // With the fence in `enter`: a flag seen set is cleared before this kick is looked
+                // for, or not at all.
+                fence(Ordering::SeqCst);
+                if flag.set(1) == 0
+                    && let Some(thread) = thread
+                {
                     signal(thread);
                 }
             }

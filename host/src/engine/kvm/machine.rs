@@ -3,7 +3,8 @@
 //! The interrupt controllers and timers are ours, as under the interpreter, not the kernel's: see
 //! ARCHITECTURE, "KVM". So HLT, the local APIC's page and most model-specific registers come to us.
 //!
-//! Invariant: regions are set once, before the first vCPU, and their memory outlives the machine.
+//! Invariant: regions are set before the first vCPU, and again only by a vCPU that is the only one,
+//! while it does not run; their memory outlives the machine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -59,6 +60,8 @@ pub struct Machine {
     model: Model,
     /// KVM has its addresses.
     ram: Arc<GuestRam>,
+    /// How many there have been; locked while one is made and while regions are set.
+    vcpus: Mutex<u32>,
 }
 
 impl Machine {
@@ -85,17 +88,24 @@ impl Machine {
                 .map_err(Unavailable::call("KVM_SET_USER_MEMORY_REGION"))?;
         }
         let model = model.masked(|feature| system.has(feature));
-        Ok(Arc::new(Self { vm, filter: Mutex::new(Some(filter)), system, model, ram }))
+        let filter = Mutex::new(Some(filter));
+        Ok(Arc::new(Self { vm, filter, system, model, ram, vcpus: Mutex::new(0) }))
     }
 
     /// Makes KVM forget what it has derived from the contents of RAM, which somebody else has
     /// written: without nested paging it shadows the guest's page tables, and follows only the
-    /// guest's own writes to them.
+    /// guest's own writes to them. For the vCPU that calls it; with others beside it, which would
+    /// find RAM gone for a moment, it is refused.
     pub(super) fn forget_contents(&self) -> Result<(), EngineError> {
+        let vcpus = self.vcpus.lock().unwrap_or_else(PoisonError::into_inner);
+        if *vcpus > 1 {
+            let operation = "replacement of RAM under several vCPUs";
+            return Err(EngineError { operation, errno: libc::EBUSY });
+        }
         for region in regions(&self.ram) {
             for memory_size in [0, region.memory_size] {
                 let region = kvm_userspace_memory_region { memory_size, ..region };
-                // SAFETY: as in `new`; no vCPU of this machine is in KVM_RUN.
+                // SAFETY: as in `new`; the only vCPU is the caller, and no other can be made now.
                 unsafe { self.vm.set_user_memory_region(region) }
                     .map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
             }
@@ -105,6 +115,8 @@ impl Machine {
 
     /// A vCPU of KVM's, and what it tells about itself, with what its time-stamp counter really is.
     pub(super) fn create_vcpu(&self, apic_id: u32) -> Result<(VcpuFd, Model), Unavailable> {
+        let mut vcpus = self.vcpus.lock().unwrap_or_else(PoisonError::into_inner);
+        *vcpus += 1;
         let fd =
             self.vm.create_vcpu(apic_id.into()).map_err(Unavailable::call("KVM_CREATE_VCPU"))?;
         if self.system.scales_tsc {

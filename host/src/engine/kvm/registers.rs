@@ -24,7 +24,8 @@ pub(super) fn read(fd: &VcpuFd, system: &System, cpu: &mut CpuState) -> Result<(
     let entry = |msr: &Msr| kvm_msr_entry { index: msr.number, ..Default::default() };
     let mut msrs = list(held(system).map(entry))?;
     let read = fd.get_msrs(&mut msrs).map_err(failed("KVM_GET_MSRS"))?;
-    for (msr, entry) in held(system).zip(&msrs.as_slice()[..read]) {
+    all_done(system, read)?;
+    for (msr, entry) in held(system).zip(msrs.as_slice()) {
         *(msr.field)(&mut cpu.msr) = entry.data;
     }
     Ok(())
@@ -44,7 +45,7 @@ pub(super) fn write(
     }))?;
     // CR0 and CR4 decide which registers may hold what, so they come first.
     fd.set_sregs(&state::sregs(cpu, cr8.into())).map_err(failed("KVM_SET_SREGS"))?;
-    fd.set_msrs(&msrs).map_err(failed("KVM_SET_MSRS"))?;
+    all_done(system, fd.set_msrs(&msrs).map_err(failed("KVM_SET_MSRS"))?)?;
     fd.set_regs(&state::regs(cpu)).map_err(failed("KVM_SET_REGS"))?;
     fd.set_xcrs(&state::xcrs(cpu)).map_err(failed("KVM_SET_XCRS"))?;
     // SAFETY: the structure is as large as KVM reads: no component is enabled that needs more.
@@ -56,6 +57,14 @@ pub(super) fn write(
 /// The registers that this KVM holds.
 fn held(system: &System) -> impl Iterator<Item = &'static Msr> {
     MSRS.iter().filter(|msr| system.msrs.contains(&msr.number))
+}
+
+/// KVM tells how many registers it has read or written, and stops at the first that it refuses.
+fn all_done(system: &System, done: usize) -> Result<(), EngineError> {
+    match held(system).nth(done) {
+        Some(msr) => Err(EngineError { operation: msr.access, errno: libc::EINVAL }),
+        None => Ok(()),
+    }
 }
 
 fn list(entries: impl Iterator<Item = kvm_msr_entry>) -> Result<Msrs, EngineError> {

@@ -19,21 +19,27 @@ use monovisor_core::{CpuState, state};
 /// A model-specific register that KVM holds, and where the state has it.
 pub(super) struct Msr {
     pub number: u32,
+    /// The access to it, as an error's operation.
+    pub access: &'static str,
     pub field: fn(&mut state::Msrs) -> &mut u64,
+}
+
+const fn msr(number: u32, access: &'static str, field: fn(&mut state::Msrs) -> &mut u64) -> Msr {
+    Msr { number, access, field }
 }
 
 /// The registers that are saved and restored one by one; the others are in structures.
 pub(super) const MSRS: &[Msr] = &[
-    Msr { number: 0x3b, field: |msrs| &mut msrs.tsc_adjust },
-    Msr { number: 0x174, field: |msrs| &mut msrs.sysenter_cs },
-    Msr { number: 0x175, field: |msrs| &mut msrs.sysenter_esp },
-    Msr { number: 0x176, field: |msrs| &mut msrs.sysenter_eip },
-    Msr { number: 0xc000_0081, field: |msrs| &mut msrs.star },
-    Msr { number: 0xc000_0082, field: |msrs| &mut msrs.lstar },
-    Msr { number: 0xc000_0083, field: |msrs| &mut msrs.cstar },
-    Msr { number: 0xc000_0084, field: |msrs| &mut msrs.fmask },
-    Msr { number: 0xc000_0102, field: |msrs| &mut msrs.kernel_gs_base },
-    Msr { number: 0xc000_0103, field: |msrs| &mut msrs.tsc_aux },
+    msr(0x3b, "access to IA32_TSC_ADJUST", |msrs| &mut msrs.tsc_adjust),
+    msr(0x174, "access to IA32_SYSENTER_CS", |msrs| &mut msrs.sysenter_cs),
+    msr(0x175, "access to IA32_SYSENTER_ESP", |msrs| &mut msrs.sysenter_esp),
+    msr(0x176, "access to IA32_SYSENTER_EIP", |msrs| &mut msrs.sysenter_eip),
+    msr(0xc000_0081, "access to IA32_STAR", |msrs| &mut msrs.star),
+    msr(0xc000_0082, "access to IA32_LSTAR", |msrs| &mut msrs.lstar),
+    msr(0xc000_0083, "access to IA32_CSTAR", |msrs| &mut msrs.cstar),
+    msr(0xc000_0084, "access to IA32_FMASK", |msrs| &mut msrs.fmask),
+    msr(0xc000_0102, "access to IA32_KERNEL_GS_BASE", |msrs| &mut msrs.kernel_gs_base),
+    msr(0xc000_0103, "access to IA32_TSC_AUX", |msrs| &mut msrs.tsc_aux),
 ];
 
 /// The general registers in the order of their numbers.

@@ -307,6 +307,7 @@ impl KvmVcpu {
                 return Ok(exit);
             }
             let stop = self.enter()?;
+            let address = self.apic.address();
             if let Some(exit) = self.follow(stop)? {
                 return Ok(exit);
             }
@@ -315,6 +316,10 @@ impl KvmVcpu {
             }
             if step && self.unfinished && self.transfer.is_none() {
                 self.complete()?;
+                return Ok(Exit::Budget);
+            }
+            // The guest has written to its local APIC: others have to see who it is now.
+            if self.apic.address() != address {
                 return Ok(Exit::Budget);
             }
         }

@@ -93,6 +93,20 @@ fn processors_that_nothing_can_wake_have_halted_for_ever() {
 }
 
 #[test]
+fn a_timer_that_is_masked_or_never_due_wakes_nobody() {
+    for timer in [
+        Step::Timer(1 << 16 | 0x40, 1000),
+        Step::Timer(0x40, u64::MAX),
+        Step::Timer(0x40, u64::MAX - 1),
+    ] {
+        let sleep = [timer, Step::Interrupts(true), Step::Halt];
+        assert_eq!(outcome(&sleep, |_| {}), Outcome::HaltedForever, "{timer:?}");
+        let together = end(&[&sleep, &sleep], |_| {});
+        assert_eq!(together, (Outcome::HaltedForever, None), "{timer:?}");
+    }
+}
+
+#[test]
 fn turns_repeat() {
     let sender = [Step::Compute(12_345), ipi(Destination::Others), Step::Compute(777), Step::Halt];
     let receiver = [Step::Interrupts(true), Step::Halt, Step::Compute(4321), EXIT];
