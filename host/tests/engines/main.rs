@@ -3,6 +3,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod diff;
+mod events;
 mod guest;
 mod local_apic;
 mod migrate;

@@ -89,7 +89,8 @@ impl Engine for Wanderer {
         }
         let due_ns = self.clock.now_ns(0) + 1 + self.random(MOST_NS);
         let due_ns = due_ns.min(self.deadline_ns);
-        let instructions = 1 + self.random(MOST_INSTRUCTIONS);
+        // Not a single one: that would be a step, and not each KVM can step user mode.
+        let instructions = 2 + self.random(MOST_INSTRUCTIONS);
         self.engine_mut().set_deadline(due_ns);
         let exit = self.engine_mut().run(budget.min(instructions))?;
         self.asked = matches!(exit, Exit::Read(_));

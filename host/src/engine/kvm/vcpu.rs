@@ -169,9 +169,7 @@ impl KvmVcpu {
     fn enter(&mut self) -> Result<Stop, EngineError> {
         let wants_window =
             self.window_wanted || self.interrupt.is_some() || self.apic.pending().is_some();
-        let run = self.fd.get_kvm_run();
-        run.request_interrupt_window = wants_window.into();
-        run.cr8 = self.apic.task_priority_class().into();
+        self.fd.get_kvm_run().request_interrupt_window = wants_window.into();
         let clock = &self.clock;
         let timer_ns = self.apic.next_timer_ns().unwrap_or(u64::MAX);
         let due_ns = self.deadline_ns.min(timer_ns);
@@ -181,6 +179,17 @@ impl KvmVcpu {
             Err(error) => Err(error),
         };
         self.bell.leave();
+        stop
+    }
+
+    /// One KVM_RUN, and what KVM then says beside the reason. Without one, what it said last may be
+    /// of a state that has been replaced since.
+    fn run_kvm(&mut self) -> Result<Stop, EngineError> {
+        self.unfinished = false;
+        self.fd.get_kvm_run().cr8 = self.apic.task_priority_class().into();
+        let stop = self.call_kvm();
+        self.unfinished =
+            matches!(stop, Ok(Stop::Device | Stop::ReadMsr(_) | Stop::WriteMsr(..)));
         let run = self.fd.get_kvm_run();
         self.ready = run.ready_for_interrupt_injection != 0;
         let class = run.cr8 as u8 & 0xf;
@@ -188,10 +197,8 @@ impl KvmVcpu {
         stop
     }
 
-    /// One KVM_RUN.
-    fn run_kvm(&mut self) -> Result<Stop, EngineError> {
-        self.unfinished = false;
-        let stop = match self.fd.run() {
+    fn call_kvm(&mut self) -> Result<Stop, EngineError> {
+        Ok(match self.fd.run() {
             Ok(VcpuExit::IoIn(..) | VcpuExit::IoOut(..))
             | Ok(VcpuExit::MmioRead(..) | VcpuExit::MmioWrite(..)) => Stop::Device,
             Ok(VcpuExit::X86Rdmsr(exit)) => Stop::ReadMsr(exit.index),
@@ -208,9 +215,7 @@ impl KvmVcpu {
             Ok(_) => return Err(refusal("KVM_RUN, with an exit that is not known,")),
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Stop::Interrupted,
             Err(error) => return Err(failed("KVM_RUN")(error)),
-        };
-        self.unfinished = matches!(stop, Stop::Device | Stop::ReadMsr(_) | Stop::WriteMsr(..));
-        Ok(stop)
+        })
     }
 
     fn internal_error(&mut self) -> EngineError {
@@ -269,7 +274,6 @@ impl KvmVcpu {
             Stop::Shutdown => self.own.activity = Activity::Shutdown,
             _ => {}
         }
-        self.ready = self.fd.get_kvm_run().ready_for_interrupt_injection != 0;
         Ok(())
     }
 
