@@ -13,7 +13,7 @@
 use alloc::vec::Vec;
 
 use crate::paging::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS};
-use crate::state::{CpuState, Cr4Flags};
+use crate::state::{CpuState, Cr4Flags, XCr0Flags};
 
 pub mod feature;
 #[cfg(test)]
@@ -108,6 +108,11 @@ impl Model {
     /// Bits of CR4 that software may set; the others are reserved.
     pub fn cr4_writable(&self) -> Cr4Flags {
         self.cr4_writable
+    }
+
+    /// Bits of XCR0 that software may set; the others are reserved.
+    pub fn xcr0_writable(&self) -> XCr0Flags {
+        XCr0Flags::X87 | XCr0Flags::SSE
     }
 
     /// All that CPUID returns, for an engine that is given it as a table: without what depends on

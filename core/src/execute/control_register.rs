@@ -50,8 +50,6 @@ const CR4_TRANSLATION: Cr4Flags = Cr4Flags::PAGE_SIZE_EXTENSION
     .union(Cr4Flags::PAGE_GLOBAL)
     .union(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION)
     .union(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION);
-/// What XSAVE can manage.
-const XCR0_WRITABLE: XCr0Flags = XCr0Flags::X87.union(XCr0Flags::SSE);
 
 /// MOV to CR0. Reserved bits of the low half are ignored, those of the high half fault.
 pub(crate) fn write_cr0(state: &mut CpuState, value: u64) -> Result<ControlEffect, Exception> {
@@ -146,10 +144,18 @@ pub(crate) fn write_cr8(apic: &mut LocalApic, value: u64) -> Result<(), Exceptio
     Ok(())
 }
 
-/// XSETBV: writes the extended control register `index`, of which there is XCR0 alone.
-pub(crate) fn write_xcr(state: &mut CpuState, index: u32, value: u64) -> Result<(), Exception> {
+/// XSETBV: writes the extended control register `index`, of which there is XCR0 alone. Bits of components
+/// that CPUID does not offer are reserved: those not `writable`. x87 state is always managed, and AVX state
+/// not without that of SSE.
+pub(crate) fn write_xcr(
+    state: &mut CpuState,
+    index: u32,
+    value: u64,
+    writable: XCr0Flags,
+) -> Result<(), Exception> {
     let new = XCr0Flags::from_bits(value).ok_or(Exception::GP0)?;
-    if index != 0 || !XCR0_WRITABLE.contains(new) || !new.contains(XCr0Flags::X87) {
+    let torn = new.contains(XCr0Flags::AVX) && !new.contains(XCr0Flags::SSE);
+    if index != 0 || !writable.contains(new) || !new.contains(XCr0Flags::X87) || torn {
         return Err(Exception::GP0);
     }
     state.control.xcr0 = new;

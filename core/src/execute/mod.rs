@@ -27,6 +27,7 @@ pub(crate) mod control_transfer;
 mod data_transfer;
 mod decimal;
 mod exchange;
+mod extended_state;
 mod far_transfer;
 mod flag_control;
 mod fpu_state;

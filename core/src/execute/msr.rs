@@ -172,6 +172,8 @@ const MSRS: &[Msr] = &[
             |m, number, value| Ok(MsrEffect::Apic(m.apic.write_msr(number, value, m.now_ns)?)),
         ),
     ),
+    // IA32_XSS: no state component of XSAVES is the supervisor's.
+    msr(0xda0, 0, Access::Fixed(0)),
     // IA32_EFER
     msr(
         0xc000_0080,

@@ -23,6 +23,7 @@ const GROUPS: &[(&str, &[Row])] = &[
     ("data_transfer/stack", super::data_transfer::stack::ROWS),
     ("decimal", super::decimal::ROWS),
     ("exchange", super::exchange::ROWS),
+    ("extended_state", super::extended_state::ROWS),
     ("far_transfer", super::far_transfer::ROWS),
     ("flag_control", super::flag_control::ROWS),
     ("fpu_state", super::fpu_state::ROWS),

@@ -1,13 +1,17 @@
-//! x87 and SSE state.
+//! x87, SSE and AVX state.
 
 pub use x86_64::registers::mxcsr::MxCsr;
 
-/// The x87 registers in the form of the FXSAVE image, and the XMM registers.
+/// The x87 registers in the form of the FXSAVE image, and the YMM registers in halves, as the XSAVE
+/// image has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Fpu {
-    /// XMM0 to XMM15.
+    /// XMM0 to XMM15: the lower halves of YMM0 to YMM15.
     pub xmm: [u128; 16],
+    /// The upper halves of YMM0 to YMM15. Right behind the lower ones, where vector instructions of the
+    /// interpreter look for them.
+    pub ymm_high: [u128; 16],
     /// ST0 to ST7, 80 bits each in the low part.
     pub st: [u128; 8],
     /// SSE control and status.

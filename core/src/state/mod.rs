@@ -47,7 +47,7 @@ pub struct CpuState {
     pub debug: Debug,
     /// Model-specific registers that belong to no other part.
     pub msr: Msrs,
-    /// x87 and SSE state.
+    /// x87, SSE and AVX state.
     pub fpu: Fpu,
     /// Whether the processor executes, and if not, what it waits for.
     pub activity: Activity,

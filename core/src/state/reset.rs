@@ -60,6 +60,7 @@ impl CpuState {
             },
             fpu: Fpu {
                 xmm: [0; 16],
+                ymm_high: [0; 16],
                 st: [0; 8],
                 mxcsr: 0x1f80,
                 control_word: 0x40,

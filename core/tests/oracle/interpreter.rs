@@ -91,7 +91,7 @@ impl Interpreter {
             }
             exit = self.vcpu.step();
         }
-        get(self.vcpu.state(), &case.state, &mut out.state);
+        get(self.vcpu.state(), &mut out.state);
         out.raised = self.raised(exit, &mut out.state);
         self.ram.read(ARENA_FRAME, &mut out.memory);
     }
@@ -201,7 +201,7 @@ fn long_mode() -> CpuState {
         | EferFlags::LONG_MODE_ACTIVE
         | EferFlags::NO_EXECUTE_ENABLE
         | EferFlags::SYSTEM_CALL_EXTENSIONS;
-    state.control.xcr0 = XCr0Flags::X87 | XCr0Flags::SSE;
+    state.control.xcr0 = XCr0Flags::X87 | XCr0Flags::SSE | XCr0Flags::AVX;
     state.idtr = DescriptorTable { base: KERNEL + IDT, limit: 0xfff };
     state.gdtr = DescriptorTable { base: KERNEL + GDT, limit: 0xf };
     state.segments[SegmentRegister::Tr] =
@@ -217,8 +217,9 @@ fn put(state: &mut CpuState, from: &State) {
     state.rip = from.rip;
     state.rflags = RFlags::from_bits_retain(from.rflags);
     state.activity = Activity::Active;
-    for (xmm, ymm) in state.fpu.xmm.iter_mut().zip(&from.ymm) {
-        *xmm = ymm[0];
+    for (number, [low, high]) in from.ymm.into_iter().enumerate() {
+        state.fpu.xmm[number] = low;
+        state.fpu.ymm_high[number] = high;
     }
     state.fpu.mxcsr = from.mxcsr;
     state.fpu.control_word = from.x87.control;
@@ -227,14 +228,12 @@ fn put(state: &mut CpuState, from: &State) {
     state.fpu.st = from.x87.st;
 }
 
-/// The guest's registers as an outcome; what the guest does not have is as it was.
-fn get(state: &CpuState, before: &State, into: &mut State) {
+/// The guest's registers as an outcome.
+fn get(state: &CpuState, into: &mut State) {
     into.gpr = *state.gpr.as_array();
     into.rip = state.rip;
     into.rflags = state.rflags.bits();
-    for ((ymm, xmm), before) in into.ymm.iter_mut().zip(state.fpu.xmm).zip(&before.ymm) {
-        *ymm = [xmm, before[1]];
-    }
+    into.ymm = std::array::from_fn(|number| [state.fpu.xmm[number], state.fpu.ymm_high[number]]);
     into.mxcsr = state.fpu.mxcsr;
     into.x87 = X87 {
         control: state.fpu.control_word,

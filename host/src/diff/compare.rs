@@ -90,8 +90,11 @@ pub fn states(interpreter: &CpuState, kvm: &CpuState) -> Vec<Difference> {
     number("FCW", left.control_word.into(), right.control_word.into());
     number("FSW", left.status_word.into(), right.status_word.into());
     number("FTW", left.tag_word.into(), right.tag_word.into());
-    for (name, left, right) in [("xmm", &left.xmm[..], &right.xmm[..]), ("st", &left.st, &right.st)]
-    {
+    for (name, left, right) in [
+        ("xmm", &left.xmm[..], &right.xmm[..]),
+        ("upper half of ymm", &left.ymm_high, &right.ymm_high),
+        ("st", &left.st, &right.st),
+    ] {
         for (index, (left, right)) in left.iter().zip(right).enumerate() {
             if left != right {
                 differences.push(Difference {
@@ -186,8 +189,9 @@ mod tests {
         other.gpr[Register::R9] = 1;
         other.segments[SegmentRegister::Fs].base = 16;
         other.fpu.xmm[3] = 1;
+        other.fpu.ymm_high[4] = 1;
         let named: Vec<_> = states(&state, &other).into_iter().map(|found| found.what).collect();
-        assert_eq!(named, ["r9", "fs.base", "xmm3"]);
+        assert_eq!(named, ["r9", "fs.base", "xmm3", "upper half of ymm4"]);
     }
 
     #[test]

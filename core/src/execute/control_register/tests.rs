@@ -216,16 +216,19 @@ fn xcr0() {
         (0, 0b11, true),
         (0, 0b00, false),
         (0, 0b10, false),
-        (0, 0b111, false),
+        (0, 0b111, true),
+        (0, 0b101, false),
+        (0, 0b1111, false),
         (0, 1 << 63 | 1, false),
         (1, 0b11, false),
         (u32::MAX, 0b11, false),
     ];
+    let offered = XCr0Flags::X87 | XCr0Flags::SSE | XCr0Flags::AVX;
     for (index, value, legal) in rows {
         let mut state = protected(0, 0);
         state.control.xcr0 = XCr0Flags::X87;
         let expected = if legal { Ok(()) } else { Err(Exception::GP0) };
-        assert_eq!(write_xcr(&mut state, index, value), expected, "{index} {value:#x}");
+        assert_eq!(write_xcr(&mut state, index, value, offered), expected, "{index} {value:#x}");
         assert_eq!(state.control.xcr0.bits(), if legal { value } else { 1 });
     }
 }

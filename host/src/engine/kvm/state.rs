@@ -173,7 +173,8 @@ fn table(table: DescriptorTable) -> kvm_dtable {
     kvm_dtable { base: table.base, limit: table.limit, padding: [0; 3] }
 }
 
-/// Places of x87 and SSE state in an XSAVE area (SDM, "Legacy Region of an XSAVE Area").
+/// Places of x87, SSE and AVX state in an XSAVE area in standard format (SDM, "Legacy Region of an XSAVE
+/// Area"; the place of AVX state is that of all processors).
 mod area {
     pub const CONTROL_WORD: usize = 0;
     pub const STATUS_WORD: usize = 2;
@@ -185,12 +186,16 @@ mod area {
     pub const ST: usize = 32;
     pub const XMM: usize = 160;
     pub const XSTATE_BV: usize = 512;
+    pub const YMM_HIGH: usize = 576;
 }
 
-/// The components that the area holds: x87 and SSE, all that XCR0 can enable here.
+/// The components x87 and SSE, which every processor has.
 const X87_AND_SSE: u64 = 0b11;
+/// The component AVX.
+const AVX: u64 = 0b100;
 
-/// x87 and SSE state as an XSAVE area. (KVM_SET_FPU leaves MXCSR out.)
+/// x87, SSE and AVX state as an XSAVE area. Upper halves that are all zero are left out: a host without
+/// AVX refuses them. (KVM_SET_FPU leaves MXCSR out.)
 pub(super) fn xsave(state: &CpuState) -> kvm_xsave {
     let fpu = &state.fpu;
     let mut xsave = kvm_xsave::default();
@@ -206,12 +211,16 @@ pub(super) fn xsave(state: &CpuState) -> kvm_xsave {
     put(area::INSTRUCTION_POINTER, &fpu.instruction_pointer.to_le_bytes());
     put(area::DATA_POINTER, &fpu.data_pointer.to_le_bytes());
     put(area::MXCSR, &fpu.mxcsr.to_le_bytes());
-    put(area::XSTATE_BV, &X87_AND_SSE.to_le_bytes());
+    let avx = if fpu.ymm_high == [0; 16] { 0 } else { AVX };
+    put(area::XSTATE_BV, &(X87_AND_SSE | avx).to_le_bytes());
     for (at, register) in (area::ST..).step_by(16).zip(&fpu.st) {
         // Ten bytes; the rest is reserved.
         put(at, &register.to_le_bytes()[..10]);
     }
     for (at, register) in (area::XMM..).step_by(16).zip(&fpu.xmm) {
+        put(at, &register.to_le_bytes());
+    }
+    for (at, register) in (area::YMM_HIGH..).step_by(16).zip(&fpu.ymm_high) {
         put(at, &register.to_le_bytes());
     }
     xsave
@@ -223,8 +232,13 @@ pub(super) fn load_xsave(xsave: &kvm_xsave) -> Fpu {
             value << 8 | u128::from(xsave.region[offset / 4] >> (8 * (offset % 4)) & 0xff)
         })
     };
+    let avx = get(area::XSTATE_BV, 8) as u64 & AVX != 0;
     Fpu {
         xmm: array::from_fn(|number| get(area::XMM + 16 * number, 16)),
+        ymm_high: array::from_fn(|number| match avx {
+            true => get(area::YMM_HIGH + 16 * number, 16),
+            false => 0,
+        }),
         st: array::from_fn(|number| get(area::ST + 16 * number, 10)),
         mxcsr: get(area::MXCSR, 4) as u32,
         control_word: get(area::CONTROL_WORD, 2) as u16,
@@ -319,6 +333,7 @@ mod tests {
         state.control.cr2 = 0xdead_beef;
         state.control.cr3 = 0x1000;
         state.fpu.xmm[15] = 15 << 100;
+        state.fpu.ymm_high[14] = 14 << 90;
         state.fpu.st[7] = 0x3fff_8000_0000_0000_0000;
         state.fpu.mxcsr = 0x1fbf;
         state.fpu.tag_word = 0x81;
