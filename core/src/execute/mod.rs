@@ -13,6 +13,7 @@ pub(crate) mod dispatch;
 pub(crate) mod emit;
 pub(crate) mod flags;
 pub(crate) mod forward;
+pub(crate) mod host_vector;
 pub(crate) mod jump_cache;
 pub mod msr;
 pub(crate) mod op;

@@ -50,6 +50,11 @@ impl Lowering {
         }
     }
 
+    /// From now on does without what the host's vector unit has beyond SSE2.
+    pub fn use_portable_vectors(&mut self) {
+        self.emit.portable_vectors = true;
+    }
+
     /// Translates the block with this key and puts it into the cache. `page` is where its first
     /// byte is.
     ///

@@ -107,6 +107,15 @@ impl Vcpu {
         self.cpu.model = model;
     }
 
+    /// Makes it compute as on a host whose vector unit has nothing beyond SSE2: with the same results,
+    /// more slowly. For comparisons.
+    pub fn use_portable_vectors(&mut self) {
+        self.come_back();
+        self.lowering.use_portable_vectors();
+        self.cache.flush(&mut self.cpu.mmu);
+        self.cpu.forget_jumps();
+    }
+
     /// The architectural state between two instructions.
     pub fn state(&mut self) -> &CpuState {
         self.come_back();

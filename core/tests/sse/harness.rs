@@ -1,5 +1,5 @@
-//! The comparison: an instruction on many operands, by the interpreter and by the host's processor.
-//! Registers, memory, flags, MXCSR and whether #XM was raised must agree.
+//! The comparison: an instruction on many operands, by the interpreter, with the host's vector unit and
+//! in portable code, and by the host's processor. Registers, memory, flags, MXCSR and whether #XM was raised must agree.
 
 use monovisor_core::state::{RFlags, Register, Vector};
 
@@ -33,8 +33,10 @@ pub fn compare(name: &str, instruction: &[u8], count: u32) {
 /// Executes `instruction` on `count` sets of operands, each with an MXCSR that `mxcsr` gives.
 pub fn compare_with(name: &str, instruction: &[u8], count: u32, mxcsr: fn(&mut Random) -> u32) {
     let native = Native::new(instruction);
-    let mut machine = Machine::new();
-    machine.assemble(instruction);
+    let mut machines = [Machine::new(), Machine::new()];
+    // The second does without what this host's vector unit has beyond SSE2.
+    machines[1].vcpu.use_portable_vectors();
+    machines.iter_mut().for_each(|machine| machine.assemble(instruction));
     let mut random = Random(instruction.iter().fold(7, |seed, &byte| seed * 31 + u64::from(byte)));
     for _ in 0..count {
         let operands = Operands {
@@ -47,8 +49,10 @@ pub fn compare_with(name: &str, instruction: &[u8], count: u32, mxcsr: fn(&mut R
             ..Operands::default()
         };
         let expected = native.execute(&operands);
-        let found = interpret(&mut machine, &operands);
-        assert_eq!(found, expected, "{name} ({instruction:x?}) of {operands:x?}");
+        for machine in &mut machines {
+            let found = interpret(machine, &operands);
+            assert_eq!(found, expected, "{name} ({instruction:x?}) of {operands:x?}");
+        }
     }
 }
 

@@ -1,13 +1,16 @@
-//! SSE and SSE2: each instruction beside the host's own, and what it raises.
+//! SSE to SSE4.2, AES, PCLMULQDQ and SHA: each instruction beside the host's own, and what it raises.
 
 #![cfg(target_arch = "x86_64")]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod element;
 mod faults;
 mod floating;
 mod harness;
 mod instructions;
 mod native;
 mod pair;
+mod sse4_1;
+mod ssse3;
 mod values;

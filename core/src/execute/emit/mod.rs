@@ -15,6 +15,7 @@ pub(crate) use self::operand::Packed;
 use super::control_transfer::links;
 use super::flags::{self, Kind};
 use super::forward::Carried;
+use super::host_vector::HostVector;
 use super::op::{Detail, Handler, Links, Op};
 use super::{Cpu, Leave, call_out, control_transfer, materialize};
 
@@ -90,6 +91,8 @@ pub(crate) struct Emit {
     kind: Option<Kind>,
     /// Registers that the words between ops hold here.
     pub carried: Carried,
+    /// Do without what the host's vector unit has beyond SSE2.
+    pub portable_vectors: bool,
     /// Whether the last emitted instruction ends the block.
     pub ended: bool,
     /// Base of the code segment.
@@ -116,6 +119,7 @@ impl Emit {
             flags_dead: false,
             kind: None,
             carried: Carried::NOTHING,
+            portable_vectors: false,
             ended: false,
             cs_base: 0,
             cs_limit: 0,
@@ -139,6 +143,11 @@ impl Emit {
     /// The finished block.
     pub fn finish(&self) -> (&[Op], &[Origin]) {
         (&self.ops[..self.length], &self.origins[..self.length])
+    }
+
+    /// Whether handlers may use these instructions of the host.
+    pub fn host_has(&self, wanted: HostVector) -> bool {
+        wanted.is_empty() || !self.portable_vectors && HostVector::detect().contains(wanted)
     }
 
     /// Instructions emitted so far.

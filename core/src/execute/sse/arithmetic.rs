@@ -1,6 +1,7 @@
 //! Floating-point arithmetic: ADD, SUB, MUL, DIV, MIN, MAX, SQRT, RCP and RSQRT on packed and scalar,
 //! single and double.
 
+use super::super::host_vector::HostVector;
 use super::handler::{frequent, operation};
 use super::soft_float::{
     add, divide, doubles, maximum, minimum, multiply, reciprocal, reciprocal_root, root, singles,
@@ -29,7 +30,7 @@ rows! {
 }
 
 native! {
-    FLOATS = true;
+    FLOATS = true, NEEDS = HostVector::empty();
     Addps: Aligned, "addps", singles::<4>(add); Addpd: Aligned, "addpd", doubles::<2>(add);
     Addss: Low32, "addss", singles::<1>(add); Addsd: Low64, "addsd", doubles::<1>(add);
     Subps: Aligned, "subps", singles::<4>(subtract); Subpd: Aligned, "subpd", doubles::<2>(subtract);
@@ -48,7 +49,7 @@ native! {
 
 // Approximations raise nothing.
 native! {
-    FLOATS = false;
+    FLOATS = false, NEEDS = HostVector::empty();
     Rcpps: Aligned, "rcpps", singles::<4>(reciprocal); Rcpss: Low32, "rcpss", singles::<1>(reciprocal);
     Rsqrtps: Aligned, "rsqrtps", singles::<4>(reciprocal_root); Rsqrtss: Low32, "rsqrtss", singles::<1>(reciprocal_root);
 }

@@ -48,7 +48,7 @@ pub(in crate::execute) fn cmpsd(emit: &mut Emit) -> Option<()> {
 
 macro_rules! masks {
     ($($name:ident: $source:ty, $instruction:literal, $lanes:expr;)*) => {
-        $(struct $name<const PREDICATE: u8>;
+        $(pub(in crate::execute) struct $name<const PREDICATE: u8>;
         impl<const PREDICATE: u8> Operation for $name<PREDICATE> {
             type Source = $source;
             const FLOATS: bool = true;
@@ -81,7 +81,7 @@ masks! {
 
 macro_rules! comparisons {
     ($($name:ident: $source:ty, $instruction:literal, $format:expr, $quiet:literal;)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl Compare for $name {
             type Source = $source;
 

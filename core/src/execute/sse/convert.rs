@@ -8,6 +8,7 @@ use super::soft_float::{
 use super::vector::{Aligned, Lanes, Low32, Low64, Vector};
 use super::{FromGeneral, ToGeneral, native, rows};
 use crate::execute::emit::Emit;
+use crate::execute::host_vector::HostVector;
 
 rows! {
     Cvtdq2ps => operation::<Cvtdq2ps>,
@@ -39,7 +40,7 @@ fn by_width(
 }
 
 native! {
-    FLOATS = true;
+    FLOATS = true, NEEDS = HostVector::empty();
     Cvtdq2ps: Aligned, "cvtdq2ps", singles::<4>(|env, format, _, source| {
         from_integer(env, format, (source as i32).into())
     });
@@ -69,13 +70,13 @@ native! {
 
 macro_rules! from_general {
     ($($name:ident: $width:ty, $signed:ty, $source:ty, $instruction:literal, $convert:expr;)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl FromGeneral for $name {
             type Source = $source;
             type Width = $width;
             const FLOATS: bool = true;
 
-            fn compute(mxcsr: &mut u32, destination: Vector, source: u64) -> Vector {
+            fn compute(mxcsr: &mut u32, destination: Vector, source: u64, _: u8) -> Vector {
                 let convert = $convert(|env: &mut Environment, format, _, source| {
                     from_integer(env, format, source as $signed as i64)
                 });
@@ -85,7 +86,7 @@ macro_rules! from_general {
 
             #[cfg(all(target_arch = "x86_64", not(miri)))]
             #[inline(always)]
-            fn apply(_: &mut u32, destination: Vector, source: u64) -> Vector {
+            fn apply(_: &mut u32, destination: Vector, source: u64, _: u8) -> Vector {
                 let mut result = destination;
                 super::instruction!($instruction, inout(xmm_reg) result, in(reg) source);
                 result
@@ -113,20 +114,20 @@ fn low_single(
 
 macro_rules! to_general {
     ($($name:ident: $width:ty, $source:ty, $format:expr, $truncate:literal, $instruction:literal;)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl ToGeneral for $name {
             type Source = $source;
             type Width = $width;
             const FLOATS: bool = true;
 
-            fn compute(mxcsr: &mut u32, source: Vector) -> u64 {
+            fn compute(mxcsr: &mut u32, source: Vector, _: u8) -> u64 {
                 let [source, _] = <[u64; 2]>::of(source);
                 to_integer(&mut Environment(mxcsr), $format, source, <$width>::BITS, $truncate)
             }
 
             #[cfg(all(target_arch = "x86_64", not(miri)))]
             #[inline(always)]
-            fn apply(_: &mut u32, source: Vector) -> u64 {
+            fn apply(_: &mut u32, source: Vector, _: u8) -> u64 {
                 let result: u64;
                 super::instruction!($instruction, lateout(reg) result, in(xmm_reg) source);
                 result

@@ -4,11 +4,12 @@ use super::super::address::{Address, operand};
 use super::super::dispatch::{Flow, leave, next};
 use super::super::emit::{ByForm, Emit, Function, by_form};
 use super::super::flags::Kind;
+use super::super::host_vector::HostVector;
 use super::super::op::{Detail, Handler, Op};
 use super::super::{Cpu, Leave};
 use super::host_float::guarded;
 use super::vector::{Lanes, Load, SCRATCH, Store};
-use super::{Compare, FromGeneral, Operation, ToGeneral};
+use super::{Compare, FromGeneral, Operation, Portable, ThreeSources, ToGeneral};
 use crate::state::Exception;
 
 /// The address of a 16-byte operand is no multiple of 16.
@@ -110,6 +111,22 @@ unsafe extern "C" fn binary_memory<O: Operation, A: Address>(
     next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
 }
 
+/// Register `a` becomes what the operation makes of it and registers `b` and `c`.
+unsafe extern "C" fn three_sources<O: ThreeSources>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, c, .. } = unsafe { *op };
+    let (left, right, third) = (cpu.vector(a), cpu.vector(b), cpu.vector(c));
+    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, third);
+    cpu.set_vector(a, result);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
 /// General register `a` becomes what the operation makes of register `b`.
 unsafe extern "C" fn to_general<O: ToGeneral>(
     cpu: &mut Cpu,
@@ -119,9 +136,9 @@ unsafe extern "C" fn to_general<O: ToGeneral>(
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, .. } = unsafe { *op };
+    let Op { a, b, imm, .. } = unsafe { *op };
     let source = cpu.vector(b);
-    let value = O::apply(&mut cpu.state.fpu.mxcsr, source);
+    let value = O::apply(&mut cpu.state.fpu.mxcsr, source, imm as u8);
     cpu.set::<O::Width>(a, value);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
@@ -135,9 +152,9 @@ unsafe extern "C" fn from_general<O: FromGeneral>(
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, .. } = unsafe { *op };
+    let Op { a, b, imm, .. } = unsafe { *op };
     let (left, right) = (cpu.vector(a), cpu.get::<O::Width>(b));
-    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right);
+    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, imm as u8);
     cpu.set_vector(a, result);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
@@ -151,9 +168,9 @@ unsafe extern "C" fn from_low<O: FromGeneral>(
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, .. } = unsafe { *op };
+    let Op { a, b, imm, .. } = unsafe { *op };
     let (left, [right, _]) = (cpu.vector(a), Lanes::of(cpu.vector(b)));
-    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right);
+    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, imm as u8);
     cpu.set_vector(a, result);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
@@ -194,7 +211,7 @@ fn binary_guarded<O: Operation>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Le
 
 fn to_general_guarded<O: ToGeneral>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let source = cpu.vector(number(detail, 1));
-    let value = guarded(cpu, |mxcsr| O::compute(mxcsr, source))?;
+    let value = guarded(cpu, |mxcsr| O::compute(mxcsr, source, detail.immediate as u8))?;
     cpu.set::<O::Width>(detail.registers[0], value);
     Ok(())
 }
@@ -206,7 +223,7 @@ fn from_general_guarded<O: FromGeneral>(cpu: &mut Cpu, detail: &Detail) -> Resul
         1 => <[u64; 2]>::of(cpu.vector(SCRATCH))[0],
         _ => cpu.get::<O::Width>(detail.registers[1]),
     };
-    let result = guarded(cpu, |mxcsr| O::compute(mxcsr, left, right))?;
+    let result = guarded(cpu, |mxcsr| O::compute(mxcsr, left, right, detail.immediate as u8))?;
     cpu.set_vector(a, result);
     Ok(())
 }
@@ -258,11 +275,30 @@ const fn source_of<L: Load>() -> Source {
     Source { load: by_form!(A => load::<L, A>), aligned: L::ALIGNED }
 }
 
+/// The handlers of an operation: for hosts that have what it needs, and for others.
+#[derive(Clone, Copy)]
+pub(super) struct Masked {
+    needs: HostVector,
+    accelerated: Handler,
+    portable: Handler,
+}
+
+impl Masked {
+    /// One that every host can use.
+    const fn anywhere(handler: Handler) -> Self {
+        Self { needs: HostVector::empty(), accelerated: handler, portable: handler }
+    }
+
+    fn pick(&self, emit: &Emit) -> Handler {
+        if emit.host_has(self.needs) { self.accelerated } else { self.portable }
+    }
+}
+
 /// What an instruction asks of the emitter.
 struct Body {
     source: Source,
     /// What executes it while all exceptions are masked.
-    masked: Handler,
+    masked: Masked,
     /// What executes it while one is not; `None` if it raises none.
     guarded: Option<Function>,
 }
@@ -287,7 +323,7 @@ fn emit_body(emit: &mut Emit, body: &Body) -> Option<()> {
     let b = if emit.is_immediate(1) { 0 } else { source(emit, 1, &body.source) };
     match body.guarded {
         Some(guarded) if !emit.mode.simd_masked => emit.call_out(guarded),
-        _ => emit.op(body.masked, emit.register(0), b, 0, 0, immediate.into()),
+        _ => emit.op(body.masked.pick(emit), emit.register(0), b, 0, 0, immediate.into()),
     }
     Some(())
 }
@@ -320,7 +356,7 @@ pub(super) fn operation<O: Operation>(emit: &mut Emit) -> Option<()> {
     let form = const {
         Body {
             source: source_of::<O::Source>(),
-            masked: binary::<O>,
+            masked: on_registers::<O>(),
             guarded: if O::FLOATS { Some(binary_guarded::<O> as Function) } else { None },
         }
     };
@@ -332,7 +368,19 @@ pub(super) fn operation<O: Operation>(emit: &mut Emit) -> Option<()> {
 pub(super) type ByImmediate = [[Handler; 16]; 16];
 
 /// What executes an [`Operation`] on registers.
-pub(super) const fn on_registers<O: Operation>() -> Handler {
+pub(super) const fn on_registers<O: Operation>() -> Masked {
+    // Only what is named here becomes code.
+    match O::NEEDS.is_empty() {
+        true => Masked::anywhere(binary::<O>),
+        false => {
+            Masked { needs: O::NEEDS, accelerated: binary::<O>, portable: binary::<Portable<O>> }
+        }
+    }
+}
+
+/// What executes an [`Operation`] on registers that every host has.
+pub(super) const fn always_on_registers<O: Operation>() -> Handler {
+    assert!(O::NEEDS.is_empty());
     binary::<O>
 }
 
@@ -342,13 +390,14 @@ pub(super) fn operation_by_immediate<L: Load>(
     handlers: &ByImmediate,
 ) -> Option<()> {
     let immediate = emit.immediate(2) as usize;
-    let masked = handlers[immediate >> 4 & 15][immediate & 15];
+    let masked = Masked::anywhere(handlers[immediate >> 4 & 15][immediate & 15]);
     emit_body(emit, &Body { source: const { source_of::<L>() }, masked, guarded: None })
 }
 
 /// Emits an [`Operation`] without an immediate operand that is frequent enough for a source in
 /// memory to have handlers of its own.
 pub(super) fn frequent<O: Operation>(emit: &mut Emit) -> Option<()> {
+    const { assert!(O::NEEDS.is_empty(), "what is frequent has one handler for all hosts") };
     let guarded = O::FLOATS && !emit.mode.simd_masked;
     let slow = O::Source::ALIGNED && !checks_alignment(emit);
     if guarded || slow || !emit.is_memory(1) {
@@ -359,12 +408,30 @@ pub(super) fn frequent<O: Operation>(emit: &mut Emit) -> Option<()> {
     Some(())
 }
 
+/// Emits a [`ThreeSources`] whose third one is XMM0.
+pub(super) fn with_xmm0<O: ThreeSources>(emit: &mut Emit) -> Option<()> {
+    const { assert!(!O::FLOATS, "no function raises exceptions") };
+    let masked = const {
+        match O::NEEDS.is_empty() {
+            true => Masked::anywhere(three_sources::<O>),
+            false => Masked {
+                needs: O::NEEDS,
+                accelerated: three_sources::<O>,
+                portable: three_sources::<Portable<O>>,
+            },
+        }
+    };
+    let b = source(emit, 1, &const { source_of::<O::Source>() });
+    emit.op(masked.pick(emit), emit.register(0), b, 0, 0, 0);
+    Some(())
+}
+
 /// Emits a [`ToGeneral`].
 pub(super) fn into_general<O: ToGeneral>(emit: &mut Emit) -> Option<()> {
     let form = const {
         Body {
             source: source_of::<O::Source>(),
-            masked: to_general::<O>,
+            masked: Masked::anywhere(to_general::<O>),
             guarded: if O::FLOATS { Some(to_general_guarded::<O> as Function) } else { None },
         }
     };
@@ -375,7 +442,10 @@ pub(super) fn into_general<O: ToGeneral>(emit: &mut Emit) -> Option<()> {
 pub(super) fn out_of_general<O: FromGeneral>(emit: &mut Emit) -> Option<()> {
     let form = Body {
         source: const { source_of::<O::Source>() },
-        masked: if emit.is_memory(1) { from_low::<O> } else { from_general::<O> },
+        masked: Masked::anywhere(match emit.is_memory(1) {
+            true => from_low::<O>,
+            false => from_general::<O>,
+        }),
         guarded: if O::FLOATS { Some(from_general_guarded::<O>) } else { None },
     };
     emit_body(emit, &form)

@@ -31,7 +31,7 @@ rows! {
 /// Operations on each pair of elements, which are of one type.
 macro_rules! by_element {
     ($($name:ident: [$element:ty; $count:literal], |$left:ident, $right:ident| $result:expr;)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl Operation for $name {
             type Source = Aligned;
             const FLOATS: bool = false;
@@ -89,7 +89,7 @@ by_element! {
 }
 
 /// PMADDWD: sums of neighbouring products.
-struct Pmaddwd;
+pub(in crate::execute) struct Pmaddwd;
 
 impl Operation for Pmaddwd {
     type Source = Aligned;
@@ -105,7 +105,7 @@ impl Operation for Pmaddwd {
 }
 
 /// PSADBW: sums of eight absolute differences.
-struct Psadbw;
+pub(in crate::execute) struct Psadbw;
 
 impl Operation for Psadbw {
     type Source = Aligned;

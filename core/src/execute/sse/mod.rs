@@ -1,17 +1,24 @@
-//! SSE and SSE2 on XMM registers.
+//! SSE to SSE4.2, AES, PCLMULQDQ and SHA on XMM registers.
 //!
 //! An instruction is a row that names a type, and the type says what the instruction does with
-//! vectors: an [`Operation`] computes a vector from two, [`ToGeneral`], [`FromGeneral`] and
-//! [`Compare`] have an end in general registers or flags. [`handler`] makes ops of them. An operand
-//! in memory is loaded by an op of its own into a register that no guest sees; what compiled code
-//! does most often has ops that do both.
+//! vectors: an [`Operation`] computes a vector from two, a [`ThreeSources`] from three, [`ToGeneral`],
+//! [`FromGeneral`] and [`Compare`] have an end in general registers or flags. [`handler`] makes ops of
+//! them. An operand in memory is loaded by an op of its own into a register that no guest sees; what
+//! compiled code does most often has ops that do both.
 //!
-//! Absent: instructions with MMX registers, which raise #UD, for MMX is not offered.
+//! `compute` says what an operation does, in portable code and integers. `apply` does the same with the
+//! host's own instruction, and `NEEDS` tells what the host must have for that beyond SSE2; elsewhere
+//! [`Portable`] stands for the operation.
+//!
+//! The types know neither registers nor encodings, so other encodings lift them: of a VEX instruction
+//! with 128 bits the first source is `destination`, and one with 256 bits is mostly the same operation
+//! on each half. The same holds for MMX registers, whose rows stand behind a second arrow ([`rows`]).
 
 pub(super) mod arithmetic;
 pub(super) mod compare;
 pub(super) mod control;
 pub(super) mod convert;
+pub(super) mod element;
 mod handler;
 pub(crate) mod host_float;
 pub(super) mod integer;
@@ -22,23 +29,28 @@ pub(super) mod shift;
 pub(super) mod shuffle;
 pub(super) mod signs;
 mod soft_float;
+pub(super) mod sse4_1;
+pub(super) mod ssse3;
 pub(crate) mod vector;
 
-use iced_x86::CpuidFeature;
+use core::marker::PhantomData;
 
 use self::vector::{Load, Vector};
 use super::emit::{Emit, EmitFn, Sse};
+use super::host_vector::HostVector;
 use super::op::Detail;
 use super::{Cpu, Leave};
 use crate::memory::Width;
 use crate::state::Exception;
 
 /// Computes a vector from the destination and the source.
-trait Operation: 'static {
+pub(in crate::execute) trait Operation: 'static {
     /// What a source in memory is.
     type Source: Load;
     /// Whether floating-point exceptions may occur.
     const FLOATS: bool;
+    /// What the host must have for `apply`.
+    const NEEDS: HostVector = HostVector::empty();
 
     /// The new destination, and flags in `mxcsr`.
     fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector;
@@ -51,8 +63,49 @@ trait Operation: 'static {
     }
 }
 
+/// Computes a vector from the destination, the source and a third vector, which the encoding names or
+/// implies.
+pub(in crate::execute) trait ThreeSources: 'static {
+    /// What a source in memory is.
+    type Source: Load;
+    /// Whether floating-point exceptions may occur.
+    const FLOATS: bool;
+    /// As [`Operation::NEEDS`].
+    const NEEDS: HostVector = HostVector::empty();
+
+    /// The new destination, and flags in `mxcsr`.
+    fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, third: Vector) -> Vector;
+
+    /// As [`Operation::apply`].
+    #[inline(always)]
+    fn apply(mxcsr: &mut u32, destination: Vector, source: Vector, third: Vector) -> Vector {
+        Self::compute(mxcsr, destination, source, third)
+    }
+}
+
+/// An operation without what the host has.
+pub(in crate::execute) struct Portable<O>(PhantomData<O>);
+
+impl<O: Operation> Operation for Portable<O> {
+    type Source = O::Source;
+    const FLOATS: bool = O::FLOATS;
+    #[inline(always)]
+    fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector {
+        O::compute(mxcsr, destination, source, immediate)
+    }
+}
+
+impl<O: ThreeSources> ThreeSources for Portable<O> {
+    type Source = O::Source;
+    const FLOATS: bool = O::FLOATS;
+    #[inline(always)]
+    fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, third: Vector) -> Vector {
+        O::compute(mxcsr, destination, source, third)
+    }
+}
+
 /// Computes a general register's new value from a vector.
-trait ToGeneral: 'static {
+pub(in crate::execute) trait ToGeneral: 'static {
     /// What a source in memory is.
     type Source: Load;
     /// Width of the general register.
@@ -61,17 +114,17 @@ trait ToGeneral: 'static {
     const FLOATS: bool;
 
     /// The new value, and flags in `mxcsr`.
-    fn compute(mxcsr: &mut u32, source: Vector) -> u64;
+    fn compute(mxcsr: &mut u32, source: Vector, immediate: u8) -> u64;
 
     /// As [`Operation::apply`].
     #[inline(always)]
-    fn apply(mxcsr: &mut u32, source: Vector) -> u64 {
-        Self::compute(mxcsr, source)
+    fn apply(mxcsr: &mut u32, source: Vector, immediate: u8) -> u64 {
+        Self::compute(mxcsr, source, immediate)
     }
 }
 
 /// Computes a vector from the destination and a general register or its like in memory.
-trait FromGeneral: 'static {
+pub(in crate::execute) trait FromGeneral: 'static {
     /// What a source in memory is.
     type Source: Load;
     /// Width of the general register.
@@ -80,17 +133,17 @@ trait FromGeneral: 'static {
     const FLOATS: bool;
 
     /// The new destination, and flags in `mxcsr`.
-    fn compute(mxcsr: &mut u32, destination: Vector, source: u64) -> Vector;
+    fn compute(mxcsr: &mut u32, destination: Vector, source: u64, immediate: u8) -> Vector;
 
     /// As [`Operation::apply`].
     #[inline(always)]
-    fn apply(mxcsr: &mut u32, destination: Vector, source: u64) -> Vector {
-        Self::compute(mxcsr, destination, source)
+    fn apply(mxcsr: &mut u32, destination: Vector, source: u64, immediate: u8) -> Vector {
+        Self::compute(mxcsr, destination, source, immediate)
     }
 }
 
 /// Computes the status flags from two vectors.
-trait Compare: 'static {
+pub(in crate::execute) trait Compare: 'static {
     /// What the right operand in memory is.
     type Source: Load;
 
@@ -117,11 +170,12 @@ use rows;
 /// Floating-point operations, which may raise exceptions or not: the host's own instruction, and what
 /// computes them elsewhere.
 macro_rules! native {
-    (FLOATS = $floats:literal; $($name:ident: $source:ty, $instruction:literal, $computed:expr);* $(;)?) => {
-        $(pub(super) struct $name;
+    (FLOATS = $floats:literal, NEEDS = $needs:expr; $($name:ident: $source:ty, $instruction:literal, $computed:expr);* $(;)?) => {
+        $(pub(in crate::execute) struct $name;
         impl $crate::execute::sse::Operation for $name {
             type Source = $source;
             const FLOATS: bool = $floats;
+            const NEEDS: $crate::execute::host_vector::HostVector = $needs;
 
             fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
                 let computed = $computed;
@@ -141,6 +195,63 @@ macro_rules! native {
 }
 use native;
 
+/// Integer operations that the host has an instruction for, beyond what it always has.
+macro_rules! accelerated {
+    (NEEDS = $needs:expr; $($name:ident: $source:ty, $instruction:literal, $lanes:ty, |$destination:pat_param, $from:pat_param| $result:expr;)*) => {
+        $(pub(in crate::execute) struct $name;
+        impl $crate::execute::sse::Operation for $name {
+            type Source = $source;
+            const FLOATS: bool = false;
+            const NEEDS: $crate::execute::host_vector::HostVector = $needs;
+
+            #[inline(always)]
+            fn compute(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+                let ($destination, $from) = (<$lanes>::of(destination), <$lanes>::of(source));
+                $result.vector()
+            }
+
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            #[inline(always)]
+            fn apply(_: &mut u32, destination: Vector, source: Vector, _: u8) -> Vector {
+                $crate::execute::sse::pure!(concat!($instruction, " {0}, {1}"), destination, source)
+            }
+        })*
+    };
+}
+use accelerated;
+
+/// One instruction of the host that makes a vector of two, and reads and changes nothing else.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+macro_rules! pure {
+    ($text:expr, $destination:expr, $source:expr $(, $more:tt)*) => {{
+        let mut result: Vector = $destination;
+        // SAFETY: the instruction touches its operands alone, and is only used where the host has it.
+        unsafe {
+            core::arch::asm!($text, inout(xmm_reg) result, in(xmm_reg) $source $(, $more)*,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        result
+    }};
+}
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use pure;
+
+/// As [`pure`], for instructions that take a third vector from XMM0.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+macro_rules! with_xmm0 {
+    ($text:expr, $destination:expr, $source:expr, $third:expr) => {{
+        let mut result: Vector = $destination;
+        // SAFETY: as for `pure`.
+        unsafe {
+            core::arch::asm!($text, inout(xmm_reg) result, in(xmm_reg) $source, in("xmm0") $third,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        result
+    }};
+}
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use with_xmm0;
+
 /// One instruction of the host that reads MXCSR and may set flags there, for which reason it does
 /// not promise to be pure, and clobbers the status flags.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -155,16 +266,11 @@ macro_rules! instruction {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 use instruction;
 
-/// Emits an instruction if it is SSE's or SSE2's and works on XMM registers, and the system has
-/// enabled them.
+/// Emits an instruction on XMM registers, if the system has enabled them.
 fn enabled(emit: &mut Emit, then: EmitFn) -> Option<()> {
     let instruction = &emit.instruction;
-    let offered = instruction
-        .cpuid_features()
-        .iter()
-        .all(|feature| matches!(feature, CpuidFeature::SSE | CpuidFeature::SSE2));
     let mmx = (0..instruction.op_count()).any(|position| instruction.op_register(position).is_mm());
-    if !offered || mmx {
+    if mmx {
         return None;
     }
     match emit.mode.sse {

@@ -51,7 +51,7 @@ fn store_general<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> 
 /// Operations that move parts of registers.
 macro_rules! moves {
     ($($(#[$doc:meta])* $name:ident: |$destination:ident, $source:ident| $result:expr;)*) => {
-        $($(#[$doc])* pub(super) struct $name;
+        $($(#[$doc])* pub(in crate::execute) struct $name;
         impl Operation for $name {
             type Source = Unaligned;
             const FLOATS: bool = false;
@@ -132,14 +132,14 @@ fn movq(emit: &mut Emit) -> Option<()> {
 }
 
 /// Low bits as they are.
-struct Bits<W, M>(core::marker::PhantomData<(W, M)>);
+pub(in crate::execute) struct Bits<W, M>(core::marker::PhantomData<(W, M)>);
 
 impl<W: Width, M: Load> ToGeneral for Bits<W, M> {
     type Source = M;
     type Width = W;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn compute(_: &mut u32, source: Vector) -> u64 {
+    fn compute(_: &mut u32, source: Vector, _: u8) -> u64 {
         <[u64; 2]>::of(source)[0]
     }
 }
@@ -149,7 +149,7 @@ impl<W: Width, M: Load> FromGeneral for Bits<W, M> {
     type Width = W;
     const FLOATS: bool = false;
     #[inline(always)]
-    fn compute(_: &mut u32, _: Vector, source: u64) -> Vector {
+    fn compute(_: &mut u32, _: Vector, source: u64, _: u8) -> Vector {
         [source, 0].vector()
     }
 }

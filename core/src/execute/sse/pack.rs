@@ -25,7 +25,7 @@ rows! {
 
 macro_rules! packs {
     ($($name:ident: [$from:ty; $count:literal] => [$to:ty; $twice:literal] as $bits:ty;)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl Operation for $name {
             type Source = Aligned;
             const FLOATS: bool = false;
@@ -53,7 +53,7 @@ packs! {
 
 macro_rules! unpacks {
     ($($name:ident: [$element:ty; $count:literal] from $first:literal;)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl Operation for $name {
             type Source = Aligned;
             const FLOATS: bool = false;

@@ -24,7 +24,7 @@ fn shift<S: Shift>(emit: &mut Emit) -> Option<()> {
     }
 }
 
-trait Shift: 'static {
+pub(in crate::execute) trait Shift: 'static {
     fn shift(vector: Vector, count: u64) -> Vector;
 
     /// The same by the host's means; the count is the low half of a vector.
@@ -34,8 +34,8 @@ trait Shift: 'static {
     }
 }
 
-struct ByImmediate<S>(PhantomData<S>);
-struct BySource<S>(PhantomData<S>);
+pub(in crate::execute) struct ByImmediate<S>(PhantomData<S>);
+pub(in crate::execute) struct BySource<S>(PhantomData<S>);
 
 impl<S: Shift> Operation for ByImmediate<S> {
     type Source = Aligned;
@@ -65,7 +65,7 @@ impl<S: Shift> Operation for BySource<S> {
 
 macro_rules! shifts {
     ($($name:ident: $instruction:literal, [$element:ty; $count:literal], |$value:ident, $by:ident| $result:expr;)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl Shift for $name {
             #[inline(always)]
             fn shift(vector: Vector, count: u64) -> Vector {
@@ -103,7 +103,7 @@ shifts! {
 /// one by less or by more than its width.
 macro_rules! byte_shifts {
     ($($name:ident: $shift:ident, $back:ident, $from:literal, $to:literal;)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl Operation for $name {
             type Source = Aligned;
             const FLOATS: bool = false;

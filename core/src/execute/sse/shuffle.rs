@@ -1,9 +1,6 @@
-//! Shuffles by an immediate, and single words in and out: PSHUFD, PSHUFLW, PSHUFHW, SHUFPS, SHUFPD,
-//! PEXTRW, PINSRW.
+//! Shuffles by an immediate: PSHUFD, PSHUFLW, PSHUFHW, SHUFPS, SHUFPD.
 
-use super::super::op::Detail;
-use super::super::{Cpu, Leave};
-use super::handler::{ByImmediate, on_registers, operation, operation_by_immediate};
+use super::handler::{ByImmediate, always_on_registers, operation, operation_by_immediate};
 use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, rows};
 
@@ -13,14 +10,6 @@ rows! {
     Pshufhw => operation::<Pshufhw>,
     Shufps => |e| operation_by_immediate::<Aligned>(e, &SHUFPS),
     Shufpd => operation::<Shufpd>,
-    Pextrw => |e| {
-        e.call_out(extract_word);
-        Some(())
-    },
-    Pinsrw => |e| {
-        e.call_out(insert_word);
-        Some(())
-    },
 }
 
 /// The element that two bits of the immediate name for each place.
@@ -31,7 +20,7 @@ fn select<T: Copy>(elements: [T; 4], immediate: u8) -> [T; 4] {
 
 macro_rules! shuffles {
     ($($name:ident: [$element:ty; $count:literal], |$left:ident, $right:ident, $immediate:ident| $result:expr;)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl Operation for $name {
             type Source = Aligned;
             const FLOATS: bool = false;
@@ -64,9 +53,9 @@ shuffles! {
 }
 
 /// PSHUFD by one immediate.
-struct Pshufd<const IMMEDIATE: u8>;
+pub(in crate::execute) struct Pshufd<const IMMEDIATE: u8>;
 /// SHUFPS by one immediate.
-struct Shufps<const IMMEDIATE: u8>;
+pub(in crate::execute) struct Shufps<const IMMEDIATE: u8>;
 
 impl<const IMMEDIATE: u8> Operation for Pshufd<IMMEDIATE> {
     type Source = Aligned;
@@ -99,23 +88,9 @@ macro_rules! by_immediate {
         [$(by_immediate!(@lower $name, $upper, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)),*]
     };
     (@lower $name:ident, $upper:literal, $($lower:literal)*) => {
-        [$(on_registers::<$name<{ $upper << 4 | $lower }>>()),*]
+        [$(always_on_registers::<$name<{ $upper << 4 | $lower }>>()),*]
     };
 }
 
 static PSHUFD: ByImmediate = by_immediate!(Pshufd);
 static SHUFPS: ByImmediate = by_immediate!(Shufps);
-
-fn extract_word(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let words = <[u16; 8]>::of(cpu.vector(detail.registers[1]));
-    cpu.set::<u64>(detail.registers[0], words[detail.immediate as usize & 7].into());
-    Ok(())
-}
-
-fn insert_word(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let word = cpu.read::<u16>(detail, 1)?;
-    let mut words = <[u16; 8]>::of(cpu.vector(detail.registers[0]));
-    words[detail.immediate as usize & 7] = word as u16;
-    cpu.set_vector(detail.registers[0], words.vector());
-    Ok(())
-}

@@ -12,20 +12,20 @@ rows! {
 
 macro_rules! signs {
     ($($name:ident: $instruction:literal, [$element:ty; $count:literal];)*) => {
-        $(struct $name;
+        $(pub(in crate::execute) struct $name;
         impl ToGeneral for $name {
             type Source = Unaligned;
             type Width = u32;
             const FLOATS: bool = false;
 
-            fn compute(_: &mut u32, source: Vector) -> u64 {
+            fn compute(_: &mut u32, source: Vector, _: u8) -> u64 {
                 let elements = <[$element; $count]>::of(source);
                 elements.iter().rev().fold(0, |signs, element| signs << 1 | u64::from(*element < 0))
             }
 
             #[cfg(all(target_arch = "x86_64", not(miri)))]
             #[inline(always)]
-            fn apply(_: &mut u32, source: Vector) -> u64 {
+            fn apply(_: &mut u32, source: Vector, _: u8) -> u64 {
                 let signs: u64;
                 // SAFETY: the instruction touches its operands alone.
                 unsafe {

@@ -21,7 +21,7 @@ pub(crate) type Vector = core::arch::x86_64::__m128i;
 pub(crate) type Vector = u128;
 
 /// The elements of a vector, the first in the lowest bits.
-pub(super) trait Lanes: Copy {
+pub(in crate::execute) trait Lanes: Copy {
     /// The elements of `vector`.
     fn of(vector: Vector) -> Self;
     /// The vector of these elements.
@@ -53,7 +53,7 @@ const XMM: usize = offset_of!(Cpu, state) + offset_of!(CpuState, fpu) + offset_o
 const SCRATCH_DISTANCE: usize = offset_of!(Cpu, scratch_vector) - XMM;
 /// The number of the vector register that no guest sees: it takes an operand from memory to the op
 /// that works on it.
-pub(super) const SCRATCH: u8 = (SCRATCH_DISTANCE / 16) as u8;
+pub(in crate::execute) const SCRATCH: u8 = (SCRATCH_DISTANCE / 16) as u8;
 
 const _: () = assert!(
     XMM.is_multiple_of(16) && SCRATCH_DISTANCE.is_multiple_of(16) && SCRATCH_DISTANCE < 256 * 16
@@ -62,7 +62,7 @@ const _: () = assert!(
 impl Cpu {
     /// Vector register `number`.
     #[inline(always)]
-    pub(super) fn vector(&self, number: u8) -> Vector {
+    pub(in crate::execute) fn vector(&self, number: u8) -> Vector {
         let base = core::ptr::from_ref(self).cast::<u8>();
         // SAFETY: the scratch register, which has the highest number, is within the value, and so
         // are those in front of it.
@@ -71,7 +71,7 @@ impl Cpu {
 
     /// Writes vector register `number`.
     #[inline(always)]
-    pub(super) fn set_vector(&mut self, number: u8, value: Vector) {
+    pub(in crate::execute) fn set_vector(&mut self, number: u8, value: Vector) {
         debug_assert!(number < 16 || number == SCRATCH);
         let base = core::ptr::from_mut(self).cast::<u8>();
         // SAFETY: as in `vector`; the emitter names no other number.
@@ -80,7 +80,7 @@ impl Cpu {
 }
 
 /// How an operand in memory becomes a vector.
-pub(super) trait Load: 'static {
+pub(in crate::execute) trait Load: 'static {
     /// What is read.
     type Memory: Width;
     /// Whether an address that is no multiple of 16 raises #GP(0).
@@ -94,7 +94,7 @@ pub(super) trait Load: 'static {
 }
 
 /// How a vector goes to memory.
-pub(super) trait Store: 'static {
+pub(in crate::execute) trait Store: 'static {
     /// What is written.
     type Memory: Width;
     /// Whether an address that is no multiple of 16 raises #GP(0).
@@ -106,21 +106,25 @@ pub(super) trait Store: 'static {
 }
 
 /// All 16 bytes, aligned.
-pub(super) struct Aligned;
+pub(in crate::execute) struct Aligned;
 /// All 16 bytes, at any address.
-pub(super) struct Unaligned;
+pub(in crate::execute) struct Unaligned;
+/// The low byte; a load clears the others.
+pub(in crate::execute) struct Low8;
+/// The low 2 bytes; a load clears the others.
+pub(in crate::execute) struct Low16;
 /// The low 4 bytes; a load clears the others.
-pub(super) struct Low32;
+pub(in crate::execute) struct Low32;
 /// The low 8 bytes; a load clears the others.
-pub(super) struct Low64;
+pub(in crate::execute) struct Low64;
 /// 4 bytes, which a load copies to all elements.
-pub(super) struct Broadcast32;
+pub(in crate::execute) struct Broadcast32;
 /// 8 bytes, which a load copies to both elements.
-pub(super) struct Broadcast64;
+pub(in crate::execute) struct Broadcast64;
 /// The low 8 bytes; a load keeps the others.
-pub(super) struct MergeLow64;
+pub(in crate::execute) struct MergeLow64;
 /// The high 8 bytes; a load keeps the others.
-pub(super) struct High64;
+pub(in crate::execute) struct High64;
 
 macro_rules! load {
     ($form:ident: $width:ty, $aligned:literal, $native:literal, |$value:ident| $vector:expr) => {
@@ -199,6 +203,7 @@ macro_rules! store {
 // the operand need not be aligned.
 load!(Aligned: u128, true, "movups {0}, [{1}]", |value| value);
 load!(Unaligned: u128, false, "movups {0}, [{1}]", |value| value);
+load!(Low16: u16, false, "pxor {0}, {0}\npinsrw {0}, word ptr [{1}], 0", |value| u128::from(value).vector());
 load!(Low32: u32, false, "movss {0}, dword ptr [{1}]", |value| value.into());
 load!(Low64: u64, false, "movsd {0}, qword ptr [{1}]", |value| value.into());
 load!(Broadcast32: u32, false, "movss {0}, dword ptr [{1}]\nshufps {0}, {0}, 0", |value| [value; 4].vector());
@@ -211,6 +216,17 @@ load!(High64: u64, false, "movhps {0}, qword ptr [{1}]", |value, old| {
     let [low, _] = Lanes::of(old);
     [low, value].vector()
 });
+
+impl Load for Low8 {
+    type Memory = u8;
+
+    #[inline(always)]
+    unsafe fn load(pointer: *const u8, _: Vector) -> Vector {
+        // SAFETY: the caller vouches for the byte.
+        u128::from(unsafe { u8::load(pointer) }).vector()
+    }
+}
+
 store!(Aligned: u128, true, "movups [{1}], {0}", |value| value);
 store!(Unaligned: u128, false, "movups [{1}], {0}", |value| value);
 store!(Low32: u32, false, "movss dword ptr [{1}], {0}", |value| value as u32);

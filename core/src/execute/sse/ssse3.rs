@@ -1,0 +1,111 @@
+//! SSSE3: horizontal sums, signs and absolute values, byte shuffles by a vector, and the window over
+//! two registers that PALIGNR cuts out.
+
+use super::super::host_vector::HostVector;
+use super::handler::operation;
+use super::vector::{Aligned, Lanes, Vector};
+use super::{Operation, accelerated, rows};
+
+rows! {
+    Phaddw => operation::<Phaddw>, Phaddd => operation::<Phaddd>, Phaddsw => operation::<Phaddsw>,
+    Phsubw => operation::<Phsubw>, Phsubd => operation::<Phsubd>, Phsubsw => operation::<Phsubsw>,
+    Psignb => operation::<Psignb>, Psignw => operation::<Psignw>, Psignd => operation::<Psignd>,
+    Pabsb => operation::<Pabsb>, Pabsw => operation::<Pabsw>, Pabsd => operation::<Pabsd>,
+    Pmaddubsw => operation::<Pmaddubsw>,
+    Pmulhrsw => operation::<Pmulhrsw>,
+    Pshufb => operation::<Pshufb>,
+    Palignr => operation::<Palignr>,
+}
+
+/// What `combine` makes of neighbours: those of `low`, then those of `high`.
+#[inline(always)]
+pub(super) fn neighbours<T: Copy, const N: usize>(
+    low: [T; N],
+    high: [T; N],
+    combine: impl Fn(T, T) -> T,
+) -> [T; N] {
+    core::array::from_fn(|index| {
+        let from = if index < N / 2 { &low } else { &high };
+        let first = 2 * index % N;
+        combine(from[first], from[first + 1])
+    })
+}
+
+/// What `combine` makes of each pair of elements.
+#[inline(always)]
+fn pairs<T: Copy, const N: usize>(
+    left: [T; N],
+    right: [T; N],
+    combine: impl Fn(T, T) -> T,
+) -> [T; N] {
+    core::array::from_fn(|index| combine(left[index], right[index]))
+}
+
+/// PSIGN's element: `value` with its sign turned as `sign` says, or zero.
+macro_rules! signed {
+    ($value:ident, $sign:ident) => {
+        match $sign {
+            0 => 0,
+            1.. => $value,
+            _ => $value.wrapping_neg(),
+        }
+    };
+}
+
+accelerated! {
+    NEEDS = HostVector::SSSE3;
+    Phaddw: Aligned, "phaddw", [i16; 8], |left, right| neighbours(left, right, i16::wrapping_add);
+    Phaddd: Aligned, "phaddd", [i32; 4], |left, right| neighbours(left, right, i32::wrapping_add);
+    Phaddsw: Aligned, "phaddsw", [i16; 8], |left, right| neighbours(left, right, i16::saturating_add);
+    Phsubw: Aligned, "phsubw", [i16; 8], |left, right| neighbours(left, right, i16::wrapping_sub);
+    Phsubd: Aligned, "phsubd", [i32; 4], |left, right| neighbours(left, right, i32::wrapping_sub);
+    Phsubsw: Aligned, "phsubsw", [i16; 8], |left, right| neighbours(left, right, i16::saturating_sub);
+    Psignb: Aligned, "psignb", [i8; 16], |left, right| pairs(left, right, |a, b| signed!(a, b));
+    Psignw: Aligned, "psignw", [i16; 8], |left, right| pairs(left, right, |a, b| signed!(a, b));
+    Psignd: Aligned, "psignd", [i32; 4], |left, right| pairs(left, right, |a, b| signed!(a, b));
+    Pabsb: Aligned, "pabsb", [i8; 16], |_, right| right.map(i8::wrapping_abs);
+    Pabsw: Aligned, "pabsw", [i16; 8], |_, right| right.map(i16::wrapping_abs);
+    Pabsd: Aligned, "pabsd", [i32; 4], |_, right| right.map(i32::wrapping_abs);
+    Pmulhrsw: Aligned, "pmulhrsw", [i16; 8], |left, right| pairs(left, right, |a, b| {
+        (((i32::from(a) * i32::from(b) >> 14) + 1) >> 1) as i16
+    });
+    Pmaddubsw: Aligned, "pmaddubsw", [u8; 16], |left, right| {
+        let product = |at: usize| i32::from(left[at]) * i32::from(right[at] as i8);
+        let sums: [i16; 8] = core::array::from_fn(|index| {
+            let sum = product(2 * index) + product(2 * index + 1);
+            sum.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+        });
+        sums
+    };
+    Pshufb: Aligned, "pshufb", [u8; 16], |left, right| right.map(|index| match index {
+        0x80.. => 0,
+        _ => left[usize::from(index & 15)],
+    });
+}
+
+/// PALIGNR: the source with the destination above it, shifted right by bytes.
+pub(in crate::execute) struct Palignr;
+
+impl Palignr {
+    /// The bytes from `from` on, of which those in front of the source are zero.
+    #[inline(always)]
+    fn window(source: Vector, destination: Vector, from: u8) -> Vector {
+        let (source, destination) = (<[u8; 16]>::of(source), <[u8; 16]>::of(destination));
+        let mut bytes = [0; 48];
+        bytes[..16].copy_from_slice(&source);
+        bytes[16..32].copy_from_slice(&destination);
+        let from = usize::from(from.min(32));
+        let window: [u8; 16] = core::array::from_fn(|index| bytes[from + index]);
+        window.vector()
+    }
+}
+
+impl Operation for Palignr {
+    type Source = Aligned;
+    const FLOATS: bool = false;
+
+    #[inline(always)]
+    fn compute(_: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector {
+        Self::window(source, destination, immediate)
+    }
+}

@@ -1,0 +1,27 @@
+//! Single elements in and out of vectors.
+
+use crate::harness::{Both, OnlyRegister, compare_immediates};
+
+#[test]
+fn elements() {
+    let immediates: Vec<u8> = (0..=255).collect();
+    compare_immediates(
+        &[
+            ("pextrw", &[0x66, 0x0f, 0xc5], OnlyRegister),
+            ("pextrw", &[0x66, 0x48, 0x0f, 0xc5], OnlyRegister),
+            ("pextrb", &[0x66, 0x0f, 0x3a, 0x14], Both),
+            ("pextrw", &[0x66, 0x0f, 0x3a, 0x15], Both),
+            ("pextrd", &[0x66, 0x0f, 0x3a, 0x16], Both),
+            ("pextrq", &[0x66, 0x48, 0x0f, 0x3a, 0x16], Both),
+            ("extractps", &[0x66, 0x0f, 0x3a, 0x17], Both),
+            ("extractps", &[0x66, 0x48, 0x0f, 0x3a, 0x17], Both),
+            ("pinsrw", &[0x66, 0x0f, 0xc4], Both),
+            ("pinsrb", &[0x66, 0x0f, 0x3a, 0x20], Both),
+            ("insertps", &[0x66, 0x0f, 0x3a, 0x21], Both),
+            ("pinsrd", &[0x66, 0x0f, 0x3a, 0x22], Both),
+            ("pinsrq", &[0x66, 0x48, 0x0f, 0x3a, 0x22], Both),
+        ],
+        &immediates,
+        4,
+    );
+}
