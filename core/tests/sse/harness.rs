@@ -44,6 +44,7 @@ pub fn compare_with(name: &str, instruction: &[u8], count: u32, mxcsr: fn(&mut R
             memory: random.vector(),
             rax: random.general(),
             rcx: random.general(),
+            rdx: random.general(),
             rflags: random.next() & STATUS | 0x202,
             mxcsr: mxcsr(&mut random),
             ..Operands::default()
@@ -62,6 +63,7 @@ fn interpret(machine: &mut Machine, operands: &Operands) -> Operands {
     state.fpu.xmm[..2].copy_from_slice(&operands.xmm);
     state.gpr[Register::Rax] = operands.rax;
     state.gpr[Register::Rcx] = operands.rcx;
+    state.gpr[Register::Rdx] = operands.rdx;
     state.gpr[Register::Rsi] = DATA;
     state.rflags = RFlags::from_bits_retain(operands.rflags);
     state.fpu.mxcsr = operands.mxcsr;
@@ -79,6 +81,7 @@ fn interpret(machine: &mut Machine, operands: &Operands) -> Operands {
         memory: u128::from_le_bytes(memory),
         rax: state.gpr[Register::Rax],
         rcx: state.gpr[Register::Rcx],
+        rdx: state.gpr[Register::Rdx],
         rflags: state.rflags.bits(),
         mxcsr_after: state.fpu.mxcsr,
         raised,

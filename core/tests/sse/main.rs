@@ -2,6 +2,7 @@
 
 #![cfg(target_arch = "x86_64")]
 
+mod cipher;
 #[path = "../common/mod.rs"]
 mod common;
 mod element;
@@ -11,6 +12,9 @@ mod harness;
 mod instructions;
 mod native;
 mod pair;
+mod sse3;
 mod sse4_1;
+mod sse4_2;
 mod ssse3;
+mod text;
 mod values;

@@ -3,7 +3,7 @@
 use std::ptr;
 use std::sync::Once;
 
-/// What an instruction works on: XMM0, XMM1, 16 bytes at [RSI], RAX and RCX.
+/// What an instruction works on: XMM0, XMM1, 16 bytes at [RSI], RAX, RCX and RDX.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(16))]
 pub struct Operands {
@@ -19,6 +19,7 @@ pub struct Operands {
     pub mxcsr_of_host: u32,
     /// Where an instruction that raised #XM goes on.
     pub epilogue: usize,
+    pub rdx: u64,
 }
 
 const PROLOGUE: &[u8] = &[
@@ -27,6 +28,7 @@ const PROLOGUE: &[u8] = &[
     0x48, 0x8d, 0x77, 0x20, // lea rsi, [rdi + 32]
     0x48, 0x8b, 0x47, 0x30, // mov rax, [rdi + 48]
     0x48, 0x8b, 0x4f, 0x38, // mov rcx, [rdi + 56]
+    0x48, 0x8b, 0x57, 0x60, // mov rdx, [rdi + 96]
     0x0f, 0xae, 0x5f, 0x54, // stmxcsr [rdi + 84]
     0x0f, 0xae, 0x57, 0x48, // ldmxcsr [rdi + 72]
     0xff, 0x77, 0x40, // push qword [rdi + 64]
@@ -41,6 +43,7 @@ const EPILOGUE: &[u8] = &[
     0x0f, 0x11, 0x4f, 0x10, // movups [rdi + 16], xmm1
     0x48, 0x89, 0x47, 0x30, // mov [rdi + 48], rax
     0x48, 0x89, 0x4f, 0x38, // mov [rdi + 56], rcx
+    0x48, 0x89, 0x57, 0x60, // mov [rdi + 96], rdx
     0xc3, // ret
 ];
 const PAGE: usize = 4096;

@@ -92,9 +92,20 @@ impl Random {
         }
     }
 
-    /// Two doubles, four singles, or anything.
+    /// Text of few letters, which ends somewhere or does not.
+    fn text(&mut self) -> u128 {
+        let letters = if self.next() & 1 == 0 { *b"ab\0\xff" } else { *b"abyz" };
+        let length = self.next() % 20;
+        (0..16).fold(0, |text, place| {
+            let letter = if 15 - place < length { self.pick(&letters) } else { 0 };
+            text << 8 | u128::from(letter)
+        })
+    }
+
+    /// Two doubles, four singles, text, or anything.
     pub fn vector(&mut self) -> u128 {
-        match self.next() % 5 {
+        match self.next() % 6 {
+            5 => self.text(),
             0 | 1 => u128::from(self.double()) | u128::from(self.double()) << 64,
             2 | 3 => (0..4).fold(0, |vector, _| vector << 32 | u128::from(self.single())),
             _ => u128::from(self.next()) | u128::from(self.next()) << 64,
@@ -103,8 +114,9 @@ impl Random {
 
     /// A general register's value.
     pub fn general(&mut self) -> u64 {
-        match self.next() % 3 {
+        match self.next() % 4 {
             0 => self.next(),
+            3 => self.next() % 18,
             1 => self.next() as i8 as u64,
             _ => 1 << (self.next() & 63),
         }

@@ -13,6 +13,7 @@ const NOT_GROUPS: &[&str] = &[
     "dispatch",
     "emit",
     "flags",
+    "host_vector",
     "jump_cache",
     "materialize",
     "op",

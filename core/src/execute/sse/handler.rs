@@ -378,9 +378,8 @@ pub(super) const fn on_registers<O: Operation>() -> Masked {
     }
 }
 
-/// What executes an [`Operation`] on registers that every host has.
-pub(super) const fn always_on_registers<O: Operation>() -> Handler {
-    assert!(O::NEEDS.is_empty());
+/// What executes an [`Operation`] on registers where the host has what it needs.
+pub(super) const fn on_host<O: Operation>() -> Handler {
     binary::<O>
 }
 
@@ -392,6 +391,28 @@ pub(super) fn operation_by_immediate<L: Load>(
     let immediate = emit.immediate(2) as usize;
     let masked = Masked::anywhere(handlers[immediate >> 4 & 15][immediate & 15]);
     emit_body(emit, &Body { source: const { source_of::<L>() }, masked, guarded: None })
+}
+
+/// Emits an [`Operation`] whose immediate the host's instruction has in its code: `accelerated` are the
+/// handlers for it, of which `choose` gives the place.
+pub(super) fn by_immediate<O: Operation>(
+    emit: &mut Emit,
+    accelerated: &[Handler],
+    choose: fn(u8) -> u8,
+) -> Option<()> {
+    let place = choose(emit.immediate(2) as u8);
+    let masked = Masked {
+        needs: O::NEEDS,
+        accelerated: *accelerated.get(usize::from(place))?,
+        portable: binary::<Portable<O>>,
+    };
+    let guarded = if O::FLOATS { Some(binary_guarded::<O> as Function) } else { None };
+    emit_body(emit, &Body { source: const { source_of::<O::Source>() }, masked, guarded })
+}
+
+/// The vector register with operand `position`; one in memory is loaded first.
+pub(super) fn vector_source<L: Load>(emit: &mut Emit, position: u32) -> u8 {
+    source(emit, position, &const { source_of::<L>() })
 }
 
 /// Emits an [`Operation`] without an immediate operand that is frequent enough for a source in

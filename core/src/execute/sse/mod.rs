@@ -14,7 +14,9 @@
 //! with 128 bits the first source is `destination`, and one with 256 bits is mostly the same operation
 //! on each half. The same holds for MMX registers, whose rows stand behind a second arrow ([`rows`]).
 
+pub(super) mod aes;
 pub(super) mod arithmetic;
+pub(super) mod carry_less;
 pub(super) mod compare;
 pub(super) mod control;
 pub(super) mod convert;
@@ -25,12 +27,16 @@ pub(super) mod integer;
 pub(super) mod moves;
 pub(super) mod pack;
 pub(super) mod pair;
+pub(super) mod sha;
 pub(super) mod shift;
 pub(super) mod shuffle;
 pub(super) mod signs;
 mod soft_float;
+pub(super) mod sse3;
 pub(super) mod sse4_1;
+pub(super) mod sse4_2;
 pub(super) mod ssse3;
+pub(super) mod text;
 pub(crate) mod vector;
 
 use core::marker::PhantomData;
@@ -223,11 +229,11 @@ use accelerated;
 /// One instruction of the host that makes a vector of two, and reads and changes nothing else.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 macro_rules! pure {
-    ($text:expr, $destination:expr, $source:expr $(, $more:tt)*) => {{
+    ($text:expr, $destination:expr, $source:expr $(, const $immediate:ident)?) => {{
         let mut result: Vector = $destination;
         // SAFETY: the instruction touches its operands alone, and is only used where the host has it.
         unsafe {
-            core::arch::asm!($text, inout(xmm_reg) result, in(xmm_reg) $source $(, $more)*,
+            core::arch::asm!($text, inout(xmm_reg) result, in(xmm_reg) $source $(, const $immediate)?,
                 options(pure, nomem, nostack, preserves_flags));
         }
         result

@@ -1,6 +1,6 @@
 //! Shuffles by an immediate: PSHUFD, PSHUFLW, PSHUFHW, SHUFPS, SHUFPD.
 
-use super::handler::{ByImmediate, always_on_registers, operation, operation_by_immediate};
+use super::handler::{ByImmediate, on_host, operation, operation_by_immediate};
 use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, rows};
 
@@ -88,7 +88,7 @@ macro_rules! by_immediate {
         [$(by_immediate!(@lower $name, $upper, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)),*]
     };
     (@lower $name:ident, $upper:literal, $($lower:literal)*) => {
-        [$(always_on_registers::<$name<{ $upper << 4 | $lower }>>()),*]
+        [$(on_host::<$name<{ $upper << 4 | $lower }>>()),*]
     };
 }
 

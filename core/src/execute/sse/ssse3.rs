@@ -3,6 +3,7 @@
 
 use super::super::host_vector::HostVector;
 use super::handler::operation;
+use super::sse4_1::pairs;
 use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, accelerated, rows};
 
@@ -22,23 +23,13 @@ rows! {
 pub(super) fn neighbours<T: Copy, const N: usize>(
     low: [T; N],
     high: [T; N],
-    combine: impl Fn(T, T) -> T,
+    mut combine: impl FnMut(T, T) -> T,
 ) -> [T; N] {
     core::array::from_fn(|index| {
         let from = if index < N / 2 { &low } else { &high };
         let first = 2 * index % N;
         combine(from[first], from[first + 1])
     })
-}
-
-/// What `combine` makes of each pair of elements.
-#[inline(always)]
-fn pairs<T: Copy, const N: usize>(
-    left: [T; N],
-    right: [T; N],
-    combine: impl Fn(T, T) -> T,
-) -> [T; N] {
-    core::array::from_fn(|index| combine(left[index], right[index]))
 }
 
 /// PSIGN's element: `value` with its sign turned as `sign` says, or zero.

@@ -188,8 +188,7 @@ impl KvmVcpu {
         self.unfinished = false;
         self.fd.get_kvm_run().cr8 = self.apic.task_priority_class().into();
         let stop = self.call_kvm();
-        self.unfinished =
-            matches!(stop, Ok(Stop::Device | Stop::ReadMsr(_) | Stop::WriteMsr(..)));
+        self.unfinished = matches!(stop, Ok(Stop::Device | Stop::ReadMsr(_) | Stop::WriteMsr(..)));
         let run = self.fd.get_kvm_run();
         self.ready = run.ready_for_interrupt_injection != 0;
         let class = run.cr8 as u8 & 0xf;

@@ -69,3 +69,32 @@ fn reformat(env: &mut Environment, from: Format, to: Format, source: u64) -> u64
         _ => sign | to.infinity(),
     }
 }
+
+/// ROUNDSS and its like: an integral value in the same format. Bits 0 and 1 of `control` are the
+/// rounding mode, unless bit 2 says that MXCSR has it; bit 3 keeps the precision exception away. That
+/// of denormal operands is never raised.
+pub(in super::super) fn round_to_integral(
+    env: &mut Environment,
+    format: Format,
+    source: u64,
+    control: u8,
+) -> u64 {
+    let number = env.unpack(format, source);
+    if let Some(nan) = env.propagate(format, &[number]) {
+        return nan;
+    }
+    if number.kind != Kind::Finite || number.exponent >= 0 {
+        return number.bits;
+    }
+    let mut mxcsr = *env.0;
+    if control & 4 == 0 {
+        mxcsr = mxcsr & !(3 << ROUNDING_SHIFT) | u32::from(control & 3) << ROUNDING_SHIFT;
+    }
+    let rounding = Environment(&mut mxcsr);
+    let (kept, place, inexact) =
+        rounding.cut(number.negative, number.significand, number.exponent, |_| 0);
+    if inexact && control & 8 == 0 {
+        env.raise(PRECISION);
+    }
+    env.round(format, number.negative, kept, place)
+}

@@ -19,10 +19,10 @@ mod tests;
 
 pub(super) use arithmetic::{add, divide, multiply, reciprocal, reciprocal_root, root, subtract};
 pub(super) use compare::{maximum, minimum, order, predicate};
-pub(super) use convert::{from_integer, narrow, to_integer, widen};
+pub(super) use convert::{from_integer, narrow, round_to_integral, to_integer, widen};
 pub(super) use lanes::{doubled, doubles, halved, singles};
 
-use super::host_float::{FLUSH_TO_ZERO, MASK_SHIFT};
+use super::host_float::{FLAGS, FLUSH_TO_ZERO, MASK_SHIFT};
 
 /// Invalid operation.
 const INVALID: u32 = 1;
@@ -134,6 +134,11 @@ impl Environment<'_> {
 
     fn masked(&self, flag: u32) -> bool {
         *self.0 >> MASK_SHIFT & flag != 0
+    }
+
+    /// Whether an exception has been raised that is not masked.
+    pub(super) fn stops(&self) -> bool {
+        *self.0 & !(*self.0 >> MASK_SHIFT) & FLAGS != 0
     }
 
     fn rounding(&self) -> Rounding {

@@ -1,0 +1,139 @@
+//! SSE4.1 in floating point: ROUND to integral values, and dot products.
+
+use crate::execute::host_vector::HostVector;
+use crate::execute::sse::handler::{by_immediate, on_host};
+use crate::execute::sse::soft_float::{
+    DOUBLE, Environment, SINGLE, add, doubles, multiply, round_to_integral, singles,
+};
+use crate::execute::sse::vector::{Aligned, Lanes, Low32, Low64, Vector};
+use crate::execute::sse::{Operation, rows};
+
+rows! {
+    Roundps => |e| by_immediate::<Roundps>(e, each!(HostRoundps), |immediate| immediate & 15),
+    Roundpd => |e| by_immediate::<Roundpd>(e, each!(HostRoundpd), |immediate| immediate & 15),
+    Roundss => |e| by_immediate::<Roundss>(e, each!(HostRoundss), |immediate| immediate & 15),
+    Roundsd => |e| by_immediate::<Roundsd>(e, each!(HostRoundsd), |immediate| immediate & 15),
+    Dpps => |e| by_immediate::<Dpps>(e, each!(HostDpps), |immediate| immediate >> 4),
+    Dppd => |e| by_immediate::<Dppd>(e, each!(HostDppd), |immediate| immediate >> 4),
+}
+
+/// The handlers of the host's instruction by four bits of its immediate.
+macro_rules! each {
+    ($name:ident) => { each!(@ $name, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
+    (@ $name:ident, $($bits:literal)*) => { const { &[$(on_host::<$name<$bits>>()),*] } };
+}
+use each;
+
+/// An operation, and the same with four bits of its immediate in the code of the host's instruction.
+macro_rules! operations {
+    ($($name:ident, $host:ident: $source:ty, $instruction:literal, $code:expr, |$immediate:ident| $compute:expr, |$result:ident, $rest:ident| $finish:expr;)*) => {
+        $(pub(in crate::execute) struct $name;
+        impl Operation for $name {
+            type Source = $source;
+            const FLOATS: bool = true;
+            const NEEDS: HostVector = HostVector::SSE4_1;
+
+            fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, $immediate: u8) -> Vector {
+                let compute = $compute;
+                compute(&mut Environment(mxcsr), destination, source)
+            }
+        }
+
+        pub(in crate::execute) struct $host<const BITS: u8>;
+        impl<const BITS: u8> Operation for $host<BITS> {
+            type Source = $source;
+            const FLOATS: bool = true;
+            const NEEDS: HostVector = HostVector::SSE4_1;
+
+            fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector {
+                $name::compute(mxcsr, destination, source, immediate)
+            }
+
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            #[inline(always)]
+            fn apply(_: &mut u32, destination: Vector, source: Vector, $rest: u8) -> Vector {
+                let mut $result = destination;
+                crate::execute::sse::instruction!(concat!($instruction, " {0}, {1}, {2}"),
+                    inout(xmm_reg) $result, in(xmm_reg) source, const $code(BITS));
+                $finish
+            }
+        })*
+    };
+}
+
+/// The immediate with all of the sum's places, of which [`places`] keeps those that are wanted.
+const fn everywhere(products: u8) -> u8 {
+    products << 4 | 15
+}
+
+const fn as_it_is(bits: u8) -> u8 {
+    bits
+}
+
+/// The places that the immediate's low bits name; the others are zero.
+#[inline(always)]
+fn singles_at(vector: Vector, immediate: u8) -> Vector {
+    let singles = <[u32; 4]>::of(vector);
+    let kept: [u32; 4] =
+        core::array::from_fn(|place| singles[place] & wanted(immediate, place) as u32);
+    kept.vector()
+}
+
+#[inline(always)]
+fn doubles_at(vector: Vector, immediate: u8) -> Vector {
+    let doubles = <[u64; 2]>::of(vector);
+    let kept: [u64; 2] = core::array::from_fn(|place| doubles[place] & wanted(immediate, place));
+    kept.vector()
+}
+
+/// All ones if the bit is set.
+#[inline(always)]
+fn wanted(immediate: u8, bit: usize) -> u64 {
+    u64::from(immediate >> bit & 1).wrapping_neg()
+}
+
+operations! {
+    Roundps, HostRoundps: Aligned, "roundps", as_it_is, |immediate| {
+        singles::<4>(|env, format, _, source| round_to_integral(env, format, source, immediate))
+    }, |result, _immediate| result;
+    Roundpd, HostRoundpd: Aligned, "roundpd", as_it_is, |immediate| {
+        doubles::<2>(|env, format, _, source| round_to_integral(env, format, source, immediate))
+    }, |result, _immediate| result;
+    Roundss, HostRoundss: Low32, "roundss", as_it_is, |immediate| {
+        singles::<1>(|env, format, _, source| round_to_integral(env, format, source, immediate))
+    }, |result, _immediate| result;
+    Roundsd, HostRoundsd: Low64, "roundsd", as_it_is, |immediate| {
+        doubles::<1>(|env, format, _, source| round_to_integral(env, format, source, immediate))
+    }, |result, _immediate| result;
+    Dpps, HostDpps: Aligned, "dpps", everywhere, |immediate| {
+        |env: &mut Environment, left, right| {
+            let (left, right) = (<[u32; 4]>::of(left), <[u32; 4]>::of(right));
+            let [a, b, c, d] = core::array::from_fn(|place| match wanted(immediate, 4 + place) {
+                0 => 0,
+                _ => multiply(env, SINGLE, left[place].into(), right[place].into()),
+            });
+            // An unmasked exception keeps the steps that follow from being taken.
+            if env.stops() {
+                return 0_u128.vector();
+            }
+            let (low, high) = (add(env, SINGLE, a, b), add(env, SINGLE, c, d));
+            if env.stops() {
+                return 0_u128.vector();
+            }
+            singles_at([add(env, SINGLE, low, high) as u32; 4].vector(), immediate)
+        }
+    }, |result, immediate| singles_at(result, immediate);
+    Dppd, HostDppd: Aligned, "dppd", everywhere, |immediate| {
+        |env: &mut Environment, left, right| {
+            let (left, right) = (<[u64; 2]>::of(left), <[u64; 2]>::of(right));
+            let [a, b] = core::array::from_fn(|place| match wanted(immediate, 4 + place) {
+                0 => 0,
+                _ => multiply(env, DOUBLE, left[place], right[place]),
+            });
+            if env.stops() {
+                return 0_u128.vector();
+            }
+            doubles_at([add(env, DOUBLE, a, b); 2].vector(), immediate)
+        }
+    }, |result, immediate| doubles_at(result, immediate);
+}
