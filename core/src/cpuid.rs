@@ -264,6 +264,8 @@ const CR4_WRITABLE: Cr4Flags = {
 /// Which feature each bit of CR4 comes with. The other bits need none that could be absent.
 const CR4_FEATURES: &[(Cr4Flags, Feature)] = &[
     (Cr4Flags::TIMESTAMP_DISABLE, feature::TSC),
+    (Cr4Flags::VIRTUAL_8086_MODE_EXTENSIONS, feature::VME),
+    (Cr4Flags::PROTECTED_MODE_VIRTUAL_INTERRUPTS, feature::VME),
     (Cr4Flags::DEBUGGING_EXTENSIONS, feature::DE),
     (Cr4Flags::PAGE_SIZE_EXTENSION, feature::PSE),
     (Cr4Flags::PHYSICAL_ADDRESS_EXTENSION, feature::PAE),

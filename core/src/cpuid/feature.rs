@@ -49,6 +49,8 @@ macro_rules! features {
 
 features! {
     FPU: 1 Edx 0;
+    // Virtual-8086 mode extensions, and virtual interrupts in protected mode.
+    VME: 1 Edx 1;
     DE: 1 Edx 2;
     PSE: 1 Edx 3;
     TSC: 1 Edx 4;

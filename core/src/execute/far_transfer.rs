@@ -11,7 +11,8 @@ use super::table::Row;
 use super::{Cpu, Leave};
 use crate::interrupt::{self, SoftwareInterrupt};
 use crate::memory::Width;
-use crate::state::{RFlags, Vector};
+use crate::paging::Mmu;
+use crate::state::{CpuState, Exception, RFlags, SegmentRegister, Vector};
 
 pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Retf, far_ret),
@@ -59,13 +60,28 @@ pub(super) fn far_jump(emit: &mut Emit) -> Option<()> {
 }
 
 fn jump_direct(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let (selector, offset) = direct(detail);
-    Ok(interrupt::far_jump(&mut cpu.state, &mut cpu.mmu, selector, offset)?)
+    jump(cpu, direct(detail))
 }
 
 fn jump_indirect<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let (selector, offset) = far_pointer::<W>(cpu, detail)?;
-    Ok(interrupt::far_jump(&mut cpu.state, &mut cpu.mmu, selector, offset)?)
+    let target = far_pointer::<W>(cpu, detail)?;
+    jump(cpu, target)
+}
+
+fn jump(cpu: &mut Cpu, (selector, offset): (u16, u64)) -> Result<(), Leave> {
+    transfer(cpu, |state, mmu| interrupt::far_jump(state, mmu, selector, offset))
+}
+
+/// Makes a transfer that may switch tasks. TF is each task's own, so no single-step trap follows a
+/// switch.
+fn transfer(
+    cpu: &mut Cpu,
+    transfer: impl FnOnce(&mut CpuState, &mut Mmu) -> Result<(), Exception>,
+) -> Result<(), Leave> {
+    let task = cpu.state.segments[SegmentRegister::Tr].selector;
+    transfer(&mut cpu.state, &mut cpu.mmu)?;
+    cpu.trap_suppressed = cpu.state.segments[SegmentRegister::Tr].selector != task;
+    Ok(())
 }
 
 /// The far pointer in the instruction.
@@ -99,8 +115,9 @@ fn call<W: Width>(
     detail: &Detail,
     (selector, offset): (u16, u64),
 ) -> Result<(), Leave> {
-    let Cpu { state, mmu, .. } = cpu;
-    Ok(interrupt::far_call(state, mmu, selector, offset, W::BITS, detail.next_rip)?)
+    transfer(cpu, |state, mmu| {
+        interrupt::far_call(state, mmu, selector, offset, W::BITS, detail.next_rip)
+    })
 }
 
 fn far_ret(emit: &mut Emit) -> Option<()> {
@@ -118,7 +135,11 @@ fn ret<const BITS: u32>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
 }
 
 fn iret<const BITS: u32>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
-    Ok(interrupt::iret(&mut cpu.state, &mut cpu.mmu, BITS)?)
+    if BITS == 64 {
+        // 64-bit mode has no task switches.
+        return Ok(interrupt::iret(&mut cpu.state, &mut cpu.mmu, BITS)?);
+    }
+    transfer(cpu, |state, mmu| interrupt::iret(state, mmu, BITS))
 }
 
 fn int_n(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {

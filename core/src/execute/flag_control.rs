@@ -11,8 +11,9 @@ use super::flags::{AF, CF, PF, SF, STATUS, ZF};
 use super::op::{Detail, Handler, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
+use crate::interrupt;
 use crate::memory::Width;
-use crate::state::{Exception, RFlags};
+use crate::state::{Cr4Flags, Exception, RFlags};
 
 pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Clc, |e| carry(e, clc)),
@@ -88,22 +89,43 @@ unsafe extern "C" fn std(cpu: &mut Cpu, op: *const Op, res: u64, src: u64, budge
 
 /// Whether the current privilege level may change IF and use all ports (SDM, "I/O Privilege Level").
 pub(super) fn within_iopl(cpu: &Cpu) -> bool {
-    let iopl = (cpu.state.rflags.bits() >> 12 & 3) as u8;
-    cpu.state.cpl() <= iopl
+    cpu.state.cpl() <= cpu.state.iopl()
+}
+
+/// The flag that CLI and STI change: where IOPL keeps IF from the program, VIF if CR4 has given it
+/// one (SDM, "Protected-Mode Virtual Interrupts" and "Virtual-8086 Mode Extensions").
+///
+/// # Errors
+/// #GP(0) if it has neither.
+fn interrupt_flag(cpu: &Cpu) -> Result<RFlags, Leave> {
+    if within_iopl(cpu) {
+        return Ok(RFlags::INTERRUPT_FLAG);
+    }
+    let extension = match cpu.state.virtual_8086() {
+        true => Cr4Flags::VIRTUAL_8086_MODE_EXTENSIONS,
+        false => Cr4Flags::PROTECTED_MODE_VIRTUAL_INTERRUPTS,
+    };
+    match cpu.state.cpl() == 3 && cpu.state.control.cr4.contains(extension) {
+        true => Ok(RFlags::VIRTUAL_INTERRUPT),
+        false => Err(Exception::GP0.into()),
+    }
 }
 
 fn clear_interrupt_flag(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
-    if !within_iopl(cpu) {
-        return Err(Exception::GP0.into());
-    }
-    cpu.state.rflags.remove(RFlags::INTERRUPT_FLAG);
+    let flag = interrupt_flag(cpu)?;
+    cpu.state.rflags.remove(flag);
     Ok(())
 }
 
-/// Interrupts stay blocked for one more instruction if they were (SDM, STI).
+/// Interrupts stay blocked for one more instruction if they were (SDM, STI). A virtual one that is
+/// pending is for the program's supervisor to bring.
 fn sti(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
-    if !within_iopl(cpu) {
-        return Err(Exception::GP0.into());
+    if interrupt_flag(cpu)? == RFlags::VIRTUAL_INTERRUPT {
+        if cpu.state.rflags.contains(RFlags::VIRTUAL_INTERRUPT_PENDING) {
+            return Err(Exception::GP0.into());
+        }
+        cpu.state.rflags.insert(RFlags::VIRTUAL_INTERRUPT);
+        return Ok(());
     }
     if !cpu.state.rflags.contains(RFlags::INTERRUPT_FLAG) {
         cpu.state.rflags.insert(RFlags::INTERRUPT_FLAG);
@@ -127,8 +149,13 @@ fn sahf(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
 /// PUSHF, PUSHFD, PUSHFQ: VM and RF are clear in the image.
 fn push_flags<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     const HIDDEN: u64 = RFlags::VIRTUAL_8086_MODE.bits() | RFlags::RESUME_FLAG.bits();
-    let rflags = cpu.state.rflags.bits() & !STATUS | cpu.status();
-    cpu.push(W::truncate(rflags & !HIDDEN))
+    let mut rflags = cpu.state.rflags;
+    if cpu.state.virtual_8086() {
+        interrupt::require_flags(&cpu.state, W::BITS)?;
+        rflags = interrupt::shown_flags(rflags, cpu.state.iopl());
+    }
+    let image = rflags.bits() & !STATUS | cpu.status();
+    cpu.push(W::truncate(image & !HIDDEN))
 }
 
 /// POPF, POPFD, POPFQ (SDM, POPF, "Effect of POPF/POPFD on the EFLAGS Register").
@@ -141,6 +168,10 @@ fn pop_flags<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
         | RFlags::ID.bits();
     const VIRTUAL_INTERRUPT: u64 =
         RFlags::VIRTUAL_INTERRUPT.bits() | RFlags::VIRTUAL_INTERRUPT_PENDING.bits();
+    let virtual_8086 = cpu.state.virtual_8086();
+    if virtual_8086 {
+        interrupt::require_flags(&cpu.state, W::BITS)?;
+    }
     let image = cpu.peek::<W>(0)?.extend();
     let outermost = cpu.state.cpl() == 0;
     let mut writable = ALWAYS;
@@ -160,8 +191,14 @@ fn pop_flags<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
         }
     }
     let kept = cpu.state.rflags.bits() & !writable & !cleared;
+    let mut rflags = RFlags::from_bits_retain(kept | image & writable);
+    if virtual_8086 && cpu.state.iopl() < 3 {
+        let image = RFlags::from_bits_retain(image);
+        let enabled = interrupt::virtual_interrupt_flag(cpu.state.rflags, image);
+        rflags.set(RFlags::VIRTUAL_INTERRUPT, enabled.ok_or(Exception::GP0)?);
+    }
     cpu.add_to_stack_pointer(W::BYTES as u64);
-    cpu.state.rflags = RFlags::from_bits_retain(kept | image & writable);
+    cpu.state.rflags = rflags;
     Ok(())
 }
 

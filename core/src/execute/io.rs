@@ -14,7 +14,7 @@ use super::table::Row;
 use super::{Cpu, Leave, Output};
 use crate::memory::Width;
 use crate::paging::Privilege;
-use crate::state::{Cr4Flags, Exception, Register, SegmentRegister};
+use crate::state::{Cr4Flags, Exception, RFlags, Register, SegmentRegister};
 use crate::{Access, Space};
 
 pub(super) const ROWS: &[Row] = &[(Mnemonic::In, emit_input), (Mnemonic::Out, emit_output)];
@@ -85,7 +85,7 @@ unsafe extern "C" fn output<W: Width, const DX: bool>(
     cpu.frame = Frame { op: op.wrapping_add(1), res, src, budget };
     let data = cpu.get::<W>(0) as u32;
     cpu.leave = Leave::Output(Output { port, size: W::BYTES as u8, index, data });
-    if !within_iopl(cpu) {
+    if !has_all_ports(cpu) {
         consult_bitmap(cpu, op, port, W::BYTES as u32);
     }
     LEFT
@@ -99,6 +99,13 @@ fn consult_bitmap(cpu: &mut Cpu, op: *const Op, port: u16, size: u32) {
         cpu.frame.op = op;
         cpu.leave = leave;
     }
+}
+
+/// Whether the current privilege level may use all ports. In virtual-8086 mode the bitmap has the say,
+/// whatever IOPL is (SDM, "I/O Permission Bit Map").
+#[inline(always)]
+fn has_all_ports(cpu: &Cpu) -> bool {
+    within_iopl(cpu) && !cpu.state.rflags.contains(RFlags::VIRTUAL_8086_MODE)
 }
 
 fn access<W: Width>(port: u16) -> Access {
@@ -140,7 +147,7 @@ impl Cpu {
 /// #GP(0) if not, and whatever the access to the TSS raises.
 #[inline]
 pub(super) fn require_port<W: Width>(cpu: &mut Cpu, port: u16) -> Result<(), Leave> {
-    if within_iopl(cpu) {
+    if has_all_ports(cpu) {
         return Ok(());
     }
     require_bitmap(cpu, port, W::BYTES as u32)

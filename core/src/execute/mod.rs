@@ -56,7 +56,7 @@ use crate::cpuid::Model;
 use crate::exclusive::Watch;
 use crate::memory::{GuestMemory, Width};
 use crate::paging::{AccessError, Mmu, TlbEntry};
-use crate::state::{Activity, CpuState, Exception, Pending, RFlags, SegmentRegister};
+use crate::state::{Activity, CpuState, Exception, RFlags, SegmentRegister};
 use crate::{Clock, Kick};
 
 /// PAUSE instructions since the host was last told of them.
@@ -367,7 +367,7 @@ impl Cpu {
         let quiet = !self.mmu.attention && !self.timer_changed && self.apic_effect.is_none();
         quiet
             && state.activity == Activity::Active
-            && state.pending == Pending::default()
+            && state.pending.is_empty()
             && !self.is_watched()
             && (!state.rflags.contains(RFlags::INTERRUPT_FLAG)
                 || !self.window_wanted && self.apic.pending().is_none())

@@ -168,9 +168,9 @@ pub(super) fn far_pointer<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(u
     Ok((selector, offset))
 }
 
-/// SDM, LLDT and others: not recognised in real-address mode.
+/// SDM, LLDT and others: not recognised in real-address and virtual-8086 mode.
 fn require_protected(cpu: &Cpu) -> Result<(), Leave> {
-    if cpu.state.protected() { Ok(()) } else { Err(Exception::UD.into()) }
+    if cpu.state.has_descriptors() { Ok(()) } else { Err(Exception::UD.into()) }
 }
 
 fn lldt(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {

@@ -51,6 +51,16 @@ pub(super) fn read_system<W: Width>(
     read(state, mmu, linear, Privilege::System, non_canonical)
 }
 
+/// Writes to a task-state segment; the caller has found out that it can.
+pub(super) fn write_system<W: Width>(
+    state: &CpuState,
+    mmu: &mut Mmu,
+    linear: u64,
+    value: W,
+) -> Result<(), Exception> {
+    write(state, mmu, linear, value, Privilege::System, Exception::GP0)
+}
+
 /// Writes; an address that is not canonical raises `non_canonical`.
 pub(super) fn write<W: Width>(
     state: &CpuState,
@@ -85,6 +95,17 @@ pub(super) fn set_type_bits(
 ) -> Result<(), Exception> {
     let result = mmu.modify_as(state, linear, true, Privilege::System, |kind: u8| kind | bits);
     ignore_device(result.map(|_| ()), fault(Vector::GeneralProtection, 0, external))
+}
+
+/// Clears bits of a descriptor's type byte by a locked operation.
+pub(super) fn clear_type_bits(
+    state: &CpuState,
+    mmu: &mut Mmu,
+    linear: u64,
+    bits: u8,
+) -> Result<(), Exception> {
+    let result = mmu.modify_as(state, linear, true, Privilege::System, |kind: u8| kind & !bits);
+    ignore_device(result.map(|_| ()), Exception::GP0)
 }
 
 fn ignore_device(

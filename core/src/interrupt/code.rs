@@ -2,7 +2,7 @@
 
 use super::access::{canonical, fault};
 use super::descriptor::{Descriptor, is_null, rpl};
-use super::segment::real_mode;
+use super::segment;
 use crate::paging::Mmu;
 use crate::state::{Access, CpuState, Exception, RFlags, Segment, SegmentRegister, Vector};
 
@@ -81,9 +81,9 @@ pub(super) fn returned_to(
     Ok(descriptor.segment(selector))
 }
 
-/// CS after a transfer in real-address mode.
-pub(super) fn in_real_mode(state: &CpuState, selector: u16) -> Segment {
-    real_mode(&state.segments[SegmentRegister::Cs], selector)
+/// CS after a transfer in real-address or virtual-8086 mode.
+pub(super) fn by_paragraph(state: &CpuState, selector: u16) -> Segment {
+    segment::by_paragraph(state, SegmentRegister::Cs, selector)
 }
 
 /// Whether code in `segment` will run in 64-bit mode.

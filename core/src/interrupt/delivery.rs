@@ -6,7 +6,9 @@ use super::code;
 use super::descriptor::{kind, rpl};
 use super::gate::Gate;
 use super::stack::Stack;
+use super::task::{self, Cause, Resumption};
 use super::tss;
+use super::virtual_8086;
 use crate::paging::{Mmu, Privilege};
 use crate::state::{Activity, CpuState, Exception, RFlags, Register, SegmentRegister, Vector};
 
@@ -28,7 +30,8 @@ pub(super) struct Event {
     pub return_rip: u64,
 }
 
-/// Delivers.
+/// Delivers. Where a task gate has led to a task that can't run, its fault is left in
+/// [`Pending::fault`](crate::state::Pending::fault).
 pub(super) fn deliver(state: &mut CpuState, mmu: &mut Mmu, event: &Event) -> Result<(), Exception> {
     if state.protected() {
         through_gate(state, mmu, event)?;
@@ -52,7 +55,7 @@ fn through_vector_table(
     }
     let linear = table_address(state, state.idtr.base, u64::from(offset));
     let entry: u32 = read_system(state, mmu, linear, false)?;
-    let cs = code::in_real_mode(state, (entry >> 16) as u16);
+    let cs = code::by_paragraph(state, (entry >> 16) as u16);
     let rip = u64::from(entry & 0xffff);
     let frame = [
         state.rflags.bits(),
@@ -75,17 +78,29 @@ fn through_vector_table(
 
 fn through_gate(state: &mut CpuState, mmu: &mut Mmu, event: &Event) -> Result<(), Exception> {
     let gate = read_gate(state, mmu, event)?;
+    if gate.kind() == Some(kind::TASK_GATE) {
+        return through_task_gate(state, mmu, event, gate.selector);
+    }
     let cs = code::behind_gate(state, mmu, gate.selector, event.external)?;
     let cpl = rpl(cs.selector);
     let inner = cpl < state.cpl();
+    let leaves_virtual_8086 = state.virtual_8086();
+    if leaves_virtual_8086 && cpl != 0 {
+        return Err(fault(Vector::GeneralProtection, gate.selector, event.external));
+    }
     let mut stack = handler_stack(state, mmu, &gate, cpl, event.external)?;
     // A 64-bit gate always saves the stack pointer.
     let start = if inner || gate.bits == 64 { 0 } else { 2 };
     let end = if event.error_code.is_some() { 6 } else { 5 };
     let frame = &frame(state, event)[start..end];
-    stack.probe(state, mmu, frame.len(), gate.bits)?;
+    let data = leaves_virtual_8086.then(|| virtual_8086::data_selectors(state));
+    stack.probe(state, mmu, frame.len() + data.map_or(0, |data| data.len()), gate.bits)?;
     if !code::holds(state, &cs, gate.offset) {
         return Err(fault(Vector::GeneralProtection, 0, event.external));
+    }
+    if let Some(data) = data {
+        stack.push(state, mmu, &data, gate.bits)?;
+        virtual_8086::drop_data(state);
     }
     stack.push(state, mmu, frame, gate.bits)?;
 
@@ -134,11 +149,18 @@ fn read_gate(state: &CpuState, mmu: &mut Mmu, event: &Event) -> Result<Gate, Exc
     if !gate.access.present() {
         return Err(Exception::with_code(Vector::SegmentNotPresent, code));
     }
-    if gate.kind() == Some(kind::TASK_GATE) {
-        // Hardware task switches do not exist here.
-        return Err(denied);
-    }
     Ok(gate)
+}
+
+fn through_task_gate(
+    state: &mut CpuState,
+    mmu: &mut Mmu,
+    event: &Event,
+    selector: u16,
+) -> Result<(), Exception> {
+    let cause = Cause::Event { external: event.external, error_code: event.error_code };
+    let resumption = Resumption { rip: event.return_rip, rflags: pushed_flags(state, event) };
+    task::switch(state, mmu, selector, cause, resumption)
 }
 
 /// The stack that a handler at privilege level `cpl` gets.
@@ -166,17 +188,21 @@ fn handler_stack(
     Ok(stack)
 }
 
-/// All that can be pushed, first to last: SS, RSP, RFLAGS, CS, RIP, error code.
-fn frame(state: &CpuState, event: &Event) -> [u64; 6] {
-    let selector = |register| u64::from(state.segments[register].selector);
+fn pushed_flags(state: &CpuState, event: &Event) -> RFlags {
     let mut rflags = state.rflags;
     if event.resumes {
         rflags |= RFlags::RESUME_FLAG;
     }
+    rflags
+}
+
+/// All that can be pushed, first to last: SS, RSP, RFLAGS, CS, RIP, error code.
+fn frame(state: &CpuState, event: &Event) -> [u64; 6] {
+    let selector = |register| u64::from(state.segments[register].selector);
     [
         selector(SegmentRegister::Ss),
         state.gpr[Register::Rsp],
-        rflags.bits(),
+        pushed_flags(state, event).bits(),
         selector(SegmentRegister::Cs),
         event.return_rip,
         u64::from(event.error_code.unwrap_or(0)),

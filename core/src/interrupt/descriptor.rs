@@ -19,6 +19,9 @@ pub(super) const fn is_local(selector: u16) -> bool {
     selector & 4 != 0
 }
 
+/// The bit that tells the type of a busy TSS from that of an available one.
+pub(super) const BUSY: u8 = 2;
+
 /// Types of system descriptors (SDM, "System Descriptor Types").
 pub(super) mod kind {
     /// Available 16-bit TSS.
@@ -92,6 +95,11 @@ impl Descriptor {
         Ok(upper & 0xffff_ffff)
     }
 
+    /// The linear address of the byte with type, DPL and P.
+    pub fn type_address(&self) -> u64 {
+        self.address.wrapping_add(5)
+    }
+
     /// Access rights.
     pub fn access(&self) -> Access {
         Access::from_descriptor_high((self.raw >> 32) as u32)
@@ -122,7 +130,7 @@ impl Descriptor {
         external: bool,
     ) -> Result<(), Exception> {
         if self.access().kind() & 1 == 0 {
-            access::set_type_bits(state, mmu, self.address.wrapping_add(5), 1, external)?;
+            access::set_type_bits(state, mmu, self.type_address(), 1, external)?;
             self.raw |= 1 << 40;
         }
         Ok(())

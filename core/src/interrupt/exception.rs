@@ -5,6 +5,7 @@ use core::{error, fmt};
 
 use super::delivery::{Event, deliver};
 use super::log::{Cause, FaultLog};
+use super::virtual_8086;
 use crate::paging::Mmu;
 use crate::state::{Activity, CpuState, Exception, Vector};
 
@@ -60,7 +61,7 @@ fn class(vector: Vector) -> Class {
 ///
 /// # Errors
 /// [`Shutdown`] after a fault in the delivery of a double fault. Registers are then as they were,
-/// but for CR2, DR6 and the activity.
+/// but for CR2, DR6 and the activity, or those of a task that was entered on the way.
 pub(crate) fn raise(
     state: &mut CpuState,
     mmu: &mut Mmu,
@@ -105,6 +106,12 @@ pub(crate) fn software(
     kind: SoftwareInterrupt,
     return_rip: u64,
 ) -> Result<(), Exception> {
+    if kind == SoftwareInterrupt::IntN
+        && state.virtual_8086()
+        && virtual_8086::software_interrupt(state, mmu, vector, return_rip)?
+    {
+        return Ok(());
+    }
     let external = kind == SoftwareInterrupt::Int1;
     let event = Event {
         vector,
@@ -150,7 +157,13 @@ fn raise_nested(
     let mut current = exception;
     // Ends: a second exception of a delivery is of a higher class, or makes a double fault.
     loop {
-        let Err(second) = deliver(state, mmu, &event(state, &current)) else { return Ok(()) };
+        let second = match deliver(state, mmu, &event(state, &current)) {
+            Err(second) => second,
+            Ok(()) => match state.pending.fault.take() {
+                Some(of_new_task) => of_new_task,
+                None => return Ok(()),
+            },
+        };
         note_payload(state, &second);
         log.record(state, Cause::Exception(second), true);
         current = match (class(current.vector), class(second.vector)) {

@@ -7,15 +7,16 @@ use super::code;
 use super::descriptor::{Descriptor, is_null, kind, rpl};
 use super::gate::Gate;
 use super::stack::Stack;
+use super::task::{self, Cause, Resumption};
 use super::tss;
 use crate::paging::Mmu;
 use crate::state::{CpuState, Exception, Register, Segment, SegmentRegister, Vector};
 
-/// Jumps to `selector:offset`; `offset` is as wide as the operand. A jump to a task gate or a TSS
-/// raises #GP(selector), as in IA-32e mode: hardware task switches are absent.
+/// Jumps to `selector:offset`; `offset` is as wide as the operand. `state.rip` is the next
+/// instruction, where a task that is left goes on.
 ///
 /// # Errors
-/// #GP, #NP or #PF; the state is then untouched.
+/// #GP, #TS, #NP or #PF; the state is then untouched.
 pub(crate) fn far_jump(
     state: &mut CpuState,
     mmu: &mut Mmu,
@@ -31,6 +32,7 @@ pub(crate) fn far_jump(
             }
             (cs, gate.offset)
         }
+        Target::Task(task) => return switch(state, mmu, task, Cause::Jump, state.rip),
     };
     if !code::holds(state, &cs, rip) {
         return Err(Exception::GP0);
@@ -40,7 +42,6 @@ pub(crate) fn far_jump(
 }
 
 /// Calls `selector:offset` with `operand_bits` of 16, 32 or 64; the callee returns to `return_rip`.
-/// Task gates and TSSs as in [`far_jump`].
 ///
 /// # Errors
 /// #GP, #SS, #TS, #NP, #PF or #AC; the state is then untouched.
@@ -58,18 +59,32 @@ pub(crate) fn far_call(
             commit_call(state, mmu, (cs, offset), stack, &place(state, return_rip), operand_bits)
         }
         Target::Gate(gate) => through_gate(state, mmu, &gate, return_rip),
+        Target::Task(task) => switch(state, mmu, task, Cause::Call, return_rip),
     }
 }
 
 enum Target {
     Code(Segment),
     Gate(Gate),
+    /// The selector of a TSS.
+    Task(u16),
+}
+
+fn switch(
+    state: &mut CpuState,
+    mmu: &mut Mmu,
+    selector: u16,
+    cause: Cause,
+    rip: u64,
+) -> Result<(), Exception> {
+    let resumption = Resumption { rip, rflags: state.rflags };
+    task::switch(state, mmu, selector, cause, resumption)
 }
 
 /// What the selector of a far pointer names.
 fn target(state: &CpuState, mmu: &mut Mmu, selector: u16) -> Result<Target, Exception> {
-    if !state.protected() {
-        return Ok(Target::Code(code::in_real_mode(state, selector)));
+    if !state.has_descriptors() {
+        return Ok(Target::Code(code::by_paragraph(state, selector)));
     }
     if is_null(selector) {
         return Err(Exception::GP0);
@@ -80,14 +95,17 @@ fn target(state: &CpuState, mmu: &mut Mmu, selector: u16) -> Result<Target, Exce
         return code::direct(state, mmu, descriptor, selector).map(Target::Code);
     }
     let long = state.long_mode();
-    let is_call_gate = match access.kind() {
+    let possible = match access.kind() {
         kind::CALL_GATE => true,
-        kind::CALL_GATE_16 => !long,
+        kind::CALL_GATE_16 | kind::TASK_GATE | kind::TSS | kind::TSS_16 => !long,
         _ => false,
     };
     let denied = access.dpl() < rpl(selector).max(state.cpl());
-    if access.code_or_data() || !is_call_gate || denied {
+    if access.code_or_data() || !possible || denied {
         return Err(Exception::gp(selector));
+    }
+    if matches!(access.kind(), kind::TSS | kind::TSS_16) {
+        return Ok(Target::Task(selector));
     }
     let gate = if long {
         Gate::long(descriptor.raw, descriptor.upper(state, mmu, selector)?)
@@ -97,7 +115,10 @@ fn target(state: &CpuState, mmu: &mut Mmu, selector: u16) -> Result<Target, Exce
     if !access.present() {
         return Err(fault(Vector::SegmentNotPresent, selector, false));
     }
-    Ok(Target::Gate(gate))
+    Ok(match access.kind() {
+        kind::TASK_GATE => Target::Task(gate.selector),
+        _ => Target::Gate(gate),
+    })
 }
 
 fn through_gate(
@@ -162,7 +183,7 @@ fn commit_call(
     }
     stack.push(state, mmu, frame, item_bits)?;
     state.gpr[Register::Rsp] = stack.pointer;
-    if state.protected() && rpl(cs.selector) < state.cpl() {
+    if state.has_descriptors() && rpl(cs.selector) < state.cpl() {
         state.segments[SegmentRegister::Ss] = stack.segment;
     }
     code::enter(state, mmu, cs, rip);

@@ -24,13 +24,14 @@ pub(crate) fn far_return(
     let rip = stack.pop(state, mmu, operand_bits)?;
     let selector = stack.pop(state, mmu, operand_bits)? as u16;
     stack.advance(release);
-    let cs = if state.protected() {
+    let descriptors = state.has_descriptors();
+    let cs = if descriptors {
         code::returned_to(state, mmu, selector)?
     } else {
-        code::in_real_mode(state, selector)
+        code::by_paragraph(state, selector)
     };
     let cpl = rpl(cs.selector);
-    let outer = state.protected() && cpl > state.cpl();
+    let outer = descriptors && cpl > state.cpl();
     let returned = if outer {
         let pointer = stack.pop(state, mmu, operand_bits)?;
         let selector = stack.pop(state, mmu, operand_bits)? as u16;

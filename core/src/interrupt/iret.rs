@@ -4,40 +4,67 @@ use super::code;
 use super::descriptor::rpl;
 use super::segment::{invalidate_inner, stack_segment};
 use super::stack::{Stack, replace_pointer};
+use super::task::{self, Resumption};
+use super::virtual_8086::{self, virtual_interrupt_flag};
 use crate::paging::Mmu;
 use crate::state::{CpuState, Exception, RFlags, Register, Segment, SegmentRegister};
 
 /// Returns from an interrupt with `operand_bits` of 16, 32 or 64, and ends the blocking of NMIs.
 ///
-/// Hardware task switches and virtual-8086 mode are absent: NT set raises #GP(0), which is IA-32e
-/// mode's own rule, and so does an image with VM set at privilege level 0.
+/// `state.rip` is the next instruction, where a task that is left for the one that it is nested in
+/// goes on.
 ///
 /// # Errors
-/// #GP, #SS, #NP, #PF or #AC; the state is then untouched.
+/// #GP, #SS, #TS, #NP, #PF or #AC; the state is then untouched.
 pub(crate) fn iret(
     state: &mut CpuState,
     mmu: &mut Mmu,
     operand_bits: u32,
 ) -> Result<(), Exception> {
-    let protected = state.protected();
-    if protected && state.rflags.contains(RFlags::NESTED_TASK) {
-        return Err(Exception::GP0);
-    }
-    let mut stack = Stack::current(state, Exception::SS0);
-    let [rip, selector, image] = stack.pop_all(state, mmu, operand_bits)?;
-    let selector = selector as u16;
-    if protected {
-        to_protected_mode(state, mmu, operand_bits, stack, (selector, rip, image))?;
-    } else {
-        let cs = code::in_real_mode(state, selector);
-        if !code::holds(state, &cs, rip) {
+    if state.has_descriptors() && state.rflags.contains(RFlags::NESTED_TASK) {
+        if state.long_mode() {
             return Err(Exception::GP0);
         }
-        state.gpr[Register::Rsp] = stack.pointer;
-        state.rflags = restored_flags(state, image, operand_bits);
-        code::enter(state, mmu, cs, rip);
+        let resumption = Resumption { rip: state.rip, rflags: state.rflags };
+        task::resume_outer(state, mmu, resumption)?;
+    } else {
+        let mut stack = Stack::current(state, Exception::SS0);
+        if state.has_descriptors() {
+            let [rip, selector, image] = stack.pop_all(state, mmu, operand_bits)?;
+            let place = (selector as u16, rip, image);
+            to_protected_mode(state, mmu, operand_bits, stack, place)?;
+        } else {
+            within_paragraphs(state, mmu, operand_bits, stack)?;
+        }
     }
     state.shadow.nmi = false;
+    Ok(())
+}
+
+/// In real-address mode, or from virtual-8086 mode to itself.
+fn within_paragraphs(
+    state: &mut CpuState,
+    mmu: &mut Mmu,
+    operand_bits: u32,
+    mut stack: Stack,
+) -> Result<(), Exception> {
+    if state.virtual_8086() {
+        virtual_8086::require_flags(state, operand_bits)?;
+    }
+    let [rip, selector, image] = stack.pop_all(state, mmu, operand_bits)?;
+    let cs = code::by_paragraph(state, selector as u16);
+    if !code::holds(state, &cs, rip) {
+        return Err(Exception::GP0);
+    }
+    let mut rflags = restored_flags(state, image, operand_bits);
+    if state.virtual_8086() && state.iopl() < 3 {
+        let image = RFlags::from_bits_retain(image);
+        let enabled = virtual_interrupt_flag(state.rflags, image).ok_or(Exception::GP0)?;
+        rflags.set(RFlags::VIRTUAL_INTERRUPT, enabled);
+    }
+    state.gpr[Register::Rsp] = stack.pointer;
+    state.rflags = rflags;
+    code::enter(state, mmu, cs, rip);
     Ok(())
 }
 
@@ -53,7 +80,7 @@ fn to_protected_mode(
         && state.cpl() == 0
         && !state.long_mode();
     if to_virtual_8086 {
-        return Err(Exception::GP0);
+        return virtual_8086::enter(state, mmu, stack, (selector, rip, image));
     }
     let cs = code::returned_to(state, mmu, selector)?;
     let cpl = rpl(cs.selector);
@@ -118,5 +145,5 @@ fn restored_flags(state: &CpuState, image: u64, operand_bits: u32) -> RFlags {
 }
 
 fn may_change_if(state: &CpuState) -> bool {
-    u64::from(state.cpl()) <= state.rflags.bits() >> 12 & 3
+    state.cpl() <= state.iopl()
 }

@@ -6,9 +6,7 @@
 //! Invariants: a function that returns an [`Exception`](crate::state::Exception) has left the
 //! registers as they were (accessed and busy bits in memory may be set, as on a processor). Tables
 //! and stacks in device memory read all ones and lose their writes. Nothing here allocates.
-//!
-//! Absent: hardware task switches (a task gate, a far transfer to a TSS and IRET with NT set raise
-//! #GP) and virtual-8086 mode (IRET into it raises #GP).
+//! A task switch is the exception: behind its point of no return a fault is the new task's.
 
 mod access;
 mod code;
@@ -24,7 +22,9 @@ mod log;
 mod segment;
 mod stack;
 mod system_call;
+mod task;
 mod tss;
+mod virtual_8086;
 
 #[cfg(test)]
 mod tests;
@@ -37,3 +37,4 @@ pub(crate) use iret::iret;
 pub use log::{Cause, Delivery, FaultLog};
 pub(crate) use segment::{load_local_descriptor_table, load_segment, load_task_register};
 pub(crate) use system_call::{syscall, sysenter, sysexit, sysret};
+pub(crate) use virtual_8086::{require_flags, shown_flags, virtual_interrupt_flag};

@@ -2,7 +2,8 @@
 //! instruction pointer, in the files of the transfers.
 
 use super::access::{canonical, fault, set_type_bits};
-use super::descriptor::{Descriptor, is_local, is_null, kind, rpl};
+use super::descriptor::{BUSY, Descriptor, is_local, is_null, kind, rpl};
+use super::virtual_8086;
 use crate::paging::Mmu;
 use crate::state::{Access, CpuState, Exception, Segment, SegmentRegister, Vector};
 
@@ -21,7 +22,7 @@ pub(crate) fn load_segment(
         SegmentRegister::Cs | SegmentRegister::Ldtr | SegmentRegister::Tr => {
             return Err(Exception::UD);
         }
-        _ if !state.protected() => real_mode(&state.segments[register], selector),
+        _ if !state.has_descriptors() => by_paragraph(state, register, selector),
         SegmentRegister::Ss => {
             stack_segment(state, mmu, selector, state.cpl(), state.mode_64bit())?
         }
@@ -31,9 +32,17 @@ pub(crate) fn load_segment(
     Ok(())
 }
 
+/// A load where a selector is a sixteenth of the base: in real-address or virtual-8086 mode.
+pub(super) fn by_paragraph(state: &CpuState, register: SegmentRegister, selector: u16) -> Segment {
+    match state.virtual_8086() {
+        true => virtual_8086::segment(selector),
+        false => real_mode(&state.segments[register], selector),
+    }
+}
+
 /// A load in real-address mode: limit and rights stay as they were, which "big real mode" depends
 /// on. A register that held no segment gets those of a processor after reset.
-pub(super) fn real_mode(old: &Segment, selector: u16) -> Segment {
+fn real_mode(old: &Segment, selector: u16) -> Segment {
     let base = u64::from(selector) << 4;
     if old.access.unusable() || !old.access.present() {
         return Segment { base, limit: 0xffff, access: Access(0x93), selector };
@@ -117,7 +126,7 @@ pub(super) fn invalidate_inner(state: &mut CpuState, cpl: u8) {
 /// LLDT (SDM, LLDT).
 ///
 /// # Errors
-/// #UD outside protected mode, #GP, #NP or #PF; the state is then untouched.
+/// #UD outside protected mode and in virtual-8086 mode, #GP, #NP or #PF; the state is then untouched.
 pub(crate) fn load_local_descriptor_table(
     state: &mut CpuState,
     mmu: &mut Mmu,
@@ -136,13 +145,12 @@ pub(crate) fn load_local_descriptor_table(
 /// LTR: loads TR and marks the TSS busy (SDM, LTR).
 ///
 /// # Errors
-/// #UD outside protected mode, #GP, #NP or #PF; the state is then untouched.
+/// #UD outside protected mode and in virtual-8086 mode, #GP, #NP or #PF; the state is then untouched.
 pub(crate) fn load_task_register(
     state: &mut CpuState,
     mmu: &mut Mmu,
     selector: u16,
 ) -> Result<(), Exception> {
-    const BUSY: u8 = 2;
     privileged(state)?;
     if is_null(selector) {
         return Err(Exception::GP0);
@@ -151,14 +159,14 @@ pub(crate) fn load_task_register(
     let (mut segment, descriptor) = system_segment(state, mmu, selector, |found| {
         found == kind::TSS || found == kind::TSS_16 && !long
     })?;
-    set_type_bits(state, mmu, descriptor.address.wrapping_add(5), BUSY, false)?;
+    set_type_bits(state, mmu, descriptor.type_address(), BUSY, false)?;
     segment.access.0 |= u32::from(BUSY);
     state.segments[SegmentRegister::Tr] = segment;
     Ok(())
 }
 
 fn privileged(state: &CpuState) -> Result<(), Exception> {
-    match (state.protected(), state.cpl()) {
+    match (state.has_descriptors(), state.cpl()) {
         (false, _) => Err(Exception::UD),
         (true, 0) => Ok(()),
         (true, _) => Err(Exception::GP0),

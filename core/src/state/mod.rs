@@ -91,6 +91,16 @@ pub struct Pending {
     pub nmi: bool,
     /// A maskable interrupt, already acknowledged, waits for delivery.
     pub interrupt: Option<u8>,
+    /// A fault that a task switch has raised behind its point of no return: it is the new task's.
+    pub fault: Option<Exception>,
+}
+
+impl Pending {
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        !(self.debug.is_some() | self.nmi | self.interrupt.is_some() | self.fault.is_some())
+    }
 }
 
 impl CpuState {
@@ -110,6 +120,25 @@ impl CpuState {
     #[inline]
     pub fn protected(&self) -> bool {
         self.control.cr0.contains(Cr0Flags::PROTECTED_MODE_ENABLE)
+    }
+
+    /// Whether the processor is in virtual-8086 mode.
+    #[inline]
+    pub fn virtual_8086(&self) -> bool {
+        self.rflags.contains(RFlags::VIRTUAL_8086_MODE) && self.protected() && !self.long_mode()
+    }
+
+    /// Whether selectors name descriptors. In real-address and virtual-8086 mode they are sixteenths
+    /// of base addresses.
+    #[inline]
+    pub fn has_descriptors(&self) -> bool {
+        self.protected() && !self.virtual_8086()
+    }
+
+    /// The I/O privilege level.
+    #[inline]
+    pub fn iopl(&self) -> u8 {
+        (self.rflags.bits() >> 12 & 3) as u8
     }
 
     /// Whether IA-32e mode is active: 64-bit or compatibility mode.

@@ -154,6 +154,10 @@ impl Vcpu {
             Activity::WaitForSipi => return Ok(Outcome::Exit(Exit::Halted)),
             Activity::Active | Activity::Halted => {}
         }
+        if let Some(fault) = self.cpu.state.pending.fault.take() {
+            self.raise(fault)?;
+            return Ok(Outcome::Delivered);
+        }
         let shadow = self.cpu.state.shadow;
         let pending = self.cpu.state.pending;
         if let Some(hit) = pending.debug

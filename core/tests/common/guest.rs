@@ -112,6 +112,21 @@ impl Guest {
         Self::new(state)
     }
 
+    /// Virtual-8086 mode without paging, with all segments at 0x10000, where [`CODE`] is, and IOPL 0.
+    pub fn virtual_8086() -> Self {
+        let mut guest = Self::real_mode();
+        let state = &mut guest.state;
+        state.control.cr0 |= Cr0Flags::PROTECTED_MODE_ENABLE;
+        state.rflags = RFlags::VIRTUAL_8086_MODE | RFlags::from_bits_retain(2);
+        use SegmentRegister::{Cs, Ds, Es, Fs, Gs, Ss};
+        for register in [Cs, Ss, Ds, Es, Fs, Gs] {
+            let segment = &mut state.segments[register];
+            (segment.base, segment.selector) = (CODE, (CODE >> 4) as u16);
+            (segment.limit, segment.access) = (0xffff, Access(0xf3));
+        }
+        guest
+    }
+
     /// Maps the page at `linear`, in [`PAGES`], to itself with these flags.
     pub fn map(&mut self, linear: u64, flags: u64) {
         self.map_to(linear, linear, flags);

@@ -161,6 +161,8 @@ fn cr3() {
 #[test]
 fn cr4_bits() {
     let offered = [
+        (0, Flush::None),  // VME
+        (1, Flush::None),  // PVI
         (2, Flush::None),  // TSD
         (3, Flush::None),  // DE
         (4, Flush::All),   // PSE

@@ -39,7 +39,7 @@ impl Layout {
     fn of(cpu: &Cpu, detail: &Detail) -> Self {
         let length = usize::from(detail.width);
         let wide = length == WORDS * 4 || length == LONGEST;
-        Self { wide, protected: cpu.state.protected() }
+        Self { wide, protected: cpu.state.has_descriptors() }
     }
 
     fn bytes(self) -> usize {

@@ -168,7 +168,7 @@ fn checks_of_gate_and_code_segment() {
         (false, free(0xec), 0, code(GP, ENTRY)),
         (false, free(0x8e), 0, code(GP, ENTRY)),
         (false, free(0x6e), 0, code(NP, ENTRY)),
-        (false, free(0xe5), 0, code(GP, ENTRY)),
+        (false, free(0xe5), 0, code(GP, SEGMENT)),
         (false, gate(3, HANDLER, 0xee, 0), 0, code(GP, 0)),
         (false, gate(BEYOND, HANDLER, 0xee, 0), 0, code(GP, BEYOND.into())),
         (false, free(0xee), flat(WRITABLE, FLAT_32), code(GP, SEGMENT)),

@@ -122,7 +122,7 @@ impl Machine {
     /// are 32-bit interrupt gates to `CODE_32:HANDLER`.
     pub fn protected(cpl: u8) -> Self {
         let mut machine = Self::bare();
-        machine.tables(7);
+        machine.tables(0xb);
         machine.state.control.cr0 |= Cr0Flags::PROTECTED_MODE_ENABLE;
         machine.state.idtr = DescriptorTable { base: IDT, limit: 256 * 8 - 1 };
         for vector in 0..256 {
@@ -170,7 +170,7 @@ impl Machine {
         Self { mmu: Mmu::new(ram.clone()), ram, state, log: FaultLog::new() }
     }
 
-    /// The GDT, LDT and TSS; `tss_kind` is what an available one of this mode is.
+    /// The GDT, LDT and TSS, whose type in the table is `tss_kind`.
     fn tables(&mut self, tss_kind: u8) {
         let entries = [
             0,
@@ -181,7 +181,7 @@ impl Machine {
             flat(CODE | DPL_3, FLAT_64),
             flat(CODE, FLAT_32),
             flat(CONFORMING, FLAT_32),
-            descriptor(TSS as u32, 0x67, 0x80 | tss_kind | 9, 0),
+            descriptor(TSS as u32, 0x67, PRESENT | tss_kind, 0),
         ];
         for (index, entry) in (0..).zip(entries) {
             self.poke(GDT + index * 8, entry);

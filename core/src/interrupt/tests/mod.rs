@@ -10,3 +10,5 @@ mod iret;
 mod robust;
 mod segment;
 mod system_call;
+mod task;
+mod virtual_8086;

@@ -308,6 +308,7 @@ pub(super) fn load_events(state: &mut CpuState, events: &kvm_vcpu_events) {
         debug: debug.then(|| Dr6Flags::from_bits_truncate(state.debug.dr6)),
         nmi: events.nmi.pending != 0 || events.nmi.injected != 0,
         interrupt: interrupt.then_some(events.interrupt.nr),
+        fault: None,
     };
 }
 
