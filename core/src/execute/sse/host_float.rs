@@ -25,6 +25,8 @@ pub(crate) const MASKS: u32 = FLAGS << MASK_SHIFT;
 /// by zero.
 const PRE_COMPUTATION: u32 = 7;
 pub(super) const MASK_SHIFT: u32 = 7;
+/// Where an operation of several steps keeps the flags of those that are complete, while it computes.
+pub(super) const COMPLETED_SHIFT: u32 = 16;
 pub(super) const FLUSH_TO_ZERO: u32 = 1 << 15;
 /// Bits of MXCSR that are not reserved (MXCSR_MASK in the FXSAVE image).
 pub(crate) const WRITABLE: u32 = 0xffff;
@@ -106,7 +108,7 @@ pub(super) fn guarded<T>(cpu: &mut Cpu, operation: impl FnOnce(&mut u32) -> T) -
     let raised = mxcsr & FLAGS;
     let unmasked = raised & !(mxcsr >> MASK_SHIFT);
     let reported = if unmasked & PRE_COMPUTATION != 0 { raised & PRE_COMPUTATION } else { raised };
-    cpu.set_mxcsr(before | reported);
+    cpu.set_mxcsr(before | reported | mxcsr >> COMPLETED_SHIFT & FLAGS);
     if unmasked == 0 {
         return Ok(result);
     }

@@ -22,7 +22,7 @@ pub(super) use compare::{maximum, minimum, order, predicate};
 pub(super) use convert::{from_integer, narrow, round_to_integral, to_integer, widen};
 pub(super) use lanes::{doubled, doubles, halved, singles};
 
-use super::host_float::{FLAGS, FLUSH_TO_ZERO, MASK_SHIFT};
+use super::host_float::{COMPLETED_SHIFT, FLAGS, FLUSH_TO_ZERO, MASK_SHIFT};
 
 /// Invalid operation.
 const INVALID: u32 = 1;
@@ -136,9 +136,18 @@ impl Environment<'_> {
         *self.0 >> MASK_SHIFT & flag != 0
     }
 
-    /// Whether an exception has been raised that is not masked.
-    pub(super) fn stops(&self) -> bool {
-        *self.0 & !(*self.0 >> MASK_SHIFT) & FLAGS != 0
+    /// Ends one of several steps; whether an exception that is not masked keeps those that follow from
+    /// being taken. The flags of a step that is complete stay, whatever a later one raises.
+    pub(super) fn ends_step(&mut self) -> bool {
+        let masked = *self.0 >> MASK_SHIFT & FLAGS;
+        let raised = *self.0 & FLAGS;
+        if raised & !masked != 0 {
+            return true;
+        }
+        if masked != FLAGS {
+            *self.0 = *self.0 & !FLAGS | raised << COMPLETED_SHIFT;
+        }
+        false
     }
 
     fn rounding(&self) -> Rounding {

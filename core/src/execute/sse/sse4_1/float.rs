@@ -113,11 +113,11 @@ operations! {
                 _ => multiply(env, SINGLE, left[place].into(), right[place].into()),
             });
             // An unmasked exception keeps the steps that follow from being taken.
-            if env.stops() {
+            if env.ends_step() {
                 return 0_u128.vector();
             }
             let (low, high) = (add(env, SINGLE, a, b), add(env, SINGLE, c, d));
-            if env.stops() {
+            if env.ends_step() {
                 return 0_u128.vector();
             }
             singles_at([add(env, SINGLE, low, high) as u32; 4].vector(), immediate)
@@ -130,7 +130,7 @@ operations! {
                 0 => 0,
                 _ => multiply(env, DOUBLE, left[place], right[place]),
             });
-            if env.stops() {
+            if env.ends_step() {
                 return 0_u128.vector();
             }
             doubles_at([add(env, DOUBLE, a, b); 2].vector(), immediate)
