@@ -11,6 +11,7 @@ use monovisor_core::{Clock, CpuState, Engine, EngineError, FaultLog};
 use crate::boot::{self, BootError, Image, Loaded};
 use crate::bus::Bus;
 use crate::clock::VmClock;
+use crate::config::settings::{ConfigError, check_cpus};
 use crate::config::{DiskImage, SerialTarget, VmConfig};
 use crate::device::registry::{self, Console, Platform};
 use crate::device::virtio::{Disk, DiskError};
@@ -53,12 +54,9 @@ pub enum VmError {
         /// What the host said.
         source: io::Error,
     },
-    /// No processor, or more than have names.
-    #[error("{cpus} processors are not possible; choose 1 to {}", layout::MAX_CPUS)]
-    Cpus {
-        /// What was asked for.
-        cpus: u32,
-    },
+    /// The configuration asks for what no machine has.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The accelerator that was asked for is not there.
     #[error("{0}")]
     Accelerator(String),
@@ -269,9 +267,7 @@ impl Parts {
         clock: &VmClock,
         make_engine: &MakeEngine,
     ) -> Result<Self, VmError> {
-        if !(1..=layout::MAX_CPUS).contains(&config.cpus) {
-            return Err(VmError::Cpus { cpus: config.cpus });
-        }
+        check_cpus(config.cpus)?;
         let ram = Arc::new(GuestRam::new(config.memory_bytes)?);
         let loaded = boot::load(image, &ram, config)?;
         if config.cpus > 1 || !platform.disks.is_empty() {

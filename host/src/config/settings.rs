@@ -228,9 +228,7 @@ impl Settings {
             return Err(ConfigError::Memory { bytes: memory_bytes });
         }
         let cpus = self.cpus.unwrap_or(default.cpus);
-        if !(1..=layout::MAX_CPUS).contains(&cpus) {
-            return Err(ConfigError::Cpus { cpus });
-        }
+        check_cpus(cpus)?;
         Ok(VmConfig {
             memory_bytes,
             cpus,
@@ -250,6 +248,17 @@ impl Settings {
             verbose: invocation.verbose,
             flat: self.flat,
         })
+    }
+}
+
+/// Whether a machine can have so many processors.
+///
+/// # Errors
+/// It can't.
+pub(crate) fn check_cpus(cpus: u32) -> Result<(), ConfigError> {
+    match (1..=layout::MAX_CPUS).contains(&cpus) {
+        true => Ok(()),
+        false => Err(ConfigError::Cpus { cpus }),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a request's status byte is written last, and says success only if all of it is done.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::mem::offset_of;
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use virtio_bindings::virtio_blk::{
 };
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
 use virtio_queue::desc::split::Descriptor;
-use virtio_queue::{Reader, Writer};
 use vm_memory::{Address, Bytes, GuestAddress, GuestMemoryMmap};
 
+use super::Backend;
+use super::buffers::{Buffers, Unfit};
 use super::disk::{Disk, SECTOR_BYTES};
-use super::{Backend, Chain};
 
 /// The longest transfer of one request: what a reset of the device may have to wait for.
 const MAX_REQUEST_BYTES: u64 = 64 << 20;
@@ -53,8 +53,8 @@ enum Failure {
     Unsupported,
 }
 
-impl From<virtio_queue::Error> for Failure {
-    fn from(_: virtio_queue::Error) -> Self {
+impl From<Unfit> for Failure {
+    fn from(_: Unfit) -> Self {
         Self::Io
     }
 }
@@ -97,17 +97,17 @@ impl Block {
     fn request(
         &mut self,
         memory: &GuestMemoryMmap,
-        chain: Chain<'_>,
-        written: &mut u32,
+        descriptors: &[Descriptor],
+        written: &mut u64,
     ) -> Result<(), Failure> {
-        let mut input = chain.clone().reader(memory)?;
-        let mut data = chain.writer(memory)?;
-        // Another processor of the guest may have changed the chain meanwhile.
-        let data_bytes = data.available_bytes().checked_sub(1).ok_or(Failure::Io)?;
-        let _status = data.split_at(data_bytes)?;
-        let kind = u32::from_le(input.read_obj()?);
-        let _reserved: u32 = input.read_obj()?;
-        let sector = u64::from_le(input.read_obj()?);
+        let mut input = Buffers::readable(memory, descriptors)?;
+        let mut data = Buffers::writable(memory, descriptors)?;
+        // The status.
+        data.shorten(1)?;
+        let kind = u32::from_le_bytes(input.read_array()?);
+        let _reserved: [u8; 4] = input.read_array()?;
+        let sector = u64::from_le_bytes(input.read_array()?);
+        let room = data.left();
         let result = match kind {
             VIRTIO_BLK_T_IN => self.read(sector, &mut data),
             VIRTIO_BLK_T_OUT => self.write(sector, &mut input),
@@ -116,51 +116,51 @@ impl Block {
             VIRTIO_BLK_T_DISCARD | VIRTIO_BLK_T_WRITE_ZEROES => self.erase(kind, &mut input),
             _ => Err(Failure::Unsupported),
         };
-        *written = data.bytes_written() as u32;
+        *written = room - data.left();
         result
     }
 
-    fn read(&mut self, sector: u64, data: &mut Writer<'_>) -> Result<(), Failure> {
-        let mut offset = self.start(sector, data.available_bytes())?;
-        while data.available_bytes() > 0 {
-            let length = data.available_bytes().min(self.buffer.len());
-            let buffer = &mut self.buffer[..length];
+    fn read(&mut self, sector: u64, data: &mut Buffers<'_>) -> Result<(), Failure> {
+        let mut offset = self.start(sector, data.left())?;
+        while data.left() > 0 {
+            let length = data.left().min(self.buffer.len() as u64);
+            let buffer = &mut self.buffer[..length as usize];
             self.disk.read(buffer, offset)?;
-            data.write_all(buffer)?;
-            offset += length as u64;
+            data.write(buffer)?;
+            offset += length;
         }
         Ok(())
     }
 
-    fn write(&mut self, sector: u64, input: &mut Reader<'_>) -> Result<(), Failure> {
+    fn write(&mut self, sector: u64, input: &mut Buffers<'_>) -> Result<(), Failure> {
         self.check_writable()?;
-        let mut offset = self.start(sector, input.available_bytes())?;
-        while input.available_bytes() > 0 {
-            let length = input.available_bytes().min(self.buffer.len());
-            let buffer = &mut self.buffer[..length];
-            input.read_exact(buffer)?;
+        let mut offset = self.start(sector, input.left())?;
+        while input.left() > 0 {
+            let length = input.left().min(self.buffer.len() as u64);
+            let buffer = &mut self.buffer[..length as usize];
+            input.read(buffer)?;
             self.disk.write(buffer, offset)?;
-            offset += length as u64;
+            offset += length;
         }
         self.written()
     }
 
-    fn identify(&self, data: &mut Writer<'_>) -> Result<(), Failure> {
+    fn identify(&self, data: &mut Buffers<'_>) -> Result<(), Failure> {
         let mut id = [0; VIRTIO_BLK_ID_BYTES as usize];
         let length = self.serial.len().min(id.len());
         id[..length].copy_from_slice(&self.serial.as_bytes()[..length]);
-        let wanted = data.available_bytes().min(id.len());
-        Ok(data.write_all(&id[..wanted])?)
+        let wanted = data.left().min(id.len() as u64);
+        Ok(data.write(&id[..wanted as usize])?)
     }
 
     /// Discards or zeroes ranges; all are checked before the first is touched.
-    fn erase(&mut self, kind: u32, input: &mut Reader<'_>) -> Result<(), Failure> {
+    fn erase(&mut self, kind: u32, input: &mut Buffers<'_>) -> Result<(), Failure> {
         self.check_writable()?;
         let mut ranges = Vec::new();
-        while input.available_bytes() > 0 && ranges.len() < MAX_RANGES as usize {
+        while input.left() > 0 && ranges.len() < MAX_RANGES as usize {
             ranges.push(self.range(kind, input)?);
         }
-        if ranges.is_empty() || input.available_bytes() > 0 {
+        if ranges.is_empty() || input.left() > 0 {
             return Err(Failure::Io);
         }
         for range in ranges {
@@ -179,10 +179,10 @@ impl Block {
         self.written()
     }
 
-    fn range(&self, kind: u32, input: &mut Reader<'_>) -> Result<Range, Failure> {
-        let sector = u64::from_le(input.read_obj::<u64>()?);
-        let sectors = u32::from_le(input.read_obj::<u32>()?);
-        let flags = u32::from_le(input.read_obj::<u32>()?);
+    fn range(&self, kind: u32, input: &mut Buffers<'_>) -> Result<Range, Failure> {
+        let sector = u64::from_le_bytes(input.read_array()?);
+        let sectors = u32::from_le_bytes(input.read_array()?);
+        let flags = u32::from_le_bytes(input.read_array()?);
         let unmap = flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP != 0;
         if flags & !VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP != 0 || unmap && kind == VIRTIO_BLK_T_DISCARD
         {
@@ -213,8 +213,7 @@ impl Block {
     }
 
     /// The offset of `sector`, if the transfer that begins there is possible.
-    fn start(&self, sector: u64, bytes: usize) -> Result<u64, Failure> {
-        let bytes = bytes as u64;
+    fn start(&self, sector: u64, bytes: u64) -> Result<u64, Failure> {
         let possible = bytes <= MAX_REQUEST_BYTES && self.disk.contains(sector, bytes);
         possible.then(|| sector * SECTOR_BYTES).ok_or(Failure::Io)
     }
@@ -248,23 +247,22 @@ impl Backend for Block {
         self.write_through = features & 1 << VIRTIO_BLK_F_FLUSH == 0;
     }
 
-    fn handle(&mut self, memory: &GuestMemoryMmap, chain: Chain<'_>) -> u32 {
-        let descriptors: Vec<Descriptor> = chain.clone().collect();
+    fn handle(&mut self, memory: &GuestMemoryMmap, descriptors: &[Descriptor]) -> u32 {
         // Nowhere to say anything.
-        let Some(status_address) = status_address(&descriptors) else { return 0 };
+        let Some(status_address) = status_address(descriptors) else { return 0 };
         let mut written = 0;
         let result = if descriptors.last().is_some_and(Descriptor::has_next) {
             // The chain loops, or leads out of its table or RAM.
             Err(Failure::Io)
         } else {
-            self.request(memory, chain, &mut written)
+            self.request(memory, descriptors, &mut written)
         };
         let status = match result {
             Ok(()) => VIRTIO_BLK_S_OK,
             Err(Failure::Io) => VIRTIO_BLK_S_IOERR,
             Err(Failure::Unsupported) => VIRTIO_BLK_S_UNSUPP,
         };
-        memory.write_obj(status as u8, status_address).map_or(0, |()| written + 1)
+        memory.write_obj(status as u8, status_address).map_or(0, |()| written as u32 + 1)
     }
 }
 

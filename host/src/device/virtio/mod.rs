@@ -6,20 +6,19 @@
 //! that request with an error, or stop the device until the guest resets it.
 
 mod block;
+mod buffers;
 mod disk;
 mod mmio;
 #[cfg(test)]
 mod tests;
 mod worker;
 
+use virtio_queue::desc::split::Descriptor;
 use vm_memory::GuestMemoryMmap;
 
 pub use block::Block;
 pub use disk::{Disk, DiskError};
 pub use mmio::VirtioMmio;
-
-/// A descriptor chain in the guest's RAM.
-type Chain<'a> = virtio_queue::DescriptorChain<&'a GuestMemoryMmap>;
 
 /// What stands behind a transport: one kind of virtio device with one queue.
 trait Backend: Send {
@@ -35,7 +34,7 @@ trait Backend: Send {
     /// The driver has accepted these features.
     fn accept(&mut self, features: u64);
 
-    /// Carries out one request. How many bytes of the chain it has written; all of the request's
-    /// effects have happened when it returns.
-    fn handle(&mut self, memory: &GuestMemoryMmap, chain: Chain<'_>) -> u32;
+    /// Carries out the request of these descriptors. How many bytes it has written into their buffers;
+    /// all of the request's effects have happened when it returns.
+    fn handle(&mut self, memory: &GuestMemoryMmap, descriptors: &[Descriptor]) -> u32;
 }

@@ -221,10 +221,10 @@ impl Shared {
         };
         let Some(chain) = chain else { return Progress::Empty };
         let head = chain.head_index();
-        // Before the request is carried out: it may write over its own descriptors.
-        let buffers: Vec<_> = chain.clone().writable().collect();
-        let written = backend.handle(memory, chain);
-        for buffer in buffers {
+        // Looked at once: a request may write over its own descriptors, and so may another processor.
+        let descriptors: Vec<_> = chain.collect();
+        let written = backend.handle(memory, &descriptors);
+        for buffer in descriptors.iter().filter(|one| one.is_write_only()) {
             self.ram.written(buffer.addr().0, buffer.len().into());
         }
         let used = queue.add_used(memory, head, written);

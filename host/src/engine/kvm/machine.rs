@@ -7,7 +7,7 @@
 //! while it does not run; their memory outlives the machine.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, ScopedJoinHandle};
 
 use kvm_bindings::{
     CpuId, KVM_CAP_X86_USER_SPACE_MSR, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2,
@@ -21,7 +21,7 @@ use monovisor_core::cpuid::{Model, TSC_HZ};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
 use super::ioctl::failed;
-use super::system::{System, Unavailable};
+use super::system::{self, System, Unavailable};
 use crate::memory::GuestRam;
 
 /// Four pages that processors without unrestricted guests need (Intel's oldest), in the device gap.
@@ -53,9 +53,7 @@ const MSR_RANGE: u32 = 0x2000;
 /// A machine.
 #[derive(Debug)]
 pub struct Machine {
-    vm: Arc<VmFd>,
-    /// Sets the filter of [`NATIVE_MSRS`]; empty when it is known to have.
-    filter: Mutex<Option<JoinHandle<Result<(), Unavailable>>>>,
+    vm: VmFd,
     pub(super) system: System,
     model: Model,
     /// KVM has its addresses.
@@ -70,26 +68,19 @@ impl Machine {
     /// # Errors
     /// What KVM refuses.
     pub fn new(system: System, model: Model, ram: Arc<GuestRam>) -> Result<Arc<Self>, Unavailable> {
-        let vm = system.kvm.create_vm().map_err(Unavailable::call("KVM_CREATE_VM"))?;
-        let vm = Arc::new(vm);
-        // The kernel waits for a grace period here, which takes longer than all the rest together,
-        // and for another one with each region: they pass side by side.
-        let filtered = Arc::clone(&vm);
-        let filter = thread::Builder::new()
-            .name("msr filter".into())
-            .spawn(move || take_msrs(&filtered))
-            .map_err(|error| Unavailable::Unfit(format!("no thread can be started: {error}")))?;
-        vm.set_identity_map_address(IDENTITY_MAP)
-            .map_err(Unavailable::call("KVM_SET_IDENTITY_MAP_ADDR"))?;
-        vm.set_tss_address(TASK_STATE).map_err(Unavailable::call("KVM_SET_TSS_ADDR"))?;
-        for region in regions(&ram) {
-            // SAFETY: the mapping lives as long as the RAM, which the machine keeps.
-            unsafe { vm.set_user_memory_region(region) }
-                .map_err(Unavailable::call("KVM_SET_USER_MEMORY_REGION"))?;
-        }
-        let model = model.masked(|feature| system.has(feature));
-        let filter = Mutex::new(Some(filter));
-        Ok(Arc::new(Self { vm, filter, system, model, ram, vcpus: Mutex::new(0) }))
+        // Each takes long; neither needs the other.
+        let (vm, supported) = thread::scope(|scope| {
+            let supported = thread::Builder::new().spawn_scoped(scope, || system.supported());
+            (create_vm(&system, &ram), supported.map(ScopedJoinHandle::join))
+        });
+        let vm = vm?;
+        let supported = match supported {
+            Ok(Ok(supported)) => supported?,
+            // No thread can be had, or it is lost: then one after the other.
+            Ok(Err(_)) | Err(_) => system.supported()?,
+        };
+        let model = model.masked(|feature| system::has(supported.as_slice(), feature));
+        Ok(Arc::new(Self { vm, system, model, ram, vcpus: Mutex::new(0) }))
     }
 
     /// Makes KVM forget what it has derived from the contents of RAM, which somebody else has
@@ -129,13 +120,24 @@ impl Machine {
         let table = CpuId::from_entries(&entries)
             .map_err(|_| Unavailable::Unfit("the CPUID table is too long for KVM".to_owned()))?;
         fd.set_cpuid2(&table).map_err(Unavailable::call("KVM_SET_CPUID2"))?;
-        let filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(filter) = filter {
-            let lost = || Unavailable::Unfit("the thread that sets the MSR filter is lost".into());
-            filter.join().map_err(|_| lost())??;
-        }
         Ok((fd, model))
     }
+}
+
+fn create_vm(system: &System, ram: &GuestRam) -> Result<VmFd, Unavailable> {
+    let vm = system.kvm.create_vm().map_err(Unavailable::call("KVM_CREATE_VM"))?;
+    // First of all: the kernel waits for a grace period here, which passes at once while there was
+    // none before, and takes milliseconds behind another, such as that of a region.
+    take_msrs(&vm)?;
+    vm.set_identity_map_address(IDENTITY_MAP)
+        .map_err(Unavailable::call("KVM_SET_IDENTITY_MAP_ADDR"))?;
+    vm.set_tss_address(TASK_STATE).map_err(Unavailable::call("KVM_SET_TSS_ADDR"))?;
+    for region in regions(ram) {
+        // SAFETY: the mapping lives as long as the RAM, which the machine keeps.
+        unsafe { vm.set_user_memory_region(region) }
+            .map_err(Unavailable::call("KVM_SET_USER_MEMORY_REGION"))?;
+    }
+    Ok(vm)
 }
 
 /// RAM as KVM is told of it.

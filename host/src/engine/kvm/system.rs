@@ -81,8 +81,6 @@ impl Unavailable {
 #[derive(Debug)]
 pub struct System {
     pub(super) kvm: Kvm,
-    /// What processors can tell about themselves.
-    supported: CpuId,
     /// The registers that can be saved and restored.
     pub(super) msrs: Vec<u32>,
     /// Whether the time-stamp counter can be given a frequency.
@@ -104,25 +102,26 @@ impl System {
         if let Some((_, name)) = REQUIRED.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
             return Err(Unavailable::Lacks(name));
         }
-        let supported = kvm
-            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
-            .map_err(Unavailable::call("KVM_GET_SUPPORTED_CPUID"))?;
         let msrs = kvm.get_msr_index_list().map_err(Unavailable::call("KVM_GET_MSR_INDEX_LIST"))?;
         Ok(Self {
-            supported,
             msrs: msrs.as_slice().to_vec(),
             scales_tsc: kvm.check_extension(Cap::TscControl),
             kvm,
         })
     }
 
-    /// Whether this KVM's processors have the feature.
-    pub(super) fn has(&self, feature: &Feature) -> bool {
-        has(self.supported.as_slice(), feature)
+    /// What this KVM's processors can tell about themselves.
+    ///
+    /// KVM asks the processor leaf by leaf, which takes long where it is a guest itself.
+    pub(super) fn supported(&self) -> Result<CpuId, Unavailable> {
+        self.kvm
+            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+            .map_err(Unavailable::call("KVM_GET_SUPPORTED_CPUID"))
     }
 }
 
-fn has(supported: &[kvm_cpuid_entry2], feature: &Feature) -> bool {
+/// Whether processors that can tell this have the feature.
+pub(super) fn has(supported: &[kvm_cpuid_entry2], feature: &Feature) -> bool {
     let entry = supported
         .iter()
         .find(|entry| (entry.function, entry.index) == (feature.leaf, feature.subleaf));
