@@ -16,12 +16,16 @@ use crate::workspace::Workspace;
 ///
 /// Generated instructions with random and boundary operands, faulting and page-crossing ones among
 /// them, are executed by both; registers, flags, memory and exception must agree. A mismatch is
-/// printed with the smallest state that shows it. Needs x86-64 Linux. Counts go to target/oracle,
-/// where `cargo xtask isa` finds them.
+/// printed with the smallest state that shows it. The processor is asked as programs of Linux meet it, or
+/// with --kvm as guests of KVM do. Needs x86-64 Linux. Counts go to target/oracle, where
+/// `cargo xtask isa` finds them.
 #[derive(Args)]
 pub struct Oracle {
     /// Only groups whose name contains one of these, such as `arithmetic`, `sse` or `opcode_maps`
     groups: Vec<String>,
+    /// Asks the processor through KVM, in user mode
+    #[arg(long)]
+    kvm: bool,
     /// Cases of each instruction in each mode, and of each opcode
     #[arg(long, default_value_t = 4000)]
     cases: usize,
@@ -33,12 +37,13 @@ pub struct Oracle {
 impl Oracle {
     /// Runs the subcommand.
     pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
-        let Self { groups, cases, seed } = self;
+        let Self { groups, kvm, cases, seed } = self;
         let name = if groups.is_empty() { "all".to_owned() } else { groups.join("-") };
-        let report = reports(workspace)?.join(format!("{}.json", name.replace('/', "_")));
+        let (way, suffix) = if *kvm { ("--kvm", "-kvm") } else { ("--process", "") };
+        let report = reports(workspace)?.join(format!("{}{suffix}.json", name.replace('/', "_")));
         let (cases, seed) = (cases.to_string(), seed.to_string());
         let run = command(workspace);
-        let run = run.args(groups).args(["--cases", &cases, "--seed", &seed, "--report"]);
+        let run = run.args(groups).args([way, "--cases", &cases, "--seed", &seed, "--report"]);
         Ok(match run.arg(report).run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,

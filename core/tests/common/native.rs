@@ -57,18 +57,18 @@ impl Machine {
     }
 }
 
-/// A page of the host that holds an instruction and a return.
-pub struct Native {
-    page: *mut u8,
-}
+/// A page of the host that holds code and a return.
+pub struct Page(*mut u8);
 
-impl Native {
+impl Page {
+    const BYTES: usize = 4096;
+
     pub fn new() -> Self {
         // SAFETY: a new private mapping.
         let page = unsafe {
             libc::mmap(
                 ptr::null_mut(),
-                4096,
+                Self::BYTES,
                 libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
                 -1,
@@ -76,16 +76,42 @@ impl Native {
             )
         };
         assert_ne!(page, libc::MAP_FAILED, "the host gives executable memory");
-        Self { page: page.cast() }
+        Self(page.cast())
+    }
+
+    /// Puts code in place.
+    pub fn assemble(&mut self, code: &[u8]) {
+        const RET: u8 = 0xc3;
+        // SAFETY: the page is this value's own.
+        let page = unsafe { slice::from_raw_parts_mut(self.0, Self::BYTES) };
+        page[..code.len()].copy_from_slice(code);
+        page[code.len()] = RET;
+    }
+
+    /// Where it is.
+    pub fn start(&self) -> *const u8 {
+        self.0
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // SAFETY: nothing else knows the mapping.
+        unsafe { libc::munmap(self.0.cast(), Self::BYTES) };
+    }
+}
+
+/// The host's processor for instructions on [`Machine`].
+pub struct Native(Page);
+
+impl Native {
+    pub fn new() -> Self {
+        Self(Page::new())
     }
 
     /// Executes `code`, which may use the registers and the memory of `machine` alone.
     fn execute(&mut self, code: &[u8], machine: &mut Machine) {
-        const RET: u8 = 0xc3;
-        // SAFETY: the page is this value's own, and longer than any test's code.
-        let page = unsafe { slice::from_raw_parts_mut(self.page, 4096) };
-        page[..code.len()].copy_from_slice(code);
-        page[code.len()] = RET;
+        self.0.assemble(code);
         let Machine { rax, rcx, rdx, rbx, r8, memory, flags } = machine;
         // SAFETY: the code touches these registers and the memory at R9, as the callers' do; RBX
         // belongs to the compiler and is exchanged in and out.
@@ -105,20 +131,13 @@ impl Native {
                 inout("r14") *rbx,
                 inout("r8") *r8,
                 in("r9") memory.as_mut_ptr().add(memory.len() / 2),
-                in("r13") self.page,
+                in("r13") self.0.start(),
                 inout("r15") *flags | 2 => *flags,
                 // R10 to R12 hold nothing that matters.
                 out("r10") _, out("r11") _, out("r12") _, out("rsi") _, out("rdi") _,
             );
         }
         *flags &= ALL;
-    }
-}
-
-impl Drop for Native {
-    fn drop(&mut self) {
-        // SAFETY: nothing else knows the mapping.
-        unsafe { libc::munmap(self.page.cast(), 4096) };
     }
 }
 

@@ -1,6 +1,7 @@
 //! The two processors side by side: a batch of cases, a single case, the smallest case.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 
 use iced_x86::Instruction;
 
@@ -12,15 +13,17 @@ use crate::generate::encoding::decode;
 use crate::interpreter::Interpreter;
 use crate::layout::WRITABLE;
 use crate::shrink::shrink;
-use crate::silicon::Silicon;
+use crate::silicon::{Lost, Silicon};
 
 /// The processor under us, and the interpreter.
 pub struct Both {
-    pub silicon: Silicon,
+    pub silicon: Box<dyn Silicon>,
     interpreter: Interpreter,
     outcome: Box<Outcome>,
     /// Cases that differ for each of the known reasons.
     pub explained: [u64; EXPLANATIONS.len()],
+    /// Cases that the processor was not asked, for each reason.
+    pub refused: BTreeMap<&'static str, u64>,
 }
 
 /// A case that ends differently.
@@ -36,7 +39,7 @@ pub fn instruction(case: &Case) -> Option<Instruction> {
 }
 
 impl Both {
-    pub fn new() -> Self {
+    pub fn new(silicon: Box<dyn Silicon>) -> Self {
         let state = State {
             gpr: [0; 16],
             rip: 0,
@@ -48,11 +51,13 @@ impl Both {
         let memory = [0; WRITABLE as usize];
         let outcome = Box::new(Outcome { raised: Raised::NOTHING, state, memory });
         let explained = [0; EXPLANATIONS.len()];
-        Self { silicon: Silicon::new(), interpreter: Interpreter::new(), outcome, explained }
+        let (interpreter, refused) = (Interpreter::new(), BTreeMap::new());
+        Self { silicon, interpreter, outcome, explained, refused }
     }
 
     /// Runs a batch on both at once; the indices of the cases that differ without a known reason.
     pub fn batch(&mut self, image: &Image, cases: &[Case]) -> Vec<usize> {
+        let paravirtual = self.silicon.is_paravirtual();
         self.silicon.begin(image, cases);
         let mut ours = Vec::with_capacity(cases.len());
         for case in cases {
@@ -62,17 +67,25 @@ impl Both {
         let mut found = Vec::new();
         let outcomes = cases.iter().zip(&mut ours).zip(self.silicon.finish());
         for (index, ((case, ours), theirs)) in outcomes.enumerate() {
-            let Some(theirs) = theirs else {
-                found.push(index);
-                continue;
+            let mut theirs = match theirs {
+                Ok(theirs) => *theirs,
+                Err(Lost::Gone) => {
+                    found.push(index);
+                    continue;
+                }
+                Err(Lost::Refused(reason)) => {
+                    *self.refused.entry(reason).or_default() += 1;
+                    continue;
+                }
             };
-            let (instruction, mut theirs) = (instruction(case), *theirs);
+            let instruction = instruction(case);
             compare::defined(&mut theirs, case, instruction.as_ref());
             compare::defined(ours, case, instruction.as_ref());
             if theirs == *ours {
                 continue;
             }
-            match instruction.and_then(|it| explained::find(case, &it, &theirs, ours)) {
+            match instruction.and_then(|it| explained::find(case, &it, &theirs, ours, paravirtual))
+            {
                 Some(reason) => self.explained[reason] += 1,
                 None => found.push(index),
             }
@@ -84,14 +97,22 @@ impl Both {
     pub fn ask(&mut self, image: &Image, case: &Case) -> Vec<Difference> {
         let instruction = instruction(case);
         self.interpreter.execute(image, case, &mut self.outcome);
-        let Some(mut theirs) = self.silicon.execute(image, case) else {
-            let lost = "the process that executed it is lost".to_owned();
-            return vec![Difference { what: lost, ..Difference::default() }];
+        let paravirtual = self.silicon.is_paravirtual();
+        self.silicon.begin(image, slice::from_ref(case));
+        let mut theirs = match self.silicon.finish()[0] {
+            Ok(theirs) => *theirs,
+            Err(Lost::Gone) => {
+                let lost = "what executed it is lost".to_owned();
+                return vec![Difference { what: lost, ..Difference::default() }];
+            }
+            Err(Lost::Refused(_)) => return Vec::new(),
         };
         let ours = &mut *self.outcome;
         compare::defined(&mut theirs, case, instruction.as_ref());
         compare::defined(ours, case, instruction.as_ref());
-        if instruction.is_some_and(|it| explained::find(case, &it, &theirs, ours).is_some()) {
+        if instruction
+            .is_some_and(|it| explained::find(case, &it, &theirs, ours, paravirtual).is_some())
+        {
             return Vec::new();
         }
         compare::differences(&theirs, ours)

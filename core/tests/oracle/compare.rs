@@ -18,8 +18,9 @@ pub struct Difference {
 const X87_BITS: u128 = (1 << 80) - 1;
 /// Where the addresses end that Linux lets programs use.
 const END_OF_PROGRAM: u64 = 0x7fff_ffff_f000;
-/// The error code's bit for a page that is present.
+/// The error code's bits for a page that is present, and for an entry with reserved bits.
 const PRESENT: u32 = 1;
+const RESERVED: u32 = 8;
 
 const NAMES: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
@@ -37,9 +38,9 @@ pub fn defined(outcome: &mut Outcome, case: &Case, instruction: Option<&Instruct
         state.gpr[..8].iter_mut().for_each(|value| *value &= 0xffff_ffff);
     }
     state.x87.st.iter_mut().for_each(|value| *value &= X87_BITS);
-    // Linux does not tell programs which pages there are beyond their own.
+    // Linux does not tell programs which pages there are beyond their own, nor does a paravirtual KVM.
     if raised.vector == PAGE_FAULT && raised.address >= END_OF_PROGRAM {
-        raised.error_code &= !PRESENT;
+        raised.error_code &= !(PRESENT | RESERVED);
     }
 }
 

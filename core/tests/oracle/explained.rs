@@ -1,16 +1,29 @@
 //! Differences that remain, each with its reason. Where the manuals of the two vendors differ, the
-//! interpreter does what Intel's says, since its CPUID says that it is Intel's.
+//! interpreter does what Intel's says, since its CPUID says that it is Intel's; so what is AMD's way is
+//! no reason on another processor.
 
-use iced_x86::{Code, Instruction, Mnemonic, Register};
+use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
 use crate::case::{Case, Outcome, PAGE_FAULT, Raised};
 use crate::layout::Mode;
+use crate::silicon::is_amd;
 
 /// A reason, and whether it holds.
 pub struct Explanation {
     /// A sentence.
     pub reason: &'static str,
+    /// Whose processors it is about.
+    whose: Whose,
     holds: fn(&Question) -> bool,
+}
+
+/// Whose processors differ.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Amd,
+    Any,
+    /// What a KVM makes of a processor that has neither VMX nor SVM.
+    ParavirtualKvm,
 }
 
 /// A case that ended differently.
@@ -31,11 +44,13 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         reason: "a misaligned access that also page-faults: AMD checks the alignment first, SDM, \
                  \"Priority Among Concurrent Events\", the page",
+        whose: Whose::Amd,
         holds: |it| it.vectors() == (ALIGNMENT_CHECK, PAGE_FAULT) && it.raise_at_start(),
     },
     Explanation {
         reason: "a branch into the instruction itself, whose rest the processor then executes: a \
                  matter of this comparison",
+        whose: Whose::Any,
         holds: |it| {
             let bytes = it.case.start()..it.case.start() + u64::from(it.case.length);
             it.interpreter.raised == Raised::NOTHING
@@ -46,6 +61,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         reason: "a near branch with an operand-size prefix in 64-bit mode: AMD makes it 16 bits \
                  wide, Intel ignores the prefix",
+        whose: Whose::Amd,
         holds: |it| {
             it.case.mode == Mode::Long && it.has_operand_size_prefix() && it.is_near_branch()
         },
@@ -53,6 +69,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         reason: "a near branch to an address that is not canonical: AMD's faults at the target, \
                  Intel's at the branch",
+        whose: Whose::Amd,
         holds: |it| {
             it.case.mode == Mode::Long
                 && it.is_near_branch()
@@ -61,6 +78,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         reason: "SYSCALL and SYSRET outside 64-bit mode: AMD has them, Intel has not",
+        whose: Whose::Amd,
         holds: |it| {
             it.case.mode != Mode::Long
                 && matches!(it.instruction.mnemonic(), Mnemonic::Syscall | Mnemonic::Sysret)
@@ -68,6 +86,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         reason: "0F 0D with a register: AMD reserves it, to Intel it is a NOP",
+        whose: Whose::Amd,
         holds: |it| {
             matches!(
                 it.instruction.code(),
@@ -80,6 +99,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         reason: "a CALL whose target and whose stack are both out of reach: AMD pushes first, SDM, \
                  CALL, looks at the target first",
+        whose: Whose::Amd,
         holds: |it| {
             it.instruction.mnemonic() == Mnemonic::Call
                 && it.interpreter.raised.vector == GENERAL_PROTECTION
@@ -89,6 +109,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         reason: "POPA and POPAD that fault: AMD has loaded the registers up to there, which the \
                  restarted instruction loads again",
+        whose: Whose::Amd,
         holds: |it| {
             matches!(it.instruction.mnemonic(), Mnemonic::Popa | Mnemonic::Popad)
                 && it.silicon.raised == it.interpreter.raised
@@ -98,6 +119,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         reason: "LOOPcc behind a repeat prefix, which SDM, REP, reserves: AMD tests the prefix's \
                  condition",
+        whose: Whose::Amd,
         holds: |it| {
             it.instruction.is_loopcc()
                 && (it.instruction.has_rep_prefix() || it.instruction.has_repne_prefix())
@@ -106,6 +128,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         reason: "CMPS and SCAS that fault in a repetition: SDM, REP, restores the flags, AMD leaves \
                  those of the last comparison",
+        whose: Whose::Amd,
         holds: |it| {
             let mut silicon = *it.silicon;
             silicon.state.rflags = it.interpreter.state.rflags;
@@ -116,6 +139,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         reason: "CMPS with two operands that fault: no manual says which comes first",
+        whose: Whose::Any,
         holds: |it| {
             let string = it.instruction.is_string_instruction();
             string && is_cmps(it.instruction) && it.raise_at_start_with_faults()
@@ -123,6 +147,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         reason: "MOVSXD to a 16-bit register: AMD reads 32 bits, SDM, MOVSXD, 16",
+        whose: Whose::Amd,
         holds: |it| {
             it.instruction.code() == Code::Movsxd_r16_rm16
                 && matches!(
@@ -133,6 +158,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         reason: "LDMXCSR of bit 17: AMD's misaligned exception mask, which is Intel's reserved bit",
+        whose: Whose::Amd,
         holds: |it| {
             it.instruction.mnemonic() == Mnemonic::Ldmxcsr
                 && it.silicon.state.mxcsr & MISALIGNED_MASK != 0
@@ -142,10 +168,31 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         reason: "a segment with a base whose offset is not canonical while the sum is: AMD faults, \
                  Intel looks at the sum",
+        whose: Whose::Amd,
         holds: |it| {
             it.case.mode == Mode::Long
                 && matches!(it.instruction.memory_segment(), Register::FS | Register::GS)
                 && it.vectors() == (GENERAL_PROTECTION, PAGE_FAULT)
+                && it.raise_at_start()
+        },
+    },
+    Explanation {
+        reason: "a segment register's value under a paravirtual KVM, which has loaded others",
+        whose: Whose::ParavirtualKvm,
+        holds: |it| {
+            (0..it.instruction.op_count()).any(|operand| {
+                it.instruction.op_kind(operand) == OpKind::Register
+                    && it.instruction.op_register(operand).is_segment_register()
+            })
+        },
+    },
+    Explanation {
+        reason: "#GP under a paravirtual KVM, which emulates what raises it, and has no emulation of \
+                 this instruction or another exception for it",
+        whose: Whose::ParavirtualKvm,
+        holds: |it| {
+            it.interpreter.raised.vector == GENERAL_PROTECTION
+                && matches!(it.silicon.raised.vector, INVALID_OPCODE | STACK_FAULT | PAGE_FAULT)
                 && it.raise_at_start()
         },
     },
@@ -159,15 +206,22 @@ fn is_cmps(instruction: &Instruction) -> bool {
     matches!(instruction.mnemonic(), Cmpsb | Cmpsw | Cmpsd | Cmpsq)
 }
 
-/// Why two outcomes differ, as an index of [`EXPLANATIONS`].
+/// Why two outcomes differ, as an index of [`EXPLANATIONS`]. `paravirtual` says that the processor is a
+/// guest's of such a KVM.
 pub fn find(
     case: &Case,
     instruction: &Instruction,
     silicon: &Outcome,
     interpreter: &Outcome,
+    paravirtual: bool,
 ) -> Option<usize> {
     let question = Question { case, instruction, silicon, interpreter };
-    EXPLANATIONS.iter().position(|explanation| (explanation.holds)(&question))
+    let is_its = |whose| match whose {
+        Whose::Amd => is_amd(),
+        Whose::Any => true,
+        Whose::ParavirtualKvm => paravirtual,
+    };
+    EXPLANATIONS.iter().position(|one| is_its(one.whose) && (one.holds)(&question))
 }
 
 impl Question<'_> {

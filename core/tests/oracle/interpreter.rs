@@ -3,87 +3,42 @@
 
 use std::sync::Arc;
 
-use monovisor_core::state::{
-    Access, Activity, Cr0Flags, Cr4Flags, DescriptorTable, EferFlags, RFlags, Register, Segment,
-    SegmentRegister, XCr0Flags,
-};
+use monovisor_core::state::{Activity, RFlags, Register};
 use monovisor_core::{CpuState, Exit, InstructionClock, Ram, Vcpu};
 
-use crate::case::{Case, Outcome, PAGE_FAULT, Raised, State, X87};
-use crate::layout::{ARENA, ARENA_SIZE, CODE, Mode, PAGE, WRITABLE};
+use crate::case::{Case, Outcome, Raised, State, X87};
+use crate::generate::Image;
+use crate::guest::{self, ARENA_FRAME, CODE_FRAME, INT3};
+use crate::layout::{Mode, PAGE};
 
-const MEMORY_BYTES: usize = 1 << 20;
-/// Page-table entries: present, writable, user, no execute.
-const PRESENT: u64 = 1;
-const WRITE: u64 = 2;
-const USER: u64 = 4;
-const NO_EXECUTE: u64 = 1 << 63;
-/// Where the pages are in physical memory.
-const TOP: u64 = 0x1000;
-const POINTERS: u64 = 0x2000;
-const DIRECTORY: u64 = 0x3000;
-const TABLES: u64 = 0x4000;
-const CODE_FRAME: u64 = 0x1_0000;
-const ARENA_FRAME: u64 = 0x2_0000;
-/// The kernel's page tables and pages: descriptor tables, task state and stack. They are where Linux
-/// does not tell programs what there is.
-const KERNEL: u64 = 0xffff_9000_0000_0000;
-const KERNEL_TABLES: u64 = 0x8000;
-const KERNEL_FRAME: u64 = 0x3_0000;
-const IDT: u64 = 0;
-const GDT: u64 = PAGE;
-const TSS: u64 = 2 * PAGE;
-const STACK: u64 = 4 * PAGE;
-/// Where the gates lead, 16 bytes apart. Nothing is there: a step ends when an exception is delivered.
-const HANDLERS: u64 = KERNEL + 8 * PAGE;
-const KERNEL_CODE: u16 = 8;
-/// What is where a branch may lead.
-const INT3: u8 = 0xcc;
 /// Parts of a repeated string instruction, whose operands have few pages.
 const MOST_STEPS: u32 = 1 << 15;
 
 pub struct Interpreter {
     ram: Arc<Ram>,
     vcpu: Vcpu,
-    state: CpuState,
-    mode: Option<Mode>,
+    /// User mode in each mode.
+    modes: [CpuState; 3],
     code: Vec<u8>,
 }
 
 impl Interpreter {
     pub fn new() -> Self {
-        let ram = Arc::new(Ram::new(MEMORY_BYTES).expect("memory"));
-        let entry = |table: u64, index: u64, value: u64| {
-            assert!(ram.write(table + index * 8, &value.to_le_bytes()));
-        };
-        let inner = PRESENT | WRITE | USER;
-        entry(TOP, 0, POINTERS | inner);
-        entry(POINTERS, 0, DIRECTORY | inner);
-        let map = |linear: u64, frame: u64, rights: u64, table: u64| {
-            entry(DIRECTORY, linear >> 21, table | inner);
-            entry(table, linear >> 12 & 0x1ff, frame | PRESENT | USER | rights);
-        };
-        map(CODE, CODE_FRAME, 0, TABLES);
-        for page in 0..ARENA_SIZE / PAGE {
-            let write = if page < WRITABLE / PAGE { WRITE } else { 0 };
-            let offset = page * PAGE;
-            let rights = write | NO_EXECUTE;
-            map(ARENA + offset, ARENA_FRAME + offset, rights, TABLES + PAGE);
-        }
-        assert!(ram.write(CODE_FRAME, &[INT3; PAGE as usize]));
-        set_up_kernel(&ram);
+        let ram = Arc::new(Ram::new(guest::MEMORY_BYTES).expect("memory"));
+        assert!(ram.write(0, &guest::memory()));
         let vcpu = Vcpu::new(ram.clone(), Arc::new(InstructionClock), 0);
-        Self { ram, vcpu, state: long_mode(), mode: None, code: Vec::new() }
+        let modes = Mode::ALL.map(guest::user_mode);
+        Self { ram, vcpu, modes, code: Vec::new() }
     }
 
     /// Executes one case.
-    pub fn execute(&mut self, image: &[u8; ARENA_SIZE as usize], case: &Case, out: &mut Outcome) {
+    pub fn execute(&mut self, image: &Image, case: &Case, out: &mut Outcome) {
         self.ram.write(ARENA_FRAME, image);
         self.ram.write(ARENA_FRAME + u64::from(case.poke_at), &case.poke);
         self.put_code(case.code());
-        self.enter(case.mode);
-        put(&mut self.state, &case.state);
-        self.vcpu.set_state(&self.state);
+        let state = &mut self.modes[case.mode as usize];
+        put(state, &case.state);
+        self.vcpu.set_state(state);
         let mut exit = self.vcpu.step();
         for _ in 0..MOST_STEPS {
             if exit != Exit::Budget || self.vcpu.state().rip != case.start() {
@@ -108,24 +63,6 @@ impl Interpreter {
         }
     }
 
-    fn enter(&mut self, mode: Mode) {
-        if self.mode == Some(mode) {
-            return;
-        }
-        self.mode = Some(mode);
-        for register in SegmentRegister::ALL {
-            if matches!(register, SegmentRegister::Ldtr | SegmentRegister::Tr) {
-                continue;
-            }
-            let descriptor = mode.segment(register);
-            let segment = &mut self.state.segments[register];
-            segment.selector = descriptor.selector;
-            segment.base = u64::from(descriptor.base);
-            segment.limit = descriptor.limit;
-            segment.access = Access(descriptor.access);
-        }
-    }
-
     /// What was delivered, if anything; then RIP, RFLAGS and RSP are those of the stack frame.
     fn raised(&mut self, exit: Exit, out: &mut State) -> Raised {
         if exit != Exit::Budget {
@@ -135,78 +72,13 @@ impl Interpreter {
         if state.cpl() == 3 {
             return Raised::NOTHING;
         }
-        let vector = (state.rip.wrapping_sub(HANDLERS) / 16) as u32;
-        let address = if vector == PAGE_FAULT { state.control.cr2 } else { 0 };
-        let mut frame = state.gpr[Register::Rsp].wrapping_sub(KERNEL).wrapping_add(KERNEL_FRAME);
-        let mut pop = || {
+        let read = |address| {
             let mut word = [0; 8];
-            assert!(self.ram.read(frame, &mut word), "the stack is where the TSS says");
-            frame += 8;
+            assert!(self.ram.read(address, &mut word), "the stack is where the TSS says");
             u64::from_le_bytes(word)
         };
-        let error_code = if WITH_ERROR_CODE.contains(&vector) { pop() as u32 } else { 0 };
-        (out.rip, _, out.rflags) = (pop(), pop(), pop());
-        out.gpr[Register::Rsp as usize] = pop();
-        Raised { vector, error_code, address }
+        guest::raised(state.rip, state.control.cr2, read, out)
     }
-}
-
-/// Exceptions that push an error code.
-const WITH_ERROR_CODE: [u32; 7] = [8, 10, 11, 12, 13, 14, 17];
-
-/// Fills the kernel's pages, and maps them for supervisor mode.
-fn set_up_kernel(ram: &Ram) {
-    let write = |address: u64, bytes: &[u8]| assert!(ram.write(address, bytes));
-    let word = |address: u64, value: u64| write(address, &value.to_le_bytes());
-    let tables = [KERNEL_TABLES, KERNEL_TABLES + PAGE, KERNEL_TABLES + 2 * PAGE];
-    word(TOP + (KERNEL >> 39 & 0x1ff) * 8, tables[0] | PRESENT | WRITE);
-    word(tables[0], tables[1] | PRESENT | WRITE);
-    word(tables[1], tables[2] | PRESENT | WRITE);
-    for page in 0..STACK / PAGE {
-        word(tables[2] + page * 8, (KERNEL_FRAME + page * PAGE) | PRESENT | WRITE);
-    }
-    // 64-bit code of privilege level 0.
-    word(KERNEL_FRAME + GDT + u64::from(KERNEL_CODE), 0x00af_9b00_0000_ffff);
-    // RSP0, and no I/O permission bitmap.
-    word(KERNEL_FRAME + TSS + 4, KERNEL + STACK);
-    write(KERNEL_FRAME + TSS + 0x66, &[0xff, 0xff]);
-    for vector in 0..256_u64 {
-        let handler = HANDLERS + vector * 16;
-        // INT3 and INTO are for programs.
-        let rights = if matches!(vector, 3 | 4) { 0xee00 } else { 0x8e00 };
-        let low = handler & 0xffff | u64::from(KERNEL_CODE) << 16 | rights << 32;
-        let gate = KERNEL_FRAME + IDT + vector * 16;
-        word(gate, low | (handler >> 16 & 0xffff) << 48);
-        word(gate + 8, handler >> 32);
-    }
-}
-
-/// User mode as Linux sets it up.
-fn long_mode() -> CpuState {
-    let mut state = CpuState::reset(0);
-    state.control.cr3 = TOP;
-    state.control.cr0 = Cr0Flags::PAGING
-        | Cr0Flags::WRITE_PROTECT
-        | Cr0Flags::ALIGNMENT_MASK
-        | Cr0Flags::NUMERIC_ERROR
-        | Cr0Flags::MONITOR_COPROCESSOR
-        | Cr0Flags::EXTENSION_TYPE
-        | Cr0Flags::PROTECTED_MODE_ENABLE;
-    state.control.cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
-        | Cr4Flags::OSFXSR
-        | Cr4Flags::OSXMMEXCPT_ENABLE
-        | Cr4Flags::FSGSBASE
-        | Cr4Flags::OSXSAVE;
-    state.control.efer = EferFlags::LONG_MODE_ENABLE
-        | EferFlags::LONG_MODE_ACTIVE
-        | EferFlags::NO_EXECUTE_ENABLE
-        | EferFlags::SYSTEM_CALL_EXTENSIONS;
-    state.control.xcr0 = XCr0Flags::X87 | XCr0Flags::SSE | XCr0Flags::AVX;
-    state.idtr = DescriptorTable { base: KERNEL + IDT, limit: 0xfff };
-    state.gdtr = DescriptorTable { base: KERNEL + GDT, limit: 0xf };
-    state.segments[SegmentRegister::Tr] =
-        Segment { base: KERNEL + TSS, limit: 0x67, access: Access(0x8b), selector: 0x40 };
-    state
 }
 
 /// The case's registers into the guest's.

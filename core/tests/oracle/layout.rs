@@ -62,7 +62,8 @@ pub struct Descriptor {
 }
 
 /// Linux's data segment for programs.
-const FLAT: Descriptor = Descriptor { selector: 0x2b, base: 0, limit: u32::MAX, access: 0xc0f3 };
+pub const FLAT: Descriptor =
+    Descriptor { selector: 0x2b, base: 0, limit: u32::MAX, access: 0xc0f3 };
 /// An odd base.
 const FS: Descriptor = Descriptor { selector: 0x07, base: 0x1234_5679, ..FLAT };
 /// A limit within the arena, which 64-bit mode ignores.

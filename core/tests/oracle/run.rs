@@ -16,7 +16,7 @@ use crate::generate::encoding::Encodings;
 use crate::incomparable;
 use crate::layout::Mode;
 use crate::report::{self, Count};
-use crate::silicon::BATCH;
+use crate::silicon::{self, BATCH, Kind, Silicon};
 use crate::walk;
 
 /// Cases of the same instruction bytes.
@@ -25,6 +25,9 @@ const OPERANDS_PER_INSTRUCTION: usize = 4;
 const MOST_SHOWN: usize = 12;
 /// The group that is the walk over the opcode maps.
 const OPCODE_MAPS: &str = "opcode_maps";
+/// Flags of cargo's own test programs that have a value.
+const VALUED: [&str; 6] =
+    ["--test-threads", "--skip", "--format", "--color", "--logfile", "--shuffle-seed"];
 
 /// What the command line asks for.
 struct Options {
@@ -33,6 +36,8 @@ struct Options {
     /// Cases of each instruction in each mode, and of each opcode.
     cases: usize,
     seed: u64,
+    /// How the processor is asked.
+    kinds: Vec<Kind>,
     /// Where counts go.
     report: Option<String>,
     /// Where the list of instructions goes; then nothing is run.
@@ -42,7 +47,14 @@ struct Options {
 impl Options {
     /// Arguments of cargo's own test programs are taken and mean nothing.
     fn parse() -> Result<Self, String> {
-        let mut options = Self { filters: Vec::new(), cases: 8, seed: 1, report: None, list: None };
+        let mut options = Self {
+            filters: Vec::new(),
+            cases: 8,
+            seed: 1,
+            kinds: vec![Kind::Process, Kind::Kvm],
+            report: None,
+            list: None,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -50,8 +62,11 @@ impl Options {
             match argument.as_str() {
                 "--cases" => options.cases = number(value()?)? as usize,
                 "--seed" => options.seed = number(value()?)?,
+                "--process" => options.kinds = vec![Kind::Process],
+                "--kvm" => options.kinds = vec![Kind::Kvm],
                 "--report" => options.report = Some(value()?),
                 "--list" => options.list = Some(value()?),
+                flag if VALUED.contains(&flag) => drop(value()?),
                 flag if flag.starts_with('-') => {}
                 filter => options.filters.push(filter.to_owned()),
             }
@@ -81,14 +96,22 @@ fn run(options: &Options) -> Result<bool, String> {
         write(path, &report::instructions().to_string())?;
         return Ok(true);
     }
-    let mut both = Both::new();
-    let modes = if both.silicon.has_segments() {
-        &Mode::ALL[..]
-    } else {
-        eprintln!("oracle: skipped, because Linux forbids modify_ldt(2) here");
-        return Ok(true);
-    };
-    let encodings = Encodings::find(modes, |instruction| {
+    let mut agreed = true;
+    for kind in &options.kinds {
+        match silicon::open(*kind) {
+            Ok(silicon) => agreed &= run_on(silicon, options)?,
+            Err(why) => eprintln!("oracle: skipped: {why}"),
+        }
+    }
+    Ok(agreed)
+}
+
+/// Whether everything agreed with this processor.
+fn run_on(silicon: Box<dyn Silicon>, options: &Options) -> Result<bool, String> {
+    let modes = silicon.modes().to_vec();
+    eprintln!("{}, in {modes:?}", silicon.name());
+    let mut both = Both::new(silicon);
+    let encodings = Encodings::find(&modes, |instruction| {
         instruction_group(instruction.mnemonic()).is_some()
             && incomparable::reason(instruction).is_none()
     });
@@ -104,12 +127,15 @@ fn run(options: &Options) -> Result<bool, String> {
     }
     let mut agreed = counts.iter().all(|count| !count.differs);
     if options.wants(OPCODE_MAPS) {
-        agreed &= run_walk(&mut both, &mut generator, options, modes) == 0;
+        agreed &= run_walk(&mut both, &mut generator, options, &modes) == 0;
     }
     for (explanation, count) in EXPLANATIONS.iter().zip(both.explained) {
         if count > 0 {
             eprintln!("explained: {count} cases: {}", explanation.reason);
         }
+    }
+    for (reason, count) in &both.refused {
+        eprintln!("refused: {count} cases: {reason}");
     }
     if let Some(path) = &options.report {
         let explained = EXPLANATIONS
@@ -155,6 +181,7 @@ fn run_group(
             if cases.is_empty() {
                 break;
             }
+            cases.iter_mut().for_each(|case| both.silicon.adapt(case));
             count.cases += cases.len();
             if let Some(&index) = both.batch(&image, &cases).first() {
                 count.differs = true;
@@ -192,6 +219,7 @@ fn run_walk(
                 walk::cases(&row[taken], mode, generator, &mut pending);
                 if pending.len() + 8 > BATCH || taken + 1 == most {
                     let image = generator.image();
+                    pending.iter_mut().for_each(|case| both.silicon.adapt(case));
                     total += pending.len();
                     if let Some(&index) = both.batch(&image, &pending).first() {
                         if differing < MOST_SHOWN && !differs {

@@ -3,9 +3,9 @@
 //! The interpreter follows AMD's processors, which are consistent in nearly all of it; so on those
 //! everything is compared but what is listed here. On others, nothing undefined is.
 
-use std::sync::OnceLock;
-
 use iced_x86::{Instruction, Mnemonic, RflagsBits};
+
+use crate::silicon::is_amd;
 
 /// CF, PF, AF, ZF, SF, OF.
 const CF: u64 = 1;
@@ -31,7 +31,7 @@ struct NotFollowed {
 
 /// The status flags that `instruction` leaves undefined, and that are not compared.
 pub fn flags(instruction: &Instruction) -> u64 {
-    if !follows_processor() {
+    if !is_amd() {
         return undefined(instruction);
     }
     let rows = NOT_FOLLOWED.iter().filter(|row| row.mnemonics.contains(&instruction.mnemonic()));
@@ -50,13 +50,4 @@ fn undefined(instruction: &Instruction) -> u64 {
     ];
     let undefined = instruction.rflags_undefined();
     PLACES.iter().filter(|(bit, _)| undefined & bit != 0).map(|(_, flag)| flag).sum()
-}
-
-/// Whether the host's processor is one of those that the interpreter follows.
-fn follows_processor() -> bool {
-    static FOLLOWS: OnceLock<bool> = OnceLock::new();
-    *FOLLOWS.get_or_init(|| {
-        let leaf = std::arch::x86_64::__cpuid(0);
-        [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
-    })
 }

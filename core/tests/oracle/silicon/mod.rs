@@ -1,223 +1,71 @@
-//! The processor under us: a child process executes the cases of a batch, and tells what became of
-//! each.
-//!
-//! A child that dies or hangs over a case is replaced; that case is lost, which is a defect of its
-//! generation and reported as such.
+//! What executes a case on a real processor: a child process, or a guest of KVM.
 
-mod child;
-mod frame;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod native;
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::ptr;
+use std::sync::OnceLock;
 
 use crate::case::{Case, Outcome};
-use crate::layout::{ARENA, ARENA_SIZE, CODE, PAGE, WRITABLE};
+use crate::generate::Image;
+use crate::layout::Mode;
 
 /// Most cases that are asked at once.
 pub const BATCH: usize = 256;
-const MAPPED_CODE: usize = PAGE as usize;
-/// How long a batch may take. It takes milliseconds.
-const PATIENCE_MS: i32 = 5000;
 
-/// What parent and child share.
-#[repr(C)]
-struct Shared {
-    /// What the arena holds before each case, but for its poke.
-    image: [u8; ARENA_SIZE as usize],
-    count: usize,
-    /// The case at hand.
-    next: usize,
-    running: bool,
-    /// Linux has granted the local descriptors.
-    segments_granted: bool,
-    cases: [Case; BATCH],
-    outcomes: [Outcome; BATCH],
+/// The ways to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As a program of Linux.
+    Process,
+    /// As a guest of KVM.
+    Kvm,
 }
 
-/// The mappings, which a fork inherits: the same memory for both processes.
-struct View {
-    shared: *mut Shared,
-    /// The arena and the code page, writable whatever the instruction may do to them.
-    arena_alias: *mut u8,
-    code_alias: *mut u8,
+/// A processor that can be asked.
+pub trait Silicon {
+    /// How it is asked, in words.
+    fn name(&self) -> &'static str;
+
+    /// Whether it is what a KVM without VMX and SVM makes of one.
+    fn is_paravirtual(&self) -> bool {
+        false
+    }
+
+    /// The modes in which it executes instructions.
+    fn modes(&self) -> &[Mode];
+
+    /// Changes of a case what could not be asked.
+    fn adapt(&self, _case: &mut Case) {}
+
+    /// Begins with these cases, at most [`BATCH`].
+    fn begin(&mut self, image: &Image, cases: &[Case]);
+
+    /// Waits until all are done.
+    fn finish(&mut self) -> Vec<Result<&Outcome, Lost>>;
 }
 
-/// The host's processor.
-pub struct Silicon {
-    view: View,
-    child: Child,
+/// Why a case has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// What executed it has died or hung over it.
+    Gone,
+    /// It does not execute this, for a reason that is known: nothing to compare with.
+    Refused(&'static str),
 }
 
-struct Child {
-    process: libc::pid_t,
-    commands: OwnedFd,
-    answers: OwnedFd,
+/// The processor under us, or why it can't be asked.
+pub fn open(kind: Kind) -> Result<Box<dyn Silicon>, String> {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    return native::open(kind);
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    Err(format!("{kind:?}: the oracle is an x86-64 processor under Linux"))
 }
 
-impl Silicon {
-    /// Maps the memory and starts the child.
-    pub fn new() -> Self {
-        let view = View {
-            shared: map_anonymous(size_of::<Shared>()).cast(),
-            arena_alias: ptr::null_mut(),
-            code_alias: ptr::null_mut(),
-        };
-        let (read, write) = (libc::PROT_READ, libc::PROT_READ | libc::PROT_WRITE);
-        let arena = memory_file(ARENA_SIZE);
-        let code = memory_file(PAGE);
-        let arena_alias = map_file(&arena, None, ARENA_SIZE, 0, write);
-        let code_alias = map_file(&code, None, PAGE, 0, write);
-        map_file(&arena, Some(ARENA), WRITABLE, 0, write);
-        map_file(&arena, Some(ARENA + WRITABLE), ARENA_SIZE - WRITABLE, WRITABLE, read);
-        map_file(&code, Some(CODE), PAGE, 0, read | libc::PROT_EXEC);
-        let view = View { arena_alias, code_alias, ..view };
-        let child = Child::start(&view);
-        Self { view, child }
-    }
-
-    /// Whether there are segments beside Linux's own: compatibility mode, FS and GS can be asked.
-    pub fn has_segments(&self) -> bool {
-        // SAFETY: the child waits, so nothing else touches what is shared.
-        unsafe { (*self.view.shared).segments_granted }
-    }
-
-    /// Has the child begin with these cases, at most [`BATCH`].
-    pub fn begin(&mut self, image: &[u8; ARENA_SIZE as usize], cases: &[Case]) {
-        // SAFETY: the child waits; slices of a batch's length fit.
-        unsafe {
-            let shared = &mut *self.view.shared;
-            shared.image = *image;
-            shared.cases[..cases.len()].copy_from_slice(cases);
-            (shared.next, shared.count) = (0, cases.len());
-        }
-        self.child.command();
-    }
-
-    /// Waits until the batch is done; each outcome, or `None` for a case that was lost.
-    pub fn finish(&mut self) -> Vec<Option<&Outcome>> {
-        let mut lost = Vec::new();
-        while !self.child.wait() {
-            // SAFETY: the child is gone.
-            let shared = unsafe { &mut *self.view.shared };
-            lost.push(shared.next);
-            let (next, count) = (shared.next + 1, shared.count);
-            self.child = Child::start(&self.view);
-            // SAFETY: the new child waits.
-            unsafe { (*self.view.shared).next = next };
-            if next >= count {
-                break;
-            }
-            self.child.command();
-        }
-        // SAFETY: the child waits for the next batch, which takes `&mut self`.
-        let shared = unsafe { &*self.view.shared };
-        let outcomes = shared.outcomes[..shared.count].iter().enumerate();
-        outcomes.map(|(index, outcome)| (!lost.contains(&index)).then_some(outcome)).collect()
-    }
-
-    /// Executes one case.
-    pub fn execute(&mut self, image: &[u8; ARENA_SIZE as usize], case: &Case) -> Option<Outcome> {
-        self.begin(image, std::slice::from_ref(case));
-        self.finish()[0].copied()
-    }
-}
-
-impl Child {
-    fn start(view: &View) -> Self {
-        let (commands_out, commands) = pipe();
-        let (answers, answers_in) = pipe();
-        // SAFETY: the memory is mapped, and no child runs. This one begins with nothing to do.
-        unsafe {
-            let shared = &mut *view.shared;
-            (shared.running, shared.next) = (false, shared.count);
-        }
-        // SAFETY: this program has one thread, so the fork finds everything in order.
-        let process = unsafe { libc::fork() };
-        assert!(process >= 0, "fork: {}", std::io::Error::last_os_error());
-        if process == 0 {
-            // The parent's end of this pipe must not keep it open.
-            drop(commands);
-            // SAFETY: a fresh fork.
-            unsafe { child::live(view, commands_out.as_raw_fd(), answers_in.as_raw_fd()) }
-        }
-        let mut child = Self { process, commands, answers };
-        drop((commands_out, answers_in));
-        assert!(child.wait(), "the child process does not start");
-        child
-    }
-
-    fn command(&mut self) {
-        // SAFETY: one byte of a constant.
-        unsafe { libc::write(self.commands.as_raw_fd(), [0_u8].as_ptr().cast(), 1) };
-    }
-
-    /// Whether the child has answered; if not, it is gone.
-    fn wait(&mut self) -> bool {
-        let fd = self.answers.as_raw_fd();
-        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut byte = [0_u8];
-        // SAFETY: one descriptor, one byte.
-        let answered = unsafe {
-            libc::poll(&raw mut poll, 1, PATIENCE_MS) == 1
-                && libc::read(fd, byte.as_mut_ptr().cast(), 1) == 1
-        };
-        if !answered {
-            self.end();
-        }
-        answered
-    }
-
-    fn end(&mut self) {
-        // SAFETY: the process is this value's own and not waited for yet.
-        unsafe {
-            libc::kill(self.process, libc::SIGKILL);
-            libc::waitpid(self.process, ptr::null_mut(), 0);
-        }
-    }
-}
-
-impl Drop for Silicon {
-    fn drop(&mut self) {
-        self.child.end();
-    }
-}
-
-fn pipe() -> (OwnedFd, OwnedFd) {
-    let mut ends = [0; 2];
-    // SAFETY: two descriptors fit, and are new.
-    unsafe {
-        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0, "pipe");
-        (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
-    }
-}
-
-fn memory_file(size: u64) -> OwnedFd {
-    // SAFETY: a constant name; the descriptor is new.
-    unsafe {
-        let file = libc::memfd_create(c"oracle".as_ptr(), libc::MFD_CLOEXEC);
-        assert!(file >= 0, "memfd_create: {}", std::io::Error::last_os_error());
-        assert_eq!(libc::ftruncate(file, size as i64), 0, "ftruncate");
-        OwnedFd::from_raw_fd(file)
-    }
-}
-
-fn map_anonymous(size: usize) -> *mut u8 {
-    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
-    // SAFETY: a new mapping wherever there is room.
-    let at = unsafe {
-        libc::mmap(ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
-    };
-    assert_ne!(at, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
-    at.cast()
-}
-
-fn map_file(file: &OwnedFd, at: Option<u64>, size: u64, offset: u64, rights: i32) -> *mut u8 {
-    let fixed = if at.is_some() { libc::MAP_FIXED_NOREPLACE } else { 0 };
-    let flags = libc::MAP_SHARED | libc::MAP_POPULATE | fixed;
-    let wish = ptr::without_provenance_mut(at.unwrap_or(0) as usize);
-    // SAFETY: NOREPLACE touches no mapping that is there.
-    let at =
-        unsafe { libc::mmap(wish, size as usize, rights, flags, file.as_raw_fd(), offset as i64) };
-    assert_ne!(at, libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
-    at.cast()
+/// Whether the processor under us is one of AMD's.
+pub fn is_amd() -> bool {
+    static IS_AMD: OnceLock<bool> = OnceLock::new();
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    return *IS_AMD.get_or_init(native::is_amd);
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    *IS_AMD.get_or_init(|| false)
 }

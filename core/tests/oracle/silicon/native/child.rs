@@ -9,7 +9,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::frame::Frame;
-use super::{MAPPED_CODE, Shared, View};
+use super::process::{MAPPED_CODE, Shared, View};
 use crate::layout::{ARENA, ARENA_SIZE, CODE, LOCAL_DESCRIPTORS, Mode, PAGE, WRITABLE};
 use monovisor_core::state::SegmentRegister;
 
