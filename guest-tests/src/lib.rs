@@ -22,6 +22,7 @@ pub mod device;
 pub mod exit;
 mod heap;
 pub mod interrupt;
+pub mod legacy;
 mod memory_routines;
 pub mod paging;
 pub mod probe;

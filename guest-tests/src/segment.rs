@@ -243,6 +243,12 @@ fn load(selector: u16) {
     unsafe { load_tss(SegmentSelector::new(selector / 8, PrivilegeLevel::Ring0)) };
 }
 
+/// Loads TR of the bootstrap processor anew, after it has held something else.
+pub(crate) fn reload_task() {
+    describe(TASK, tss());
+    load(TASK);
+}
+
 /// Both halves of the descriptor of an available 64-bit TSS.
 pub fn task_descriptor(base: u64, limit: u64) -> (u64, u64) {
     let low = limit & 0xffff
