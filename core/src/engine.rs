@@ -6,7 +6,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::apic::{LocalApic, Message};
-use crate::exclusive::Outside;
+use crate::exclusive::{Outside, Section};
 use crate::{CpuState, EngineError, Exit, FaultLog};
 
 /// Something that executes one vCPU: the interpreter or KVM.
@@ -55,6 +55,12 @@ pub trait Engine: Send {
     /// engine: whatever it has derived from code and page tables is forgotten.
     fn forget_code(&mut self) {}
 
+    /// As [`forget_code`](Self::forget_code), of an engine that may have others beside it, none of which
+    /// executes in this section.
+    fn forget_code_within(&mut self, _section: &Section<'_>) {
+        self.forget_code();
+    }
+
     /// The local APIC, which both engines keep in the same form.
     fn local_apic(&self) -> &LocalApic;
 
@@ -97,6 +103,12 @@ pub trait Engine: Send {
     /// From now on [`run`](Self::run) executes the guest only inside the gate at which it gets a place.
     /// Whoever runs the engine parks on that place's slot. For engines without a guest, nothing.
     fn take_place(&mut self, _place: Outside) {}
+
+    /// Gives the place back, so that whoever runs the engine can act at the gate itself, with the
+    /// engine at hand: [`Work`](crate::exclusive::Work) is served so. None if it has none.
+    fn leave_place(&mut self) -> Option<Outside> {
+        None
+    }
 
     /// A handle with which any thread makes `run` return soon.
     fn kick_handle(&self) -> Kick;

@@ -1,5 +1,5 @@
 //! A person or script around a running machine: keys and standard input go to the guest, Ctrl-A X
-//! and signals end the run. For programs that run one machine in the foreground; an embedder needs
+//! and signals end the run, SIGQUIT and Ctrl-A I look at it while it goes on. For programs that run one machine in the foreground; an embedder needs
 //! none of it.
 //!
 //! Two threads wait, for input and for signals, and reach the machine through its [`Remote`] alone.
@@ -16,6 +16,9 @@ use crate::vm::Vm;
 /// Signals that ask for the end.
 const SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
+/// The signal that asks where the guest is.
+const LOOK: libc::c_int = libc::SIGQUIT;
+
 /// Ctrl-A, after which a key is for monovisor, as in QEMU.
 const ESCAPE: u8 = 0x01;
 
@@ -26,13 +29,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Ties standard input and the `signals` to `vm`.
+    /// Ties standard input and the `signals` to `vm`. `look` is called, on a thread of its own, when
+    /// somebody asks where the guest is.
     ///
     /// # Errors
     /// A thread can't be started, or the terminal refuses raw mode.
-    pub fn start(signals: Signals, vm: &mut Vm) -> io::Result<Self> {
+    pub fn start(
+        signals: Signals,
+        vm: &mut Vm,
+        look: impl FnMut() + Send + 'static,
+    ) -> io::Result<Self> {
         let remote = vm.remote();
-        signals.watch(remote.clone())?;
+        signals.watch(remote.clone(), look)?;
         let Some(reader) = vm.take_input() else { return Ok(Self { _raw: None }) };
         let raw = RawMode::enter()?;
         let has_keys = raw.is_some();
@@ -46,7 +54,7 @@ impl Session {
     }
 }
 
-/// The signals that ask for the end, held back until a session watches them.
+/// The signals that ask for the end or for a look, held back until a session watches them.
 pub struct Signals(libc::sigset_t);
 
 impl Signals {
@@ -59,20 +67,26 @@ impl Signals {
         Self(signals)
     }
 
-    /// The first signal ends the run; a second one ends the process, should the first not get
-    /// through.
-    fn watch(self, remote: Remote) -> io::Result<()> {
+    /// The first signal that asks for the end ends the run; a second one ends the process, should the
+    /// first not get through.
+    fn watch(self, remote: Remote, look: impl FnMut() + Send + 'static) -> io::Result<()> {
         let Self(signals) = self;
-        thread::Builder::new().name("signals".into()).spawn(move || watch(&signals, &remote))?;
+        let run = move || watch(&signals, &remote, look);
+        thread::Builder::new().name("signals".into()).spawn(run)?;
         Ok(())
     }
 }
 
-fn watch(signals: &libc::sigset_t, remote: &Remote) {
-    let mut signal = 0;
-    // SAFETY: a valid set whose signals are blocked in every thread, and a place for the answer.
-    if unsafe { libc::sigwait(signals, &raw mut signal) } != 0 {
-        return;
+fn watch(signals: &libc::sigset_t, remote: &Remote, mut look: impl FnMut()) {
+    let mut signal = LOOK;
+    while signal == LOOK {
+        // SAFETY: a valid set whose signals are blocked in every thread, and a place for the answer.
+        if unsafe { libc::sigwait(signals, &raw mut signal) } != 0 {
+            return;
+        }
+        if signal == LOOK {
+            look();
+        }
     }
     terminal::restore();
     remote.stop(u8::try_from(signal).unwrap_or(u8::MAX));
@@ -87,7 +101,7 @@ fn signal_set() -> libc::sigset_t {
     // SAFETY: a valid set.
     unsafe { libc::sigemptyset(&raw mut set) };
     // A signal that was ignored when the program started (nohup) stays so.
-    for signal in SIGNALS.into_iter().filter(|&signal| !is_ignored(signal)) {
+    for signal in SIGNALS.into_iter().chain([LOOK]).filter(|&signal| !is_ignored(signal)) {
         // SAFETY: a valid set and a signal that exists.
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }
@@ -118,9 +132,16 @@ fn feed(reader: &InputReader, remote: &Remote, has_keys: bool) {
             Err(_) => break,
         };
         let mut bytes = buffer[..count].to_vec();
-        if has_keys && keys.filter(&mut bytes) {
-            remote.stop(libc::SIGINT as u8);
-            return;
+        if has_keys {
+            let Asked { quit, look } = keys.filter(&mut bytes);
+            if quit {
+                remote.stop(libc::SIGINT as u8);
+                return;
+            }
+            if look {
+                // SAFETY: to this process itself, where a thread waits for it.
+                unsafe { libc::kill(libc::getpid(), LOOK) };
+            }
         }
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
@@ -150,23 +171,34 @@ struct Keys {
     escaped: bool,
 }
 
+/// What a person wants of monovisor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Asked {
+    quit: bool,
+    look: bool,
+}
+
 impl Keys {
-    /// Leaves what is for the guest. Whether the person wants to quit.
-    fn filter(&mut self, bytes: &mut Vec<u8>) -> bool {
-        let mut quit = false;
+    /// Leaves what is for the guest. What the person wants.
+    fn filter(&mut self, bytes: &mut Vec<u8>) -> Asked {
+        let mut asked = Asked::default();
         bytes.retain(|&byte| match (mem::take(&mut self.escaped), byte) {
             (false, ESCAPE) => {
                 self.escaped = true;
                 false
             }
             (true, b'x' | b'X') => {
-                quit = true;
+                asked.quit = true;
+                false
+            }
+            (true, b'i' | b'I') => {
+                asked.look = true;
                 false
             }
             // Ctrl-A twice sends one; any other key after it is the guest's.
             _ => true,
         });
-        quit
+        asked
     }
 }
 
@@ -175,16 +207,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ctrl_a_x_quits_and_ctrl_a_twice_sends_one() {
-        for (typed, passed, quits) in [
-            (&b"abc\x03"[..], &b"abc\x03"[..], false),
-            (b"a\x01x", b"a", true),
-            (b"\x01X", b"", true),
-            (b"\x01\x01x", b"\x01x", false),
-            (b"\x01bx", b"bx", false),
+    fn ctrl_a_x_quits_ctrl_a_i_looks_and_ctrl_a_twice_sends_one() {
+        let nothing = Asked::default();
+        let (quit, look) = (Asked { quit: true, ..nothing }, Asked { look: true, ..nothing });
+        for (typed, passed, asked) in [
+            (&b"abc\x03"[..], &b"abc\x03"[..], nothing),
+            (b"a\x01x", b"a", quit),
+            (b"\x01X", b"", quit),
+            (b"a\x01ib", b"ab", look),
+            (b"\x01\x01x", b"\x01x", nothing),
+            (b"\x01bx", b"bx", nothing),
         ] {
             let mut bytes = typed.to_vec();
-            assert_eq!(Keys::default().filter(&mut bytes), quits, "{typed:?}");
+            assert_eq!(Keys::default().filter(&mut bytes), asked, "{typed:?}");
             assert_eq!(bytes, passed);
         }
     }
@@ -193,7 +228,7 @@ mod tests {
     fn an_escape_may_be_split() {
         let mut keys = Keys::default();
         let mut bytes = vec![ESCAPE];
-        assert!(!keys.filter(&mut bytes) && bytes.is_empty());
-        assert!(keys.filter(&mut b"x".to_vec()));
+        assert!(!keys.filter(&mut bytes).quit && bytes.is_empty());
+        assert!(keys.filter(&mut b"x".to_vec()).quit);
     }
 }

@@ -94,7 +94,7 @@ pub struct Vm {
     pub(crate) wall_time: Duration,
     engine_name: &'static str,
     engine_reason: String,
-    ram: Arc<GuestRam>,
+    pub(crate) ram: Arc<GuestRam>,
     loaded: Loaded,
     image: Image,
     platform: Platform,

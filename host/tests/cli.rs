@@ -1,7 +1,7 @@
 //! The program as its users meet it: what it says where, what reaches the guest, what repeats. The
 //! guests are a few bytes of real-mode code each.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -135,6 +135,32 @@ fn a_signal_ends_the_run_with_its_own_code() {
         assert!(kill.expect("kill is there").success());
         let output = child.wait_with_output().expect("monovisor ends");
         assert_eq!((output.status.code(), letter), (Some(code), *b"k"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn sigquit_tells_where_the_guest_is_and_lets_it_go_on() {
+    let guest = Guest::new(HANG);
+    for flags in [&[][..], &["--deterministic"]] {
+        let mut child = guest.start(flags);
+        let mut letter = [0];
+        let output = child.stdout.as_mut().expect("it is piped");
+        output.read_exact(&mut letter).expect("the guest runs");
+        let number = child.id().to_string();
+        let kill = |name: &str| {
+            let kill = Command::new("kill").args(["-s", name, &number]).status();
+            assert!(kill.expect("kill is there").success());
+        };
+        kill("QUIT");
+        let mut errors = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut report = String::new();
+        while !report.contains("to run it again") {
+            assert_ne!(errors.read_line(&mut report).expect("it is text"), 0, "{report}");
+        }
+        assert!(report.contains("monovisor: the guest is here, and goes on"), "{report}");
+        assert!(report.contains("eb fe"), "{report}");
+        kill("TERM");
+        assert_eq!(child.wait().expect("monovisor ends").code(), Some(143));
     }
 }
 

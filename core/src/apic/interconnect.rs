@@ -13,6 +13,7 @@ use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::{Address, DeliveryMode, Destination, LocalApic, Message, Trigger};
+use crate::sync::Padded;
 
 /// One bit for each vector.
 type Requests = [AtomicU64; 4];
@@ -26,9 +27,7 @@ const EXT_INT: u32 = 1 << 11;
 /// There are vectors.
 const VECTORS: u32 = 1 << 12;
 
-/// What one processor has been sent, and who it is. Padded, because its neighbours are written by
-/// other threads.
-#[repr(align(128))]
+/// What one processor has been sent, and who it is.
 struct Mailbox {
     edge: Requests,
     level: Requests,
@@ -142,13 +141,14 @@ impl Mailbox {
 /// assert!(interconnect.is_empty(2) && !interconnect.is_empty(3));
 /// ```
 pub struct Interconnect {
-    mailboxes: Box<[Mailbox]>,
+    /// Each is written by other threads than its neighbours.
+    mailboxes: Box<[Padded<Mailbox>]>,
 }
 
 impl Interconnect {
     /// Connects processors with the APIC IDs from 0 on.
     pub fn new(processors: u32) -> Self {
-        Self { mailboxes: (0..processors).map(Mailbox::new).collect() }
+        Self { mailboxes: (0..processors).map(|id| Padded(Mailbox::new(id))).collect() }
     }
 
     /// Shows what has become of a processor's local APIC, and returns what was shown before. The

@@ -56,15 +56,7 @@ impl Redirection {
     }
 
     fn mode(self) -> Option<DeliveryMode> {
-        Some(match self.0 >> 8 & 7 {
-            0 => DeliveryMode::Fixed,
-            1 => DeliveryMode::LowestPriority,
-            2 => DeliveryMode::Smi,
-            4 => DeliveryMode::Nmi,
-            5 => DeliveryMode::Init,
-            7 => DeliveryMode::ExtInt,
-            _ => return None,
-        })
+        DeliveryMode::from_bits((self.0 >> 8) as u32)
     }
 
     /// Whether the line's level counts: the other delivery modes "must be programmed edge

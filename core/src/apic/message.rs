@@ -19,6 +19,22 @@ pub enum DeliveryMode {
     ExtInt,
 }
 
+impl DeliveryMode {
+    /// What three bits of an interrupt message or of an I/O APIC's entry mean; none if they are reserved
+    /// there. Start-up comes from the interrupt command register alone.
+    pub(super) fn from_bits(bits: u32) -> Option<Self> {
+        Some(match bits & 7 {
+            0 => Self::Fixed,
+            1 => Self::LowestPriority,
+            2 => Self::Smi,
+            4 => Self::Nmi,
+            5 => Self::Init,
+            7 => Self::ExtInt,
+            _ => return None,
+        })
+    }
+}
+
 /// Whom an interrupt is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -76,18 +92,11 @@ impl Message {
         if address >> 20 != WINDOW || data & LEVEL != 0 && data & ASSERT == 0 {
             return None;
         }
-        let mode = match data >> 8 & 7 {
-            // The redirection hint asks for one receiver among those that a logical address names.
-            0 if address & (ONE_RECEIVER | LOGICAL) == ONE_RECEIVER | LOGICAL => {
-                DeliveryMode::LowestPriority
-            }
-            0 => DeliveryMode::Fixed,
-            1 => DeliveryMode::LowestPriority,
-            2 => DeliveryMode::Smi,
-            4 => DeliveryMode::Nmi,
-            5 => DeliveryMode::Init,
-            7 => DeliveryMode::ExtInt,
-            _ => return None,
+        // The redirection hint asks for one receiver among those that a logical address names.
+        let one_receiver = address & (ONE_RECEIVER | LOGICAL) == ONE_RECEIVER | LOGICAL;
+        let mode = match DeliveryMode::from_bits(data >> 8)? {
+            DeliveryMode::Fixed if one_receiver => DeliveryMode::LowestPriority,
+            mode => mode,
         };
         Some(Self {
             destination: Destination::from_xapic((address >> 12) as u8, address & LOGICAL != 0),

@@ -2,6 +2,9 @@
 //!
 //! A vCPU that executes is kicked, one that sleeps is unparked; both then look at one atomic word.
 //! Posting takes the boxes of the job from the poster's allocator; the vCPU that serves takes none.
+//!
+//! What is posted while a section is open is done by each vCPU before its next instruction, if it looks
+//! for kicks behind the gate and before it executes: so that all act on one and the same instant.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

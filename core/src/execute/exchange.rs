@@ -9,6 +9,7 @@ use super::op::{Detail, Prefixes};
 use super::table::Row;
 use super::{Cpu, Leave, segment_register};
 use crate::memory::Width;
+use crate::paging::Update;
 use crate::state::{Exception, Register};
 
 pub(super) const ROWS: &[Row] = &[
@@ -28,7 +29,8 @@ fn xadd(emit: &mut Emit) -> Option<()> {
 fn exchange_add<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let right = cpu.get::<W>(detail.registers[1]);
     let old = if detail.memory == 0 {
-        let old = cpu.modify::<W>(detail, |left| left.wrapping_add(right))?;
+        let locked = detail.prefixes.contains(Prefixes::LOCK);
+        let old = cpu.update(detail, locked, Update::Add(W::truncate(right)))?;
         cpu.set::<W>(detail.registers[1], old);
         old
     } else {
@@ -55,7 +57,9 @@ fn compare_exchange<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leav
     let expected = cpu.get::<W>(ACCUMULATOR);
     let new = cpu.get::<W>(detail.registers[1]);
     let old = if detail.memory == 0 {
-        cpu.modify::<W>(detail, |old| if old == expected { new } else { old })?
+        let (expected, new) = (W::truncate(expected), W::truncate(new));
+        let locked = detail.prefixes.contains(Prefixes::LOCK);
+        cpu.update(detail, locked, Update::ReplaceIf { expected, new })?
     } else {
         cpu.get::<W>(detail.registers[0])
     };
@@ -97,7 +101,7 @@ fn compare_exchange_pair<Half: Width, Whole: Width>(
     let segment = segment_register(detail.segment);
     let old = cpu
         .mmu
-        .compare_exchange(&cpu.state, linear, expected, new, locked)
+        .update(&cpu.state, linear, locked, Update::ReplaceIf { expected, new })
         .map_err(|error| Leave::access(error, segment))?;
     let equal = old == expected;
     if !equal {

@@ -3,7 +3,7 @@
 use super::op::{Detail, Prefixes};
 use super::{Cpu, Leave};
 use crate::memory::Width;
-use crate::paging::{AccessKind, LINEAR_ADDRESS_BITS, Privilege};
+use crate::paging::{AccessKind, LINEAR_ADDRESS_BITS, Privilege, Update};
 use crate::state::{Exception, Register, Segment, SegmentRegister};
 
 use super::address::SegmentWindow;
@@ -207,6 +207,24 @@ impl Cpu {
         let segment = super::segment_register(detail.segment);
         self.mmu
             .modify(&self.state, linear, locked, |old: W| W::truncate(change(old.extend())))
+            .map(Width::extend)
+            .map_err(|error| Leave::access(error, segment))
+    }
+
+    /// As [`modify`](Self::modify) of operand 0 in memory, with an update that hosts know.
+    ///
+    /// # Errors
+    /// Whatever the access raises; then nothing is written.
+    pub fn update<W: Width>(
+        &mut self,
+        detail: &Detail,
+        locked: bool,
+        update: Update<W>,
+    ) -> Result<u64, Leave> {
+        let linear = self.linear(detail, W::BYTES as u64, true)?;
+        let segment = super::segment_register(detail.segment);
+        self.mmu
+            .update(&self.state, linear, locked, update)
             .map(Width::extend)
             .map_err(|error| Leave::access(error, segment))
     }

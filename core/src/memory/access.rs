@@ -49,6 +49,52 @@ pub trait Width: Copy + Default + Eq + Sized + 'static {
     /// `BYTES` bytes at `pointer` are guest RAM that is mapped writable, and `pointer` is a
     /// multiple of `BYTES`.
     unsafe fn compare_exchange(pointer: *mut u8, current: Self, new: Self) -> Result<Self, Self>;
+
+    /// Adds `addend` in one atomic step, which no other processor can make fail, and returns what was
+    /// there. A full barrier.
+    ///
+    /// # Safety
+    /// As [`compare_exchange`](Self::compare_exchange).
+    unsafe fn fetch_add(pointer: *mut u8, addend: Self) -> Self;
+
+    /// Replaces the value in one atomic step, which no other processor can make fail, and returns
+    /// what was there. A full barrier.
+    ///
+    /// # Safety
+    /// As [`compare_exchange`](Self::compare_exchange).
+    unsafe fn swap(pointer: *mut u8, new: Self) -> Self;
+}
+
+/// Replaces the value at `pointer` by `update` of it in one atomic step, and returns the old one.
+///
+/// # Safety
+/// As [`Width::compare_exchange`].
+#[inline(always)]
+pub(crate) unsafe fn fetch_update<W: Width>(pointer: *mut u8, mut update: impl FnMut(W) -> W) -> W {
+    own_soon(pointer);
+    // SAFETY: the caller vouches for the bytes.
+    let mut old = unsafe { W::load(pointer) };
+    loop {
+        // SAFETY: the caller vouches for the bytes and the alignment.
+        match unsafe { W::compare_exchange(pointer, old, update(old)) } {
+            Ok(old) => return old,
+            Err(found) => old = found,
+        }
+    }
+}
+
+/// Asks for the cache line at `pointer` as its only owner: a load alone would ask for a shared copy,
+/// and the exchange behind it once more. A hint, which never faults.
+#[inline(always)]
+fn own_soon(pointer: *mut u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a prefetch accesses nothing; processors that do not know this one take it for a NOP.
+    unsafe {
+        core::arch::asm!("prefetchw [{0}]", in(reg) pointer,
+            options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = pointer;
 }
 
 macro_rules! width {
@@ -89,6 +135,18 @@ macro_rules! width {
                     Ordering::SeqCst,
                     Ordering::SeqCst,
                 )
+            }
+            #[inline(always)]
+            unsafe fn fetch_add(pointer: *mut u8, addend: Self) -> Self {
+                // SAFETY: aligned, and the caller vouches for the bytes.
+                unsafe { core::sync::atomic::$atomic::from_ptr(pointer.cast()) }
+                    .fetch_add(addend, Ordering::SeqCst)
+            }
+            #[inline(always)]
+            unsafe fn swap(pointer: *mut u8, new: Self) -> Self {
+                // SAFETY: aligned, and the caller vouches for the bytes.
+                unsafe { core::sync::atomic::$atomic::from_ptr(pointer.cast()) }
+                    .swap(new, Ordering::SeqCst)
             }
 
             #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -202,6 +260,14 @@ impl Width for u128 {
         // SAFETY: the caller vouches for the bytes.
         unsafe { Self::store(pointer, new) };
         Ok(found)
+    }
+    unsafe fn fetch_add(pointer: *mut u8, addend: Self) -> Self {
+        // SAFETY: the caller vouches for the bytes and the alignment.
+        unsafe { fetch_update(pointer, |old: Self| old.wrapping_add(addend)) }
+    }
+    unsafe fn swap(pointer: *mut u8, new: Self) -> Self {
+        // SAFETY: the caller vouches for the bytes and the alignment.
+        unsafe { fetch_update(pointer, |_| new) }
     }
     #[inline(always)]
     unsafe fn load(pointer: *const u8) -> Self {

@@ -1,7 +1,8 @@
 //! Read-modify-write operations, atomic where the instruction is locked.
 //!
-//! A locked operation whose bytes are within one aligned window of eight bytes, or of sixteen where
-//! the host has CMPXCHG16B, is one compare-exchange of that window. A wider split is the host's own
+//! A locked operation on an aligned operand is the host's own instruction, if it has one that tells the
+//! old value ([`Update`]). Any other whose bytes are within one aligned window of eight bytes, or of
+//! sixteen where the host has CMPXCHG16B, is one compare-exchange of that window. A wider split is the host's own
 //! bus lock where that is allowed, and is refused with [`AccessError::Split`] otherwise: then the
 //! instruction has to be executed while no other vCPU does. Only what goes to a device is not atomic.
 
@@ -13,6 +14,7 @@ use super::rights::View;
 use super::{AccessError, AccessKind, Mmu, Privilege};
 use crate::CpuState;
 use crate::memory::Width;
+use crate::memory::access::fetch_update;
 use crate::memory::lock::{has_bus_lock, widest_window, with_bus_lock};
 
 impl Mmu {
@@ -83,21 +85,74 @@ impl Mmu {
         Ok(old)
     }
 
-    /// Writes `new` at `linear` if `expected` is there, and what is there otherwise, as CMPXCHG
-    /// does; returns what was there.
+    /// As [`modify`](Self::modify) with an update that hosts know.
     ///
     /// # Errors
     /// See [`AccessError`]; nothing is written then.
     #[inline]
-    pub(crate) fn compare_exchange<W: Width>(
+    pub(crate) fn update<W: Width>(
         &mut self,
         state: &CpuState,
         linear: u64,
-        expected: W,
-        new: W,
         locked: bool,
+        update: Update<W>,
     ) -> Result<W, AccessError> {
-        self.modify(state, linear, locked, |old| if old == expected { new } else { old })
+        if locked && linear.is_multiple_of(W::BYTES as u64) && W::BYTES <= self.locking.window {
+            let view = View::of(state, Privilege::Current);
+            let tlb = &mut self.tlbs[view as usize];
+            if let Some(host) = tlb.lookup(linear, W::BYTES, AccessKind::Write) {
+                // SAFETY: a write tag is there for writable RAM alone, and the access is within its page.
+                return Ok(unsafe { update.apply(ptr::with_exposed_provenance_mut(host)) });
+            }
+        }
+        self.modify(state, linear, locked, |old| update.of(old))
+    }
+}
+
+/// A read-modify-write for which hosts have one instruction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Update<W> {
+    /// Adds this.
+    Add(W),
+    /// Writes this.
+    Replace(W),
+    /// Writes `new` if `expected` is there, and what is there otherwise, as CMPXCHG does.
+    ReplaceIf { expected: W, new: W },
+}
+
+impl<W: Width> Update<W> {
+    /// What becomes of `old`.
+    #[inline(always)]
+    fn of(self, old: W) -> W {
+        match self {
+            Self::Add(addend) => W::narrow(old.widen().wrapping_add(addend.widen())),
+            Self::Replace(new) => new,
+            Self::ReplaceIf { expected, new } => {
+                if old == expected {
+                    new
+                } else {
+                    old
+                }
+            }
+        }
+    }
+
+    /// Updates in one atomic step; returns the old value.
+    ///
+    /// # Safety
+    /// As [`Width::compare_exchange`].
+    #[inline(always)]
+    unsafe fn apply(self, pointer: *mut u8) -> W {
+        // SAFETY: the caller vouches for the bytes and the alignment.
+        unsafe {
+            match self {
+                Self::Add(addend) => W::fetch_add(pointer, addend),
+                Self::Replace(new) => W::swap(pointer, new),
+                Self::ReplaceIf { expected, new } => {
+                    W::compare_exchange(pointer, expected, new).unwrap_or_else(|found| found)
+                }
+            }
+        }
     }
 }
 
@@ -143,16 +198,16 @@ unsafe fn modify_ram<W: Width>(
             W::store(pointer, update(old));
             old
         } else if host.is_multiple_of(W::BYTES) {
-            exchange(pointer, update)
+            fetch_update(pointer, update)
         } else if fits(8) {
             let shift = host % 8 * 8;
-            let window = exchange(pointer.sub(host % 8), |window: u64| {
+            let window = fetch_update(pointer.sub(host % 8), |window: u64| {
                 within::<W>(window.widen(), shift, &mut update) as u64
             });
             W::truncate(window >> shift)
         } else {
             let shift = host % 16 * 8;
-            let window = exchange(pointer.sub(host % 16), |window: u128| {
+            let window = fetch_update(pointer.sub(host % 16), |window: u128| {
                 within::<W>(window, shift, &mut update)
             });
             W::narrow(window >> shift)
@@ -166,21 +221,4 @@ fn within<W: Width>(window: u128, shift: usize, update: &mut impl FnMut(W) -> W)
     let mask = W::narrow(u128::MAX).widen() << shift;
     let new = update(W::narrow(window >> shift));
     window & !mask | new.widen() << shift
-}
-
-/// Updates atomically; returns the old value.
-///
-/// # Safety
-/// As [`Width::compare_exchange`].
-#[inline(always)]
-unsafe fn exchange<W: Width>(pointer: *mut u8, mut update: impl FnMut(W) -> W) -> W {
-    // SAFETY: the caller vouches for the bytes.
-    let mut old = unsafe { W::load(pointer) };
-    loop {
-        // SAFETY: the caller vouches for the bytes and the alignment.
-        match unsafe { W::compare_exchange(pointer, old, update(old)) } {
-            Ok(old) => return old,
-            Err(found) => old = found,
-        }
-    }
 }

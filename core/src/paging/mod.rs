@@ -41,10 +41,11 @@ pub use walk::Level;
 pub(crate) use devices::DeviceAccesses;
 pub(crate) use fault::AccessError;
 pub(crate) use gibibytes::Gibibytes;
+pub(crate) use locked::Update;
 pub(crate) use rights::Privilege;
 pub(crate) use tlb::{Tlb, TlbEntry};
 pub(crate) use translate::FetchPage;
-pub(crate) use watch::{CodeWatch, chunks};
+pub(crate) use watch::{CodeWatch, chunks, pages};
 
 use crate::memory::GuestMemory;
 use crate::state::Debug;

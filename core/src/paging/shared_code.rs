@@ -14,8 +14,9 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use heapless::Vec;
 use spin::Mutex;
 
-use super::chunks;
+use super::{chunks, pages};
 use crate::memory::PAGE_SIZE;
+use crate::sync::Padded;
 
 /// Requests that an inbox holds one by one.
 const REQUESTS: usize = 32;
@@ -30,12 +31,12 @@ pub struct SharedCode {
     pages: Box<[AtomicU64]>,
     /// Words of a set of vCPUs.
     words: usize,
-    members: Box<[Member]>,
+    /// Each is written by other threads than its neighbours.
+    members: Box<[Padded<Member>]>,
     joined: AtomicUsize,
 }
 
-/// One vCPU's part that others reach. Apart from its neighbours, whose threads write to theirs.
-#[repr(align(128))]
+/// One vCPU's part that others reach.
 struct Member {
     /// The inbox is not empty.
     attention: AtomicBool,
@@ -83,7 +84,7 @@ impl SharedCode {
             // SAFETY: an atomic integer of zeroed bytes is 0.
             pages: unsafe { pages.assume_init() },
             words,
-            members: (0..vcpus).map(|_| Member::new()).collect(),
+            members: (0..vcpus).map(|_| Padded(Member::new())).collect(),
             joined: AtomicUsize::new(0),
         })
     }
@@ -92,12 +93,8 @@ impl SharedCode {
     /// `address`: code that was translated from them is forgotten, by each vCPU as soon as if another
     /// had written them.
     pub fn memory_written(&self, address: u64, length: u64) {
-        let end = address.saturating_add(length);
-        let mut start = address;
-        while start < end {
-            let next = (start | (PAGE_SIZE - 1)).saturating_add(1).min(end);
-            self.written(start, (next - start) as u32, None);
-            start = next;
+        for (start, length) in pages(address, length) {
+            self.written(start, length, None);
         }
     }
 
@@ -224,7 +221,7 @@ impl SharedCode {
 
     /// Takes the requests of vCPU `number`, if it has any.
     pub(super) fn take_requests(&self, number: usize) -> Option<Inbox> {
-        let Member { attention, inbox, .. } = &self.members[number];
+        let Member { attention, inbox, .. } = &*self.members[number];
         // What is posted from now on raises it anew.
         let any = attention.load(Ordering::Relaxed) && attention.swap(false, Ordering::Acquire);
         any.then(|| core::mem::replace(&mut *inbox.lock(), Inbox::EMPTY))

@@ -7,6 +7,8 @@ use alloc::vec;
 
 use heapless::Vec;
 
+use crate::memory::PAGE_SIZE;
+
 /// Bytes of a chunk; 64 chunks make a page.
 const CHUNK_SHIFT: u32 = 6;
 
@@ -139,6 +141,18 @@ impl CodeWatch {
         // Fibonacci hashing: the top bits of the product are the well-mixed ones.
         ((key >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SLOTS.trailing_zeros())) as usize
     }
+}
+
+/// The parts of `length` bytes at `physical` that lie in one page each: address and length.
+pub(crate) fn pages(physical: u64, length: u64) -> impl Iterator<Item = (u64, u32)> {
+    let end = physical.saturating_add(length);
+    let mut start = physical;
+    core::iter::from_fn(move || {
+        let next = (start | (PAGE_SIZE - 1)).saturating_add(1).min(end);
+        let part = (start < end).then_some((start, (next - start) as u32))?;
+        start = next;
+        Some(part)
+    })
 }
 
 /// The chunks that `length` bytes at `physical` touch, within its page.

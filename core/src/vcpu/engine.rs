@@ -105,6 +105,10 @@ impl Engine for Vcpu {
         Self::take_place(self, place);
     }
 
+    fn leave_place(&mut self) -> Option<Outside> {
+        Self::leave_place(self)
+    }
+
     fn kick_handle(&self) -> Kick {
         self.cpu.kick.clone()
     }

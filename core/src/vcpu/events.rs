@@ -2,7 +2,7 @@
 //! exceptions, interrupts, and the local APIC's part in them.
 
 use super::{DeviceRead, Vcpu};
-use crate::apic::{Accepted, DeliveryMode, Effect, Message};
+use crate::apic::{Accepted, Effect, Message};
 use crate::interrupt::{self, Shutdown};
 use crate::state::{Activity, Dr6Flags, Exception, RFlags, SegmentRegister, Vector};
 use crate::{Access, Engine, Exit, Space};
@@ -98,12 +98,8 @@ impl Vcpu {
                 None
             }
             Effect::SendIpi(message) => {
-                let sender = Some(self.cpu.apic.id());
-                let own = self.cpu.apic.matches(message.destination, sender);
-                // Who takes one for the lowest priority is for the host to choose.
-                if own && message.mode != DeliveryMode::LowestPriority {
-                    self.accept(message);
-                }
+                let accepted = self.cpu.apic.accept_own(message);
+                self.accepted(accepted);
                 Some(Exit::Ipi(message))
             }
         }

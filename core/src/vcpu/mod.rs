@@ -24,7 +24,7 @@ use crate::execute::op::Op;
 use crate::execute::sse::host_float;
 use crate::execute::{Cpu, Leave};
 use crate::interrupt::{FaultLog, Shutdown};
-use crate::paging::{AccessError, chunks};
+use crate::paging::{AccessError, chunks, pages};
 use crate::state::{CpuState, Cr0Flags, Cr4Flags, Exception, RFlags, SegmentRegister, Shadow};
 use crate::translate::{Cache, Found, Key, Lowering};
 use crate::{Access, Clock, Engine, Exit, GuestMemory};
@@ -154,13 +154,9 @@ impl Vcpu {
     /// `address`. Code that was translated from them is forgotten; other vCPUs are told, too.
     pub fn memory_written(&mut self, address: u64, length: u64) {
         self.come_back();
-        let end = address.saturating_add(length);
-        let mut start = address;
-        while start < end {
-            let next = (start | 0xfff).saturating_add(1).min(end);
-            self.invalidate(start & !0xfff, chunks(start, (next - start) as u32));
-            self.cpu.mmu.tell_written(start, (next - start) as u32);
-            start = next;
+        for (start, length) in pages(address, length) {
+            self.invalidate(start & !0xfff, chunks(start, length));
+            self.cpu.mmu.tell_written(start, length);
         }
     }
 

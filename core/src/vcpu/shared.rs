@@ -29,6 +29,13 @@ impl Vcpu {
         self.place = Some(place);
     }
 
+    /// Gives back the place that it [took](Self::take_place): until it has one again, it executes
+    /// without regard to sections, so nobody runs it meanwhile.
+    pub fn leave_place(&mut self) -> Option<Outside> {
+        self.cpu.gate = None;
+        self.place.take()
+    }
+
     /// Whether the host's processor may lock its bus for a guest's locked operation across two cache
     /// lines, for one that shares memory with others. Not where the host's kernel slows down or ends
     /// programs that do.
@@ -85,6 +92,12 @@ impl Vcpu {
         drop(inside);
         let Some(mut op) = begun? else { return Ok(()) };
         let _section = place.open();
+        // What was asked in a section before this one comes before the instruction.
+        if self.cpu.kick.take() {
+            self.cpu.undo_begin();
+            self.restore_shadow();
+            return Err(Exit::Kicked);
+        }
         if self.cpu.mmu.may_be_stale() {
             self.cpu.undo_begin();
             self.restore_shadow();

@@ -12,6 +12,7 @@ use crate::config::settings::{Invocation, Sources};
 use crate::config::{Accel, VmConfig};
 use crate::diagnose;
 use crate::outcome::Outcome;
+use crate::remote::{Look, Remote};
 use crate::report::{Summary, json};
 use crate::run_loop;
 use crate::session::{Session, Signals};
@@ -23,6 +24,8 @@ use crate::vm::Vm;
 /// be used, 127 not found, 134 triple fault, 2 usage.
 ///
 /// Where --accel leaves the choice to monovisor, one line on standard error says which engine runs.
+///
+/// SIGQUIT, or Ctrl-A I at a terminal, tells where the guest is while it goes on.
 ///
 /// As a cargo runner: `runner = "monovisor run"`.
 #[derive(Args, Debug)]
@@ -45,7 +48,11 @@ pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
     let signals = Signals::hold();
     let mut vm = Vm::new(&config)?;
     announce(&config, &vm);
-    let session = Session::start(signals, &mut vm).map_err(|error| Failure::own(&error))?;
+    let look = {
+        let (config, remote, bias) = (config.clone(), vm.remote(), vm.loaded().bias);
+        move || show(&config, &remote, bias)
+    };
+    let session = Session::start(signals, &mut vm, look).map_err(|error| Failure::own(&error))?;
     let outcome = run_loop::run(&mut vm);
     // What is said from here on is for a terminal in its usual mode.
     drop(session);
@@ -96,6 +103,30 @@ fn told_wall_time(config: &VmConfig, vm: &Vm) -> Option<Duration> {
     (!config.deterministic).then(|| vm.wall_time())
 }
 
+/// The report on a guest that goes on: where all its processors were at one instant.
+fn show(config: &VmConfig, remote: &Remote, bias: u64) {
+    let Some(Look { processors, ram }) = remote.look() else { return };
+    let states: Vec<_> = processors.iter().map(|seen| seen.state.clone()).collect();
+    let Some(first) = processors.first() else { return };
+    let failure = diagnose::Failure {
+        outcome: None,
+        state: &first.state,
+        processor: (states.len() > 1).then_some(0),
+        processors: if states.len() > 1 { &states } else { &[] },
+        ram: &ram,
+        deliveries: &first.deliveries,
+        unclaimed: &[],
+        image: &config.image,
+        bias,
+        timeout: config.timeout,
+        max_instructions: config.max_instructions,
+        instructions: processors.iter().map(|seen| seen.instructions).sum(),
+        wall_time: None,
+        command: &diagnose::command(),
+    };
+    eprint!("{}", diagnose::report(&failure, stderr().is_terminal()));
+}
+
 /// The report on a guest that has died, or that the engine failed at.
 fn explain(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Failure> {
     let processor = vm.ended_by().unwrap_or(0);
@@ -107,7 +138,7 @@ fn explain(config: &VmConfig, vm: &mut Vm, outcome: &Outcome) -> Result<(), Fail
     let deliveries: Vec<_> =
         vm.fault_log(processor).into_iter().flat_map(|log| log.iter()).copied().collect();
     let failure = diagnose::Failure {
-        outcome,
+        outcome: Some(outcome),
         state: &states[processor],
         processor: vm.ended_by(),
         processors: if vm.cpus() > 1 { &states } else { &[] },

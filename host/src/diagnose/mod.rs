@@ -35,11 +35,12 @@ use crate::outcome::Outcome;
 pub use repeat::command;
 pub use report::report;
 
-/// A run that ended otherwise than its guest meant it to, with all that explains it.
+/// A run that ended otherwise than its guest meant it to, or that somebody looks at while it goes on,
+/// with all that explains it.
 #[derive(Clone, Copy, Debug)]
 pub struct Failure<'a> {
-    /// How it ended.
-    pub outcome: &'a Outcome,
+    /// How it ended; none if it goes on.
+    pub outcome: Option<&'a Outcome>,
     /// The vCPU that ended it; the bootstrap processor if none did.
     pub state: &'a CpuState,
     /// The number of the vCPU that ended it, if one did.
@@ -71,6 +72,6 @@ pub struct Failure<'a> {
 impl Failure<'_> {
     /// Whether the instruction that ended the run is complete, so that RIP is behind it.
     fn ended_behind_instruction(&self) -> bool {
-        matches!(self.outcome, Outcome::Reset { .. } | Outcome::HaltedForever)
+        matches!(self.outcome, Some(Outcome::Reset { .. } | Outcome::HaltedForever))
     }
 }

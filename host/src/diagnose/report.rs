@@ -45,7 +45,7 @@ pub fn report(failure: &Failure<'_>, colour: bool) -> String {
     }
     page.lines([summary(failure, &place)]);
     let heading = match failure.outcome {
-        Outcome::TripleFault => "exceptions",
+        Some(Outcome::TripleFault) => "exceptions",
         _ => "last exceptions",
     };
     page.section(heading, exceptions(failure, &guest, &symbolizer));
@@ -105,7 +105,7 @@ fn summary(failure: &Failure<'_>, place: &str) -> String {
 /// The fatal chain, or for other ends, the last exceptions that the guest handled.
 fn exceptions(failure: &Failure<'_>, guest: &Guest<'_>, symbolizer: &Symbolizer) -> Vec<String> {
     let fatal = match failure.outcome {
-        Outcome::TripleFault => fault::chain(failure.deliveries),
+        Some(Outcome::TripleFault) => fault::chain(failure.deliveries),
         _ => &[],
     };
     let handled = &failure.deliveries[..failure.deliveries.len() - fatal.len()];
@@ -150,7 +150,7 @@ fn nested(delivery: &Delivery, name: &str) -> String {
 /// code.
 fn walks(failure: &Failure<'_>, rip: u64) -> Vec<(String, Vec<String>)> {
     let fatal = match failure.outcome {
-        Outcome::TripleFault => fault::chain(failure.deliveries),
+        Some(Outcome::TripleFault) => fault::chain(failure.deliveries),
         _ => &[],
     };
     let mut wanted: Vec<(u64, u64)> = Vec::new();

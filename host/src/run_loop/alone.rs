@@ -1,42 +1,46 @@
 //! The only processor of a machine: it drives the devices itself, between its own slices, so that
 //! between two looks at the clock an access costs no system call and takes no lock.
 
+use std::iter;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use monovisor_core::apic::{DeliveryMode, Message};
-use monovisor_core::state::RFlags;
-use monovisor_core::{Access, Clock, EngineError};
+use monovisor_core::exclusive::Outside;
+use monovisor_core::{Access, Clock, EngineError, Kick};
 
-use super::processor::{Processor, Receiver, Stop, Surroundings};
+use super::processor::{Processor, Receiver, Sleep, Stop, Surroundings};
 use super::{Limits, outcome};
 use crate::bus::Bus;
 use crate::clock::Time;
 use crate::config::DebugExit;
 use crate::outcome::Outcome;
-use crate::remote::Remote;
+use crate::remote::{Control, OTHERS, Places, Remote, Threads};
 use crate::vm::Vm;
 
 /// Runs one boot of a machine.
 pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
-    let Vm { processors, bus, remote, config, ended_by, .. } = vm;
+    let Vm { processors, bus, remote, config, ended_by, ram, .. } = vm;
     let processor = Processor::new(&mut processors[0]);
-    remote.attach(processor.receiver.engine.kick_handle());
+    let engine = &*processor.receiver.engine;
+    // What is asked of a run that repeats exactly waits for the end of a slice.
+    let asked = if config.deterministic { Kick::default() } else { engine.kick_handle() };
+    let others = iter::repeat_with(Kick::default).take(OTHERS);
+    let kicks = iter::once(asked).chain(others).map(|kick| (kick, true));
+    let threads = Arc::new(Threads::new(kicks));
+    threads.attach(0);
+    let (control, Places { processors: mut places, .. }) = Control::new(1, threads, ram.clone())?;
+    remote.attach(engine.kick_handle(), control.clone());
     let board = Board { bus, debug_exit: config.debug_exit, deadline_ns: 0 };
     let limit_ns = limits.until.map_or(u64::MAX, |until| {
         let left = until.saturating_duration_since(Instant::now()).as_nanos();
         processor.time().now_ns().saturating_add(u64::try_from(left).unwrap_or(u64::MAX))
     });
     let mut runner = Runner { processor, board, remote, limits, limit_ns };
-    loop {
-        if let Some(outcome) = runner.start_slice() {
-            return Ok(outcome);
-        }
-        let stop = runner.processor.run_slice(&mut runner.board)?;
-        if let Some(outcome) = runner.stopped(stop)? {
-            *ended_by = Some(0);
-            return Ok(outcome);
-        }
-    }
+    let result = runner.run(&control, &mut places[0], ended_by);
+    control.end(&places[0]);
+    control.close();
+    result
 }
 
 /// One boot of a machine on its way.
@@ -59,6 +63,29 @@ struct Board<'a> {
 }
 
 impl Runner<'_> {
+    /// Runs until the run ends. The processor is alone, so its `place` is for what it is asked alone:
+    /// nobody executes while that is done.
+    fn run(
+        &mut self,
+        control: &Control,
+        place: &mut Outside,
+        ended_by: &mut Option<usize>,
+    ) -> Result<Outcome, EngineError> {
+        loop {
+            if control.waits_for(0) {
+                control.serve(place, &mut *self.processor.receiver.engine);
+            }
+            if let Some(outcome) = self.start_slice() {
+                return Ok(outcome);
+            }
+            let stop = self.processor.run_slice(&mut self.board)?;
+            if let Some(outcome) = self.stopped(stop)? {
+                *ended_by = Some(0);
+                return Ok(outcome);
+            }
+        }
+    }
+
     /// Looks at limits and clock, lets devices catch up, and cuts the next slice.
     fn start_slice(&mut self) -> Option<Outcome> {
         if let Some(signal) = self.remote.stopped_by() {
@@ -111,14 +138,12 @@ impl Runner<'_> {
         if self.board.deliver(&mut self.processor.receiver) {
             return Ok(None);
         }
-        let timer_ns = self.processor.wake_ns().unwrap_or(u64::MAX);
-        let due_ns = self.board.bus.next_deadline_ns().min(timer_ns);
+        let Sleep { interruptible, timer_ns } = self.processor.sleep()?;
+        let due_ns = self.board.bus.next_deadline_ns().min(timer_ns.unwrap_or(u64::MAX));
         let timed = due_ns != u64::MAX;
         // With interrupts off only an NMI could wake it.
-        let engine = &mut *self.processor.receiver.engine;
-        let interruptible = engine.state()?.rflags.contains(RFlags::INTERRUPT_FLAG)
-            || self.board.bus.interrupts.can_send_nmi();
-        if !interruptible || !timed && !input_wakes {
+        let can_wake = interruptible || self.board.bus.interrupts.can_send_nmi();
+        if !can_wake || !timed && !input_wakes {
             return Ok(Some(Outcome::HaltedForever));
         }
         if timed && self.processor.clock.is_deterministic() {

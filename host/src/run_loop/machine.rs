@@ -1,22 +1,24 @@
 //! What several processors share: the devices behind one lock, the interconnect of their local
 //! APICs, who of them is asleep, and how the run has ended.
 //!
-//! Lock order: the devices, then the sleepers, then the end. While a message is on its way the
-//! devices may be locked, so nobody locks them to take one.
+//! Lock order: the devices, then the sleepers, then the ender's place, then the end. While a message is
+//! on its way the devices may be locked, so nobody locks them to take one; and while a run ends, so
+//! nobody locks them in a section.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use monovisor_core::Access;
 use monovisor_core::apic::{Interconnect, Message};
-use monovisor_core::{Access, Kick};
+use monovisor_core::exclusive::Outside;
 
 use super::outcome;
-use super::processor::{Receiver, Stop, Surroundings};
+use super::processor::{Receiver, Sleep, Stop, Surroundings};
 use crate::bus::Bus;
 use crate::clock::Time;
 use crate::config::DebugExit;
 use crate::outcome::Outcome;
+use crate::remote::Threads;
 
 /// A machine that several processors share.
 pub struct Machine {
@@ -24,7 +26,9 @@ pub struct Machine {
     pub interconnect: Interconnect,
     sleepers: Mutex<Box<[Option<Sleep>]>>,
     /// How to reach each processor's thread, and the devices' last; nobody where all share one.
-    wakers: Box<[Waker]>,
+    threads: Arc<Threads>,
+    /// The place at the gate of whoever ends the run; none where processors share a thread.
+    ender: Mutex<Option<Outside>>,
     end: Mutex<Option<End>>,
     ended: AtomicBool,
     /// Instructions that the processors have retired, as far as they have told.
@@ -38,15 +42,6 @@ pub struct Devices {
     pub known_deadline_ns: u64,
 }
 
-/// What could end a processor's sleep.
-#[derive(Clone, Copy, Debug)]
-pub struct Sleep {
-    /// Whether it takes interrupts.
-    pub interruptible: bool,
-    /// When its local APIC's timer wakes it.
-    pub timer_ns: Option<u64>,
-}
-
 /// How a run has ended.
 #[derive(Clone, Debug)]
 pub struct End {
@@ -55,31 +50,21 @@ pub struct End {
     pub processor: Option<usize>,
 }
 
-/// Reaches a thread that runs an engine, or sleeps.
-struct Waker {
-    kick: Kick,
-    thread: OnceLock<Thread>,
-}
-
-impl Waker {
-    fn wake(&self) {
-        self.kick.kick();
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
-    }
-}
-
 impl Machine {
-    /// Joins `bus` and as many processors as `kicks`; none of these wakes anybody where one thread
-    /// runs all.
-    pub fn new(bus: Bus, processors: usize, kicks: Vec<Kick>, debug_exit: DebugExit) -> Self {
-        let waker = |kick| Waker { kick, thread: OnceLock::new() };
+    /// Joins `bus` and so many processors, which `threads` reaches unless one thread runs all.
+    pub fn new(
+        bus: Bus,
+        processors: usize,
+        threads: Arc<Threads>,
+        ender: Option<Outside>,
+        debug_exit: DebugExit,
+    ) -> Self {
         Self {
             devices: Mutex::new(Devices { bus, known_deadline_ns: 0 }),
             interconnect: Interconnect::new(processors as u32),
             sleepers: Mutex::new(vec![None; processors].into()),
-            wakers: kicks.into_iter().map(waker).collect(),
+            threads,
+            ender: Mutex::new(ender),
             end: Mutex::new(None),
             ended: AtomicBool::new(false),
             retired: AtomicU64::new(0),
@@ -98,35 +83,31 @@ impl Machine {
         self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current thread is the one to wake for this processor, or, with the number of processors,
-    /// for the devices.
-    pub fn attach(&self, number: usize) {
-        let _ = self.wakers[number].thread.set(thread::current());
-    }
-
-    /// Makes a processor look at its mailbox, or whoever drives the devices look at them.
+    /// Makes a processor look at its mailbox.
     pub fn wake(&self, number: usize) {
-        if let Some(waker) = self.wakers.get(number) {
-            waker.wake();
-        }
+        self.threads.wake(number);
     }
 
     /// Makes whoever drives the devices look at them.
     pub fn wake_driver(&self) {
-        if let Some(driver) = self.wakers.last() {
-            driver.wake();
-        }
+        self.threads.wake(self.threads.last());
     }
 
-    /// Ends the run, unless it has ended already, and wakes everybody for it.
+    /// Ends the run, unless it has ended already, and wakes everybody for it. It happens while nobody
+    /// executes, and nobody does any more: all processors are left as they were at that instant.
     pub fn end(&self, outcome: Outcome, processor: Option<usize>) {
+        let mut ender = self.ender.lock().unwrap_or_else(PoisonError::into_inner);
+        let _section = ender.as_mut().map(|place| {
+            self.threads.attach(place.slot());
+            place.open()
+        });
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         if end.is_none() {
             *end = Some(End { outcome, processor });
             self.ended.store(true, Ordering::Release);
         }
         drop(end);
-        self.wakers.iter().for_each(Waker::wake);
+        self.threads.wake_all();
     }
 
     /// Whether the run has ended.

@@ -10,7 +10,6 @@
 mod alone;
 mod machine;
 mod pace;
-mod parking;
 mod processor;
 mod threads;
 mod turns;
@@ -68,6 +67,7 @@ fn boot(vm: &mut Vm, until: Option<Instant>) -> Outcome {
         _ => threads::run,
     };
     let outcome = run(vm, limits).unwrap_or_else(Outcome::EngineFailure);
+    vm.remote.detach();
     let bootstrap = &vm.processors[0];
     let retired = bootstrap.engine.instructions().unwrap_or(0);
     vm.bus.idle(Time::new(&bootstrap.clock, retired));

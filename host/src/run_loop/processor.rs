@@ -5,6 +5,7 @@
 //! `turns` and `threads`.
 
 use monovisor_core::apic::Message;
+use monovisor_core::state::{Activity, RFlags};
 use monovisor_core::{Access, Engine, EngineError, Exit};
 
 use super::pace::{self, Pace};
@@ -41,6 +42,15 @@ pub enum Stop {
     Ended(Outcome),
 }
 
+/// What could end a processor's sleep.
+#[derive(Clone, Copy, Debug)]
+pub struct Sleep {
+    /// Whether it takes interrupts.
+    pub interruptible: bool,
+    /// When its local APIC's timer wakes it.
+    pub timer_ns: Option<u64>,
+}
+
 /// What a processor reaches of the machine.
 pub trait Surroundings {
     /// The processor reads from a device.
@@ -55,22 +65,13 @@ pub trait Surroundings {
     /// The processor's local APIC sends an interrupt.
     fn send(&mut self, message: Message, receiver: &mut Receiver<'_>);
 
-    /// Lets the processor execute an instruction while no other does. Alone, or in turns, it is always
-    /// so.
-    ///
-    /// # Errors
-    /// A failure of the engine.
-    fn alone(&mut self, engine: &mut dyn Engine) -> Result<Exit, EngineError> {
-        engine.run_exclusive()
-    }
-
     /// Acts on what one of these has brought about. Whether the slice has to end for it.
     fn settle(&mut self, receiver: &mut Receiver<'_>) -> Option<Stop>;
 }
 
 /// An engine, as interrupt controllers see it.
 pub struct Receiver<'a> {
-    pub engine: &'a mut dyn Engine,
+    pub engine: &'a mut (dyn Engine + 'static),
     window_requested: bool,
 }
 
@@ -125,12 +126,21 @@ impl<'a> Processor<'a> {
 
     /// When the local APIC's timer wakes the processor from HLT, if it ever does: a masked one does
     /// not, nor does one below the processor's priority.
-    pub fn wake_ns(&self) -> Option<u64> {
+    fn wake_ns(&self) -> Option<u64> {
         let apic = self.receiver.engine.local_apic();
         let timer_ns = apic.next_timer_ns().filter(|&timer_ns| timer_ns < NEVER_NS)?;
         let mut fired = apic.clone();
         fired.advance(timer_ns);
         fired.pending().is_some().then_some(timer_ns)
+    }
+
+    /// What could end its sleep, now that it has halted.
+    pub fn sleep(&mut self) -> Result<Sleep, EngineError> {
+        let timer_ns = self.wake_ns();
+        let state = self.receiver.engine.state()?;
+        let halted = state.activity == Activity::Halted;
+        let interruptible = halted && state.rflags.contains(RFlags::INTERRUPT_FLAG);
+        Ok(Sleep { interruptible, timer_ns })
     }
 
     /// Cuts a slice at `now_ns` that ends when something is due, and before the instructions that
@@ -156,7 +166,8 @@ impl<'a> Processor<'a> {
             }
             let mut result = receiver.engine.run(budget);
             if let Ok(Exit::Exclusive) = result {
-                result = surroundings.alone(&mut *receiver.engine);
+                // Only an engine without a place at a gate asks for it: no other executes meanwhile.
+                result = receiver.engine.run_exclusive();
             }
             instructions = receiver.engine.instructions();
             let time = Time::new(*clock, instructions.unwrap_or(0));

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use monovisor_core::apic::{LocalApic, Message};
+use monovisor_core::exclusive::Outside;
 use monovisor_core::state::{Activity, RFlags};
 use monovisor_core::{Access, CpuState, Engine, EngineError, Exit, Kick, Space};
 use tempfile::{NamedTempFile, TempDir};
@@ -61,6 +62,7 @@ struct Scripted {
     /// A message has come that ends the next halt.
     message: bool,
     kick: Kick,
+    place: Option<Outside>,
 }
 
 impl Scripted {
@@ -190,6 +192,15 @@ impl Engine for Scripted {
         Some(self.retired)
     }
 
+    /// Each of its instructions is over at once, so it need not be inside.
+    fn take_place(&mut self, place: Outside) {
+        self.place = Some(place);
+    }
+
+    fn leave_place(&mut self) -> Option<Outside> {
+        self.place.take()
+    }
+
     fn kick_handle(&self) -> Kick {
         self.kick.clone()
     }
@@ -244,6 +255,7 @@ impl Machine {
                     halted: false,
                     message: false,
                     kick: Kick::default(),
+                    place: None,
                 });
                 Ok(Chosen { name: "script", reason: "it is a test".to_owned(), engine })
             }),

@@ -10,17 +10,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use monovisor_core::apic::DeliveryMode;
-use monovisor_core::exclusive::Gate;
-use monovisor_core::state::{Activity, RFlags};
+use monovisor_core::exclusive::Outside;
 use monovisor_core::{Clock, EngineError, Kick};
 
 use super::Limits;
-use super::machine::{Machine, Seat, Sleep, is_for_ever};
-use super::parking::Threads;
+use super::machine::{Machine, Seat, is_for_ever};
 use super::processor::{Processor, Stop};
 use crate::clock::{Time, VmClock};
+use crate::memory::GuestRam;
 use crate::outcome::Outcome;
-use crate::remote::Remote;
+use crate::remote::{Control, OTHERS, Places, Remote, Threads};
 use crate::vm::{self, Vm};
 
 /// Where there are more processors than the host has, one that spins lets others go on after this many
@@ -30,22 +29,20 @@ const PAUSES: u32 = 32;
 /// Runs one boot of a machine.
 pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let count = vm.processors.len();
-    let threads = gather(&mut vm.processors)?;
-    let kicks = vm.processors.iter().map(|processor| processor.engine.kick_handle());
     let driver = Kick::default();
-    let kicks = kicks.chain([driver.clone()]).collect();
-    vm.remote.attach(driver.clone());
+    let (threads, control, ender) = gather(&mut vm.processors, &driver, &vm.ram)?;
+    vm.remote.attach(driver.clone(), control.clone());
     let bus = std::mem::take(&mut vm.bus);
-    let machine = Machine::new(bus, count, kicks, vm.config.debug_exit);
-    machine.attach(count);
+    let machine = Machine::new(bus, count, threads.clone(), Some(ender), vm.config.debug_exit);
     let clock = vm.processors[0].clock.clone();
     let crowded = thread::available_parallelism().map_or(1, NonZero::get) < count;
     thread::scope(|scope| {
         for (number, processor) in vm.processors.iter_mut().enumerate() {
-            let (machine, threads, most) = (&machine, &threads, limits.instructions);
+            let (machine, threads, control) = (&machine, &threads, &control);
             let run = move || {
                 threads.attach(number);
-                Thread::new(machine, number, processor, most, crowded).run();
+                let thread = Thread::new(machine, control, number, processor, crowded);
+                thread.run(limits.instructions);
             };
             let thread = thread::Builder::new().name(format!("vcpu {number}"));
             if let Err(error) = thread.spawn_scoped(scope, run) {
@@ -57,6 +54,7 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
         }
         drive(&machine, &clock, &vm.remote, &driver, limits);
     });
+    control.close();
     let (bus, end) = machine.into_parts();
     vm.bus = bus;
     let Some(end) = end else { return Ok(Outcome::HaltedForever) };
@@ -64,20 +62,27 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     Ok(end.outcome)
 }
 
-/// Has the processors execute behind a gate, so that one of them can act while no other executes.
-fn gather(processors: &mut [vm::Processor]) -> Result<Arc<Threads>, EngineError> {
+/// Has the processors execute behind a gate, so that one of them, or somebody else, can act while no
+/// other executes.
+fn gather(
+    processors: &mut [vm::Processor],
+    driver: &Kick,
+    ram: &Arc<GuestRam>,
+) -> Result<(Arc<Threads>, Arc<Control>, Outside), EngineError> {
     let kicks = processors.iter().map(|processor| {
         let engine = &processor.engine;
         // What counts its instructions looks up between them.
         (engine.kick_handle(), engine.instructions().is_some())
     });
-    let threads = Arc::new(Threads::new(kicks));
-    let gate = Gate::new(processors.len(), threads.clone());
-    for (slot, processor) in processors.iter_mut().enumerate() {
-        let refused = EngineError { operation: "claim of a place at the gate", errno: 0 };
-        processor.engine.take_place(gate.claim(slot).ok_or(refused)?);
+    let others = (0..OTHERS).map(|_| (Kick::default(), true));
+    let threads = Arc::new(Threads::new(kicks.chain(others).chain([(driver.clone(), true)])));
+    threads.attach(threads.last());
+    let (control, places) = Control::new(processors.len(), threads.clone(), ram.clone())?;
+    let Places { processors: places, ender } = places;
+    for (processor, place) in processors.iter_mut().zip(places) {
+        processor.engine.take_place(place);
     }
-    Ok(threads)
+    Ok((threads, control, ender))
 }
 
 /// Drives the devices until the run ends.
@@ -124,7 +129,7 @@ fn until(due_ns: u64, now_ns: u64) -> Option<Instant> {
 struct Thread<'a> {
     processor: Processor<'a>,
     seat: Seat<'a>,
-    most: u64,
+    control: &'a Control,
     /// Retired instructions that the machine has been told of.
     told: u64,
     /// The PIC has to be looked at.
@@ -134,30 +139,33 @@ struct Thread<'a> {
 impl<'a> Thread<'a> {
     fn new(
         machine: &'a Machine,
+        control: &'a Control,
         number: usize,
-        processor: &'a mut crate::vm::Processor,
-        most: u64,
+        processor: &'a mut vm::Processor,
         crowded: bool,
     ) -> Self {
-        machine.attach(number);
         let seat = Seat { machine, number, deadline_ns: 0, retimed: false };
         let processor = Processor::new(processor);
         if crowded {
             processor.receiver.engine.set_pause_limit(PAUSES);
         }
-        Self { processor, seat, most, told: 0, pic: false }
+        Self { processor, seat, control, told: 0, pic: false }
     }
 
-    fn run(mut self) {
-        if let Err(error) = self.run_to_the_end() {
+    /// Runs until the run ends, which it does when all together have retired `most` instructions.
+    fn run(mut self, most: u64) {
+        if let Err(error) = self.run_to_the_end(most) {
             self.seat.machine.end(Outcome::EngineFailure(error), Some(self.seat.number));
         }
     }
 
-    fn run_to_the_end(&mut self) -> Result<(), EngineError> {
+    fn run_to_the_end(&mut self, most: u64) -> Result<(), EngineError> {
         let Seat { machine, number, .. } = self.seat;
         while !machine.has_ended() {
-            self.start_slice();
+            if self.control.waits_for(number) {
+                self.serve();
+            }
+            self.start_slice(most);
             match self.processor.run_slice(&mut self.seat)? {
                 Stop::Slice | Stop::Kicked => {}
                 Stop::Pause => thread::yield_now(),
@@ -169,32 +177,37 @@ impl<'a> Thread<'a> {
         Ok(())
     }
 
+    /// Does what others have asked of this processor.
+    fn serve(&mut self) {
+        let engine = &mut *self.processor.receiver.engine;
+        if let Some(mut place) = engine.leave_place() {
+            self.control.serve(&mut place, engine);
+            engine.take_place(place);
+        }
+    }
+
     /// Takes what has been sent, shows what has become of the local APIC, and cuts a slice.
-    fn start_slice(&mut self) {
+    fn start_slice(&mut self, most: u64) {
         let Self { processor, seat: Seat { machine, number, .. }, .. } = self;
         let retired = processor.retired();
         let all = machine.retire(retired - self.told);
         self.told = retired;
-        if all >= self.most {
+        if all >= most {
             return machine.end(Outcome::InstructionLimit, None);
         }
         receive(processor, machine, *number, &mut self.pic);
         let due_ns = processor.receiver.engine.next_timer_ns().unwrap_or(u64::MAX);
-        processor.start_slice(processor.clock.now_ns(retired), due_ns, self.most - all);
+        processor.start_slice(processor.clock.now_ns(retired), due_ns, most - all);
     }
 
     /// Sleeps until a message comes, the local APIC's timer fires, or the run ends.
     fn sleep(&mut self) -> Result<(), EngineError> {
         let Seat { machine, number, .. } = self.seat;
-        let timer_ns = self.processor.wake_ns();
-        let engine = &mut *self.processor.receiver.engine;
-        let kick = engine.kick_handle();
-        let state = engine.state()?;
-        let interruptible =
-            state.activity == Activity::Halted && state.rflags.contains(RFlags::INTERRUPT_FLAG);
-        machine.falls_asleep(number, Sleep { interruptible, timer_ns });
+        let kick = self.processor.receiver.engine.kick_handle();
+        let sleep = self.processor.sleep()?;
+        machine.falls_asleep(number, sleep);
         let now_ns = self.processor.time().now_ns();
-        Remote::sleep(&kick, until(timer_ns.unwrap_or(u64::MAX), now_ns));
+        Remote::sleep(&kick, until(sleep.timer_ns.unwrap_or(u64::MAX), now_ns));
         machine.wakes_up(number);
         kick.take();
         self.processor.pace.forget();
@@ -208,6 +221,9 @@ impl Drop for Thread<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.seat.machine.end(Outcome::HaltedForever, Some(self.seat.number));
+        }
+        if let Some(place) = self.processor.receiver.engine.leave_place() {
+            self.control.end(&place);
         }
     }
 }

@@ -2,19 +2,20 @@
 //! same. Time is the number of instructions that all of them have retired, one after another, so
 //! it never runs backwards for the devices either.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use monovisor_core::state::{Activity, RFlags};
+use monovisor_core::exclusive::Outside;
 use monovisor_core::{Clock, EngineError, Kick};
 
 use super::Limits;
-use super::machine::{Machine, Seat, Sleep, is_for_ever};
-use super::processor::{Processor, Stop};
+use super::machine::{Machine, Seat, is_for_ever};
+use super::processor::{Processor, Sleep, Stop};
 use super::threads::receive;
 use crate::clock::Time;
 use crate::outcome::Outcome;
-use crate::remote::Remote;
-use crate::vm::Vm;
+use crate::remote::{Control, OTHERS, Places, Remote, Threads};
+use crate::vm::{self, Vm};
 
 /// Instructions in a turn: few enough that processors that wait for each other get on, many enough
 /// that a change costs little.
@@ -26,15 +27,25 @@ const PAUSES: u32 = 8;
 /// Runs one boot of a machine.
 pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     let kick = Kick::default();
-    vm.remote.attach(kick.clone());
+    let count = vm.processors.len();
+    // What is asked of a processor ends no turn early, or the run would not repeat.
+    let threads = Arc::new(Threads::new((0..count + OTHERS).map(|_| (kick.clone(), true))));
+    (0..count).for_each(|number| threads.attach(number));
+    let (control, Places { processors: outside, .. }) =
+        Control::new(count, threads, vm.ram.clone())?;
+    vm.remote.attach(kick.clone(), control.clone());
     let bus = std::mem::take(&mut vm.bus);
-    let machine = Machine::new(bus, vm.processors.len(), Vec::new(), vm.config.debug_exit);
+    let machine = Machine::new(bus, count, Arc::default(), None, vm.config.debug_exit);
     let now_ns = vm.processors[0].clock.now_ns(0);
-    let places = vm.processors.iter_mut().enumerate();
-    let places = places.map(|(number, processor)| Place::new(&machine, number, processor));
-    let mut table = Table { places: places.collect(), machine: &machine, limits, now_ns };
+    let places = vm.processors.iter_mut().zip(outside).enumerate();
+    let places =
+        places.map(|(number, (processor, place))| Place::new(&machine, number, processor, place));
+    let places = places.collect();
+    let mut table = Table { places, machine: &machine, control: &control, limits, now_ns };
     let result = table.run(&vm.remote, &kick);
     table.catch_up();
+    table.places.iter().for_each(|place| control.end(&place.outside));
+    control.close();
     drop(table);
     let (bus, end) = machine.into_parts();
     vm.bus = bus;
@@ -48,6 +59,7 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
 struct Table<'a> {
     places: Vec<Place<'a>>,
     machine: &'a Machine,
+    control: &'a Control,
     limits: Limits,
     now_ns: u64,
 }
@@ -56,16 +68,23 @@ struct Table<'a> {
 struct Place<'a> {
     processor: Processor<'a>,
     seat: Seat<'a>,
+    /// What is asked of it is served with this, when nobody executes: its engine has no need of it.
+    outside: Outside,
     sleep: Option<Sleep>,
     pic: bool,
 }
 
 impl<'a> Place<'a> {
-    fn new(machine: &'a Machine, number: usize, processor: &'a mut crate::vm::Processor) -> Self {
+    fn new(
+        machine: &'a Machine,
+        number: usize,
+        processor: &'a mut vm::Processor,
+        outside: Outside,
+    ) -> Self {
         let seat = Seat { machine, number, deadline_ns: 0, retimed: false };
         let processor = Processor::new(processor);
         processor.receiver.engine.set_pause_limit(PAUSES);
-        Self { processor, seat, sleep: None, pic: false }
+        Self { processor, seat, outside, sleep: None, pic: false }
     }
 
     /// Whether a turn would come to nothing: the processor sleeps, and nothing has happened to it.
@@ -77,11 +96,7 @@ impl<'a> Place<'a> {
 
     /// What could end its sleep, now that it has halted.
     fn falls_asleep(&mut self) -> Result<(), EngineError> {
-        let timer_ns = self.processor.wake_ns();
-        let state = self.processor.receiver.engine.state()?;
-        let interruptible =
-            state.activity == Activity::Halted && state.rflags.contains(RFlags::INTERRUPT_FLAG);
-        let sleep = Sleep { interruptible, timer_ns };
+        let sleep = self.processor.sleep()?;
         self.sleep = Some(sleep);
         self.seat.machine.falls_asleep(self.seat.number, sleep);
         Ok(())
@@ -97,6 +112,12 @@ impl Table<'_> {
                 self.machine.end(Outcome::TimeLimit, None);
             } else if self.machine.all_asleep().is_some() {
                 self.sleep(kick);
+            }
+            for (number, place) in self.places.iter_mut().enumerate() {
+                if self.control.waits_for(number) {
+                    let engine = &mut *place.processor.receiver.engine;
+                    self.control.serve(&mut place.outside, engine);
+                }
             }
             for number in 0..self.places.len() {
                 if self.machine.has_ended() {

@@ -17,6 +17,17 @@ impl LocalApic {
         self.address().matches(destination, sender)
     }
 
+    /// Accepts an IPI that this APIC sends if it is for itself, too. Who takes one for the lowest priority
+    /// is for the host to choose.
+    pub fn accept_own(&mut self, message: Message) -> Accepted {
+        let chosen = message.mode == DeliveryMode::LowestPriority;
+        if !chosen && self.matches(message.destination, Some(self.id)) {
+            self.accept(message)
+        } else {
+            Accepted::Ignored
+        }
+    }
+
     /// Sends what the interrupt command register says. Reserved delivery modes and the level
     /// de-assert of INIT, which no processor since the Pentium knows, send nothing.
     pub(super) fn send(&mut self, command: u64) -> Effect {

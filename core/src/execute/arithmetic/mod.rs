@@ -17,6 +17,7 @@ use super::op::{Detail, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
 use crate::memory::Width;
+use crate::paging::Update;
 
 pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Add, |e| binary::<Add>(e)),
@@ -41,6 +42,11 @@ pub(super) trait Binary: 'static {
     fn source<W: Width>(_left: u64, right: u64, _res: u64) -> u64 {
         right
     }
+    /// The number that is added, if the operation adds one whatever the left operand and the flags.
+    #[inline(always)]
+    fn addend(_right: u64) -> Option<u64> {
+        None
+    }
 }
 
 /// ADD.
@@ -60,6 +66,10 @@ impl Binary for Add {
     fn apply<W: Width>(left: u64, right: u64, _src: u64) -> u64 {
         left.wrapping_add(right)
     }
+    #[inline(always)]
+    fn addend(right: u64) -> Option<u64> {
+        Some(right)
+    }
 }
 
 impl Binary for Sub {
@@ -67,6 +77,10 @@ impl Binary for Sub {
     #[inline(always)]
     fn apply<W: Width>(left: u64, right: u64, _src: u64) -> u64 {
         left.wrapping_sub(right)
+    }
+    #[inline(always)]
+    fn addend(right: u64) -> Option<u64> {
+        Some(right.wrapping_neg())
     }
 }
 
@@ -292,10 +306,23 @@ fn binary_locked<O: Binary, W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<
         register => cpu.get::<W>(register),
     };
     let carry = cpu.status() & CF;
-    let left = cpu.modify::<W>(detail, |left| O::apply::<W>(left, right, carry))?;
+    let left = locked::<O, W>(cpu, detail, right, carry)?;
     let res = cut::<W>(O::apply::<W>(left, right, carry));
     cpu.set_status(Kind::of::<W>(O::CLASS).word(res, O::source::<W>(left, right, res)));
     Ok(())
+}
+
+/// Executes a locked operation on memory; gives the left operand.
+pub(super) fn locked<O: Binary, W: Width>(
+    cpu: &mut Cpu,
+    detail: &Detail,
+    right: u64,
+    carry: u64,
+) -> Result<u64, Leave> {
+    match O::addend(right) {
+        Some(addend) => cpu.update(detail, true, Update::Add(W::truncate(addend))),
+        None => cpu.modify::<W>(detail, |left| O::apply::<W>(left, right, carry)),
+    }
 }
 
 /// ADC and SBB: CF goes to the source word first. Where the operation can fault, all flags stay.

@@ -2,7 +2,7 @@
 
 use iced_x86::Mnemonic;
 
-use super::{Binary, cut, kind, memory_binary};
+use super::{Binary, cut, kind, locked, memory_binary};
 use crate::execute::address::{Address, operand};
 use crate::execute::dispatch::{Flow, next};
 use crate::execute::emit::{ByWidth, Emit, by_form_and_width, by_width, functions, pick};
@@ -30,6 +30,10 @@ impl Binary for Inc {
     fn apply<W: Width>(left: u64, _right: u64, _src: u64) -> u64 {
         left.wrapping_add(1)
     }
+    #[inline(always)]
+    fn addend(_right: u64) -> Option<u64> {
+        Some(1)
+    }
 }
 
 impl Binary for Dec {
@@ -37,6 +41,10 @@ impl Binary for Dec {
     #[inline(always)]
     fn apply<W: Width>(left: u64, _right: u64, _src: u64) -> u64 {
         left.wrapping_sub(1)
+    }
+    #[inline(always)]
+    fn addend(_right: u64) -> Option<u64> {
+        Some(1_u64.wrapping_neg())
     }
 }
 
@@ -131,7 +139,7 @@ fn on_register(emit: &mut Emit, handlers: &[ByWidth; 3], width: usize) {
 
 fn step_locked<O: Binary, W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let carry = cpu.status() & CF;
-    let left = cpu.modify::<W>(detail, |left| O::apply::<W>(left, 0, 0))?;
+    let left = locked::<O, W>(cpu, detail, 0, 0)?;
     let res = cut::<W>(O::apply::<W>(left, 0, 0));
     cpu.set_status(Kind::of::<W>(O::CLASS).word(res, carry));
     Ok(())

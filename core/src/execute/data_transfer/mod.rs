@@ -18,6 +18,7 @@ use super::op::{Detail, Handler, Op};
 use super::table::Row;
 use super::{Cpu, Leave};
 use crate::memory::Width;
+use crate::paging::Update;
 use crate::state::Gpr;
 
 pub(super) const ROWS: &[Row] = &[
@@ -339,9 +340,8 @@ fn xchg(emit: &mut Emit) -> Option<()> {
 
 /// XCHG with memory is locked whether it says so or not.
 fn xchg_memory<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let locked = Detail { prefixes: super::op::Prefixes::LOCK, ..*detail };
-    let new = cpu.get::<W>(detail.registers[1]);
-    let old = cpu.modify::<W>(&locked, |_| new)?;
+    let new = W::truncate(cpu.get::<W>(detail.registers[1]));
+    let old = cpu.update(detail, true, Update::Replace(new))?;
     cpu.set::<W>(detail.registers[1], old);
     Ok(())
 }

@@ -37,8 +37,9 @@ fn check<T: Width + core::fmt::Debug>(guest: &mut Guest, linear: u64, locked: bo
     let not = |value: T| T::narrow(!value.widen());
     assert_eq!(guest.mmu.modify(&guest.state, linear, locked, not), Ok(pattern));
     assert_eq!(guest.read(linear), Ok(not(pattern)));
-    let mut exchange =
-        |expected, new| guest.mmu.compare_exchange(&guest.state, linear, expected, new, locked);
+    let mut exchange = |expected, new| {
+        guest.mmu.update(&guest.state, linear, locked, Update::ReplaceIf { expected, new })
+    };
     assert_eq!(exchange(pattern, T::default()), Ok(not(pattern)));
     assert_eq!(exchange(not(pattern), pattern), Ok(not(pattern)));
     assert_eq!(guest.read(linear), Ok(pattern));

@@ -9,15 +9,16 @@ use crate::report::human::{count, duration};
 
 /// One sentence.
 pub(super) fn sentence(failure: &Failure<'_>) -> String {
-    match failure.outcome {
-        Outcome::TripleFault => triple_fault(failure),
+    let Some(outcome) = failure.outcome else { return "the guest is here, and goes on".to_owned() };
+    match outcome {
+        Outcome::TripleFault => triple_fault(failure).unwrap_or_else(|| outcome.to_string()),
         Outcome::TimeLimit => match failure.timeout {
             Some(limit) => format!("the guest did not end within {}", duration(limit)),
-            None => failure.outcome.to_string(),
+            None => outcome.to_string(),
         },
         Outcome::InstructionLimit => match failure.max_instructions {
             Some(limit) => format!("the guest did not end within {} instructions", count(limit)),
-            None => failure.outcome.to_string(),
+            None => outcome.to_string(),
         },
         Outcome::HaltedForever => {
             let why = if failure.state.rflags.contains(RFlags::INTERRUPT_FLAG) {
@@ -27,19 +28,17 @@ pub(super) fn sentence(failure: &Failure<'_>) -> String {
             };
             format!("the guest halted, and nothing can wake it: {why}")
         }
-        _ => failure.outcome.to_string(),
+        _ => outcome.to_string(),
     }
 }
 
-fn triple_fault(failure: &Failure<'_>) -> String {
-    let [first, rest @ ..] = fault::chain(failure.deliveries) else {
-        return failure.outcome.to_string();
-    };
+fn triple_fault(failure: &Failure<'_>) -> Option<String> {
+    let [first, rest @ ..] = fault::chain(failure.deliveries) else { return None };
     let name = fault::name(first.cause);
     let obstacle = rest.iter().find_map(|delivery| match delivery.cause {
         Cause::Exception(exception) => fault::obstacle(failure.state, &exception),
         _ => None,
     });
     let why = obstacle.map(|obstacle| format!(": {obstacle}")).unwrap_or_default();
-    format!("triple fault: {name} could not be delivered{why}")
+    Some(format!("triple fault: {name} could not be delivered{why}"))
 }

@@ -65,7 +65,7 @@ fn without_idt(rip: u64, fault: Exception) -> [Delivery; 4] {
 
 fn failure<'a>(outcome: &'a Outcome, state: &'a CpuState, ram: &'a GuestRam) -> Failure<'a> {
     Failure {
-        outcome,
+        outcome: Some(outcome),
         state,
         processor: None,
         processors: &[],
@@ -169,6 +169,15 @@ fn other_ends_have_their_own_first_lines() {
         first(Outcome::Reset { cause: "port 0xcf9" }, &state),
         "monovisor: the guest reset the machine through port 0xcf9"
     );
+}
+
+#[test]
+fn a_guest_that_goes_on_can_be_looked_at() {
+    let (state, ram) = guest(0x8000);
+    let outcome = Outcome::TimeLimit;
+    let text = report(&Failure { outcome: None, ..failure(&outcome, &state, &ram) }, false);
+    assert!(text.starts_with("monovisor: the guest is here, and goes on\n  at 0x8000,"), "{text}");
+    assert!(text.contains("\nregisters\n"), "{text}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! so that a guest finds the same ones under both engines.
 
 use kvm_bindings::{Msrs, kvm_msr_entry};
-use monovisor_core::apic::{Accepted, DeliveryMode, Effect, Mode};
+use monovisor_core::apic::{Accepted, Effect, Mode};
 use monovisor_core::cpuid::TSC_HZ;
 use monovisor_core::msr::{self, MsrEffect};
 use monovisor_core::state::Activity;
@@ -91,12 +91,8 @@ impl KvmVcpu {
                 None
             }
             Effect::SendIpi(message) => {
-                let own = self.apic.matches(message.destination, Some(self.apic.id()));
-                // Who takes one for the lowest priority is for the host to choose.
-                if own && message.mode != DeliveryMode::LowestPriority {
-                    let accepted = self.apic.accept(message);
-                    self.accepted(accepted);
-                }
+                let accepted = self.apic.accept_own(message);
+                self.accepted(accepted);
                 Some(Exit::Ipi(message))
             }
         }

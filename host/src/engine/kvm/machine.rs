@@ -18,6 +18,7 @@ use kvm_ioctls::{
 };
 use monovisor_core::EngineError;
 use monovisor_core::cpuid::{Model, TSC_HZ};
+use monovisor_core::exclusive::Section;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
 use super::ioctl::failed;
@@ -86,17 +87,17 @@ impl Machine {
     /// Makes KVM forget what it has derived from the contents of RAM, which somebody else has
     /// written: without nested paging it shadows the guest's page tables, and follows only the
     /// guest's own writes to them. For the vCPU that calls it; with others beside it, which would
-    /// find RAM gone for a moment, it is refused.
-    pub(super) fn forget_contents(&self) -> Result<(), EngineError> {
+    /// find RAM gone for a moment, it is refused, unless they stand still in a section.
+    pub(super) fn forget_contents(&self, section: Option<&Section<'_>>) -> Result<(), EngineError> {
         let vcpus = self.vcpus.lock().unwrap_or_else(PoisonError::into_inner);
-        if *vcpus > 1 {
+        if *vcpus > 1 && section.is_none() {
             let operation = "replacement of RAM under several vCPUs";
             return Err(EngineError { operation, errno: libc::EBUSY });
         }
         for region in regions(&self.ram) {
             for memory_size in [0, region.memory_size] {
                 let region = kvm_userspace_memory_region { memory_size, ..region };
-                // SAFETY: as in `new`; the only vCPU is the caller, and no other can be made now.
+                // SAFETY: as in `new`; no other vCPU executes, and none can be made now.
                 unsafe { self.vm.set_user_memory_region(region) }
                     .map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
             }

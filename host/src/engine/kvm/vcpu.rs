@@ -13,7 +13,7 @@ use kvm_bindings::{
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use monovisor_core::apic::{LocalApic, Message};
 use monovisor_core::cpuid::Model;
-use monovisor_core::exclusive::Outside;
+use monovisor_core::exclusive::{Outside, Section};
 use monovisor_core::state::{Activity, RFlags};
 use monovisor_core::{Clock, CpuState, Engine, EngineError, Exit, Kick};
 
@@ -387,7 +387,12 @@ impl Engine for KvmVcpu {
     }
 
     fn forget_code(&mut self) {
-        let forgotten = self.machine.forget_contents();
+        let forgotten = self.machine.forget_contents(None);
+        self.failed = self.failed.take().or(forgotten.err());
+    }
+
+    fn forget_code_within(&mut self, section: &Section<'_>) {
+        let forgotten = self.machine.forget_contents(Some(section));
         self.failed = self.failed.take().or(forgotten.err());
     }
 
@@ -437,6 +442,10 @@ impl Engine for KvmVcpu {
 
     fn take_place(&mut self, place: Outside) {
         self.place = Some(place);
+    }
+
+    fn leave_place(&mut self) -> Option<Outside> {
+        self.place.take()
     }
 
     fn kick_handle(&self) -> Kick {
