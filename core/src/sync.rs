@@ -1,6 +1,7 @@
 //! The atomics that the algorithms between processors stand on: `core`'s, or loom's where a model
-//! is checked. The gate, its queues and its work take them from here. What else threads share is no
-//! model's subject and uses `core`'s: the sharing of code and RAM, kicks, the interconnect.
+//! is checked. The gate, its queues and its work take them from here, and so does the sharing of
+//! translated code. What else threads share is no model's subject and uses `core`'s: RAM, kicks, the
+//! interconnect.
 //!
 //! Invariant: each barrier and each wake-up that an algorithm needs has a name, a [`Site`]. Models
 //! leave them out one by one, and each has to be missed.
@@ -9,6 +10,8 @@
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+
+use alloc::boxed::Box;
 
 use spin::RelaxStrategy;
 
@@ -43,12 +46,27 @@ pub enum Site {
     PostKick,
     /// Who has done work wakes the one who waits for it.
     ReplyUnpark,
+    /// A vCPU says that it watches a page, before it looks who writes to it, and reads its bytes.
+    WatchFence,
+    /// A vCPU says that it writes to a page, before it looks who watches it, and writes.
+    WriteFence,
+    /// Who has written to a page looks behind it who watches the page.
+    TellFence,
+    /// A vCPU says that it executes, before it looks into its inbox, and at anything else.
+    ArriveFence,
+    /// A watcher asks a writer to stop, before it looks whether that executes: who does not finds the
+    /// request before it can write again.
+    AskFence,
+    /// Who has written to a page through a TLB, and has stopped, looks behind it who watches the page.
+    StopFence,
+    /// A vCPU that serialises has its stores seen, before it looks what others have written.
+    SerializeFence,
 }
 
 impl Site {
     /// All of them.
     #[cfg(loom)]
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::EnterFence,
         Self::LeaveFence,
         Self::LeaveUnpark,
@@ -63,6 +81,13 @@ impl Site {
         Self::PostUnpark,
         Self::PostKick,
         Self::ReplyUnpark,
+        Self::WatchFence,
+        Self::WriteFence,
+        Self::TellFence,
+        Self::ArriveFence,
+        Self::AskFence,
+        Self::StopFence,
+        Self::SerializeFence,
     ];
 
     /// Whether it is in force: always, except in a model that has left it out.
@@ -94,9 +119,29 @@ static OMITTED: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsiz
 #[inline(always)]
 pub(crate) fn announce(word: &AtomicU64, value: u64, site: Site) {
     word.store(value, Ordering::Release);
+    barrier(site);
+}
+
+/// A full fence: of two sides that each write before theirs and read behind it, one sees the other.
+#[inline(always)]
+pub(crate) fn barrier(site: Site) {
     if site.is_kept() {
         fence(Ordering::SeqCst);
     }
+}
+
+/// So many words of 0. What is never used of them is never touched.
+#[cfg(not(loom))]
+pub(crate) fn zeroes(count: usize) -> Box<[AtomicU64]> {
+    let words = Box::<[AtomicU64]>::new_zeroed_slice(count);
+    // SAFETY: an atomic integer of zeroed bytes is 0.
+    unsafe { words.assume_init() }
+}
+
+/// So many words of 0.
+#[cfg(loom)]
+pub(crate) fn zeroes(count: usize) -> Box<[AtomicU64]> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
 /// How often a wait looks before its thread sleeps: a few microseconds. Models sleep at once.

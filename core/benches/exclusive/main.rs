@@ -3,11 +3,13 @@
 //! it as from 5.0 on, and monovisor's gate. Prints JSON; `cargo xtask bench exclusive` shows it.
 //!
 //! A vCPU here is a thread that executes slices of a few hundred nanoseconds and polls between them,
-//! which is the same for all three. What is measured is in `measure`, the work in `work`.
+//! which is the same for all three. What is measured is in `measure`, the work in `work`; what the gate
+//! does to the real interpreter, in `interpreter`.
 
 mod contender;
 mod gate;
 mod idle;
+mod interpreter;
 mod measure;
 mod qemu;
 #[path = "../../tests/common/threads.rs"]
@@ -15,6 +17,7 @@ mod threads;
 mod work;
 
 use contender::Contender;
+use interpreter::Interpreter;
 use measure::{Contended, Quantiles};
 use serde::Serialize;
 
@@ -35,6 +38,7 @@ struct Report {
     look_up_ns: [f64; 2],
     /// Nanoseconds of a vCPU's look whether work waits for it: under a lock, and at one word.
     idle_check_ns: [f64; 2],
+    interpreter: Option<Interpreter>,
     contenders: Vec<Measured>,
 }
 
@@ -82,6 +86,7 @@ fn main() {
         slice_ns: work::slice_ns(),
         look_up_ns: [false, true].map(work::look_up_ns),
         idle_check_ns: idle::check_ns(),
+        interpreter: interpreter::measure(),
         contenders: contenders.collect(),
     };
     match serde_json::to_string(&report) {

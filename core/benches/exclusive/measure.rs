@@ -1,6 +1,6 @@
 //! The scenarios, each for a moment on threads of its own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,10 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 /// Slices between two sections of an owner that has other things to do as well.
 const PAUSE: u32 = 50;
+
+/// How many more it waits for the others to execute again, so that there is somebody to stop: a
+/// section beside vCPUs that still sleep from the one before costs nothing, and tells nothing.
+const PATIENCE: u32 = 2000;
 
 /// Parts of a sorted lot.
 #[derive(Clone, Copy, Default, Serialize)]
@@ -40,7 +44,8 @@ impl Quantiles {
 #[derive(Clone, Serialize)]
 pub struct Contended {
     pub threads: usize,
-    /// Nanoseconds from request to exclusive, of one owner beside vCPUs that compute.
+    /// Nanoseconds from request to exclusive, of one owner beside vCPUs that compute, each of which has
+    /// executed since the last section.
     pub wait_ns: Quantiles,
     /// Nanoseconds of a section whose block is known, and of one whose block has to be translated.
     pub section_ns: [f64; 2],
@@ -141,16 +146,36 @@ impl Outcome {
     }
 }
 
+/// Slices that each computing vCPU has executed.
+struct Progress(Box<[Counter]>);
+
+#[derive(Default)]
+#[repr(align(128))]
+struct Counter(AtomicU64);
+
+impl Progress {
+    fn now(&self) -> Vec<u64> {
+        self.0.iter().map(|Counter(slices)| slices.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Whether each has executed a few since it was at these numbers.
+    fn all_since(&self, before: &[u64]) -> bool {
+        let mut pairs = self.0.iter().zip(before);
+        pairs.all(|(Counter(slices), before)| slices.load(Ordering::Relaxed) > before + 2)
+    }
+}
+
 /// `owners` of the threads own sections, the others compute.
 fn scenario<C: Contender>(threads: usize, owners: usize, owner: Owner) -> Outcome {
     let over = Arc::new(AtomicBool::new(false));
+    let progress = Arc::new(Progress((owners..threads).map(|_| Counter::default()).collect()));
     let begin = Arc::new(Barrier::new(threads + 1));
     let mut vcpus = C::vcpus(threads);
     let computing = vcpus.split_off(owners);
     let owning: Vec<_> = vcpus
         .into_iter()
         .map(|mut vcpu| {
-            let (over, begin) = (over.clone(), begin.clone());
+            let (over, begin, progress) = (over.clone(), begin.clone(), progress.clone());
             thread::spawn(move || {
                 vcpu.attach();
                 begin.wait();
@@ -159,11 +184,13 @@ fn scenario<C: Contender>(threads: usize, owners: usize, owner: Owner) -> Outcom
                     let cold = matches!(owner, Owner::NowAndThen) && steps.len() % 2 == 1;
                     steps.push(vcpu.step_exclusive(|| work::look_up(cold), work::step));
                     if let Owner::NowAndThen = owner {
-                        let mut left = PAUSE;
+                        let before = progress.now();
+                        let mut executed = 0;
                         vcpu.execute(|| {
                             work::slice();
-                            left -= 1;
-                            left > 0
+                            executed += 1;
+                            let wait = executed < PATIENCE && !progress.all_since(&before);
+                            executed < PAUSE || wait
                         });
                     }
                 }
@@ -173,8 +200,9 @@ fn scenario<C: Contender>(threads: usize, owners: usize, owner: Owner) -> Outcom
         .collect();
     let computing: Vec<_> = computing
         .into_iter()
-        .map(|mut vcpu| {
-            let (over, begin) = (over.clone(), begin.clone());
+        .enumerate()
+        .map(|(number, mut vcpu)| {
+            let (over, begin, progress) = (over.clone(), begin.clone(), progress.clone());
             thread::spawn(move || {
                 vcpu.attach();
                 begin.wait();
@@ -182,6 +210,7 @@ fn scenario<C: Contender>(threads: usize, owners: usize, owner: Owner) -> Outcom
                 vcpu.execute(|| {
                     work::slice();
                     slices += 1;
+                    progress.0[number].0.store(slices, Ordering::Relaxed);
                     !over.load(Ordering::Relaxed)
                 });
                 slices

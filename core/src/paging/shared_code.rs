@@ -9,14 +9,13 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 use heapless::Vec;
 use spin::Mutex;
 
 use super::{chunks, pages};
 use crate::memory::PAGE_SIZE;
-use crate::sync::Padded;
+use crate::sync::{AtomicBool, AtomicU64, Ordering, Padded, Site, barrier, zeroes};
 
 /// Requests that an inbox holds one by one.
 const REQUESTS: usize = 32;
@@ -33,7 +32,7 @@ pub struct SharedCode {
     words: usize,
     /// Each is written by other threads than its neighbours.
     members: Box<[Padded<Member>]>,
-    joined: AtomicUsize,
+    joined: AtomicU64,
 }
 
 /// One vCPU's part that others reach.
@@ -79,13 +78,11 @@ impl SharedCode {
     pub fn new(vcpus: usize, ram_end: u64) -> Arc<Self> {
         let words = vcpus.div_ceil(64).max(1);
         let page_count = usize::try_from(ram_end.div_ceil(PAGE_SIZE)).unwrap_or(usize::MAX);
-        let pages = Box::<[AtomicU64]>::new_zeroed_slice(page_count.saturating_mul(1 + 2 * words));
         Arc::new(Self {
-            // SAFETY: an atomic integer of zeroed bytes is 0.
-            pages: unsafe { pages.assume_init() },
+            pages: zeroes(page_count.saturating_mul(1 + 2 * words)),
             words,
             members: (0..vcpus).map(|_| Padded(Member::new())).collect(),
-            joined: AtomicUsize::new(0),
+            joined: AtomicU64::new(0),
         })
     }
 
@@ -100,7 +97,7 @@ impl SharedCode {
 
     /// The number of a vCPU that joins; `None` if there are as many as was said.
     pub(super) fn join(&self) -> Option<usize> {
-        let number = self.joined.fetch_add(1, Ordering::Relaxed);
+        let number = self.joined.fetch_add(1, Ordering::Relaxed) as usize;
         (number < self.members.len()).then_some(number)
     }
 
@@ -138,7 +135,10 @@ impl SharedCode {
         {
             word.fetch_or(1 << (number % 64), Ordering::AcqRel);
         }
-        fence(Ordering::SeqCst);
+        barrier(match set {
+            Set::Watchers => Site::WatchFence,
+            Set::Writers => Site::WriteFence,
+        });
     }
 
     /// Removes vCPU `number` from a set of `page`.
@@ -194,7 +194,7 @@ impl SharedCode {
     /// Tells the vCPUs that watch the page of `length` bytes at `physical` that they were written;
     /// not vCPU `writer`, which knows.
     pub(super) fn written(&self, physical: u64, length: u32, writer: Option<usize>) {
-        fence(Ordering::SeqCst);
+        barrier(Site::TellFence);
         let page = physical & !(PAGE_SIZE - 1);
         let watched =
             self.place(page).map_or(u64::MAX, |place| self.pages[place].load(Ordering::Acquire));
@@ -230,7 +230,7 @@ impl SharedCode {
     /// vCPU `number` executes from now on: it looks into its inbox behind this, before anything else.
     pub(super) fn enter(&self, number: usize) {
         self.members[number].inside.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        barrier(Site::ArriveFence);
     }
 
     /// vCPU `number` does not execute until it enters again.
@@ -247,13 +247,13 @@ impl SharedCode {
 
 impl fmt::Debug for SharedCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let joined = self.joined.load(Ordering::Relaxed).min(self.members.len());
+        let joined = self.joined.load(Ordering::Relaxed).min(self.members.len() as u64);
         formatter.debug_struct("SharedCode").field("joined", &joined).finish_non_exhaustive()
     }
 }
 
 impl Member {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
             attention: AtomicBool::new(false),
             inside: AtomicBool::new(false),

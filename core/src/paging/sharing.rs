@@ -1,5 +1,5 @@
 //! One vCPU among several: how its MMU keeps its translated code true to what the others write, and
-//! lets them know what it writes. What they share is in `shared_code`.
+//! lets them know what it writes. What they share is in `shared_code`, who tells whom in `protocol`.
 //!
 //! A page that any vCPU watches has a write tag in nobody's TLB, so each store to it takes the slow
 //! path, which tells the watchers. A vCPU that begins to watch a page asks those that have been
@@ -12,35 +12,22 @@
 //! the delivery of an event, no block is executed that differs from the bytes that were visible
 //! before it.
 
-use alloc::sync::Arc;
-use core::sync::atomic::{Ordering, fence};
+mod protocol;
 
-use heapless::Vec;
+use alloc::sync::Arc;
 
 use super::Mmu;
-use super::chunks;
-use super::shared_code::{Inbox, Request, Set, SharedCode};
+use super::shared_code::{Inbox, Request, SharedCode};
 
-/// Unsettled pages that are known one by one.
-const UNSETTLED: usize = 64;
-
-/// A vCPU's place among others.
-pub(super) struct Sharing {
-    code: Arc<SharedCode>,
-    number: usize,
-    /// Pages with translated code that another vCPU may have written to unseen.
-    unsettled: Vec<u64, UNSETTLED>,
-    /// There are more.
-    all_unsettled: bool,
-}
+pub(super) use protocol::Sharing;
+use protocol::Unsettled;
 
 impl Mmu {
     /// Makes the vCPU one of several, before it executes. `false` if there are as many as was said.
     pub(crate) fn join(&mut self, code: &Arc<SharedCode>) -> bool {
-        let Some(number) = code.join() else { return false };
-        let code = code.clone();
+        let Some(sharing) = Sharing::join(code) else { return false };
         self.flush_all();
-        self.sharing = Some(Sharing { code, number, unsettled: Vec::new(), all_unsettled: false });
+        self.sharing = Some(sharing);
         self.locking.exclusive = false;
         true
     }
@@ -58,34 +45,30 @@ impl Mmu {
     /// The vCPU executes from now on: other vCPUs may wait for what it does.
     #[inline]
     pub(crate) fn enter(&mut self) {
-        if let Some(Sharing { code, number, .. }) = &self.sharing {
-            code.enter(*number);
+        if let Some(sharing) = &self.sharing {
+            sharing.enter();
         }
     }
 
     /// The vCPU does not execute until it enters again.
     #[inline]
     pub(crate) fn leave(&mut self) {
-        if let Some(Sharing { code, number, .. }) = &self.sharing {
-            code.leave(*number);
+        if let Some(sharing) = &self.sharing {
+            sharing.leave();
         }
     }
 
     /// Whether other vCPUs have asked something: to be looked at once in a slice.
     #[inline]
     pub(crate) fn has_requests(&self) -> bool {
-        self.sharing.as_ref().is_some_and(|sharing| sharing.code.has_requests(sharing.number))
+        self.sharing.as_ref().is_some_and(Sharing::has_requests)
     }
 
     /// Whether translated code may differ from what other vCPUs have written, to be looked at wherever
     /// the processor serialises: this vCPU's own stores are visible before.
     #[inline]
     pub(crate) fn may_be_stale(&self) -> bool {
-        self.sharing.as_ref().is_some_and(|sharing| {
-            let Sharing { code, number, unsettled, all_unsettled } = sharing;
-            fence(Ordering::SeqCst);
-            code.has_requests(*number) || *all_unsettled || !unsettled.is_empty()
-        })
+        self.sharing.as_ref().is_some_and(Sharing::may_be_stale)
     }
 
     /// Serialises: if translated code may be stale, attention is wanted before the next instruction.
@@ -106,8 +89,7 @@ impl Mmu {
 
     #[cold]
     fn follow_requests(&mut self) {
-        let Some(Sharing { code, number, .. }) = &self.sharing else { return };
-        let Some(inbox) = code.take_requests(*number) else { return };
+        let Some(inbox) = self.sharing.as_ref().and_then(Sharing::take_requests) else { return };
         let Inbox { requests, everything, stop_all_writing } = inbox;
         if stop_all_writing {
             // Which pages these were is not known, so this vCPU stays among their writers.
@@ -128,43 +110,21 @@ impl Mmu {
     #[cold]
     fn forget_unsettled(&mut self) {
         let Some(sharing) = &mut self.sharing else { return };
-        if core::mem::take(&mut sharing.all_unsettled) {
+        let Unsettled { pages, all } = sharing.take_unsettled();
+        if all {
             self.code.everything = true;
             self.attention = true;
         }
-        for page in core::mem::take(&mut sharing.unsettled) {
-            // Whoever is no writer any more has told that the page was written; it is still to be read.
-            if sharing.code.has_others(page, Set::Writers, sharing.number) {
-                self.attention |= self.code.note(page, u64::MAX);
-            }
+        for page in pages {
+            self.attention |= self.code.note(page, u64::MAX);
         }
     }
 
     /// The `length` bytes at `physical`, in one page, are about to be read for translation.
     #[inline]
     pub(crate) fn begin_watch(&mut self, physical: u64, length: usize) {
-        if self.sharing.is_some() {
-            self.begin_shared_watch(physical, length as u32);
-        }
-    }
-
-    #[inline(never)]
-    fn begin_shared_watch(&mut self, physical: u64, length: u32) {
-        let Some(Sharing { code, number, unsettled, all_unsettled }) = &mut self.sharing else {
-            return;
-        };
-        let page = physical & !0xfff;
-        code.add_chunks(page, chunks(physical, length));
-        code.add(page, Set::Watchers, *number);
-        let mut settled = true;
-        for writer in code.others(page, Set::Writers, *number) {
-            code.post(writer, Request { page, written: 0, stop_writing: true });
-            // Who is outside finds the request before it can write again.
-            fence(Ordering::SeqCst);
-            settled &= !code.is_inside(writer);
-        }
-        if !settled && !unsettled.contains(&page) && unsettled.push(page).is_err() {
-            *all_unsettled = true;
+        if let Some(sharing) = &mut self.sharing {
+            sharing.begin_watch(physical, length as u32);
         }
     }
 
@@ -186,16 +146,16 @@ impl Mmu {
 
     fn unwatch(&mut self, page: u64) {
         self.code.unwatch(page);
-        if let Some(Sharing { code, number, .. }) = &self.sharing {
-            code.remove(page, Set::Watchers, *number);
+        if let Some(sharing) = &self.sharing {
+            sharing.end_watch(page);
         }
     }
 
     /// Watches nothing any more.
     pub(crate) fn unwatch_all(&mut self) {
-        if let Some(Sharing { code, number, .. }) = &self.sharing {
+        if let Some(sharing) = &self.sharing {
             for page in self.code.pages() {
-                code.remove(page, Set::Watchers, *number);
+                sharing.end_watch(page);
             }
         }
         self.code.unwatch_all();
@@ -204,16 +164,7 @@ impl Mmu {
     /// Whether a page may have a write tag as far as other vCPUs are concerned; if so, they know.
     #[inline]
     pub(super) fn may_write(&self, page: u64) -> bool {
-        let Some(Sharing { code, number, .. }) = &self.sharing else { return true };
-        if code.has_others(page, Set::Watchers, *number) {
-            return false;
-        }
-        // Whoever begins to watch from now on finds this vCPU among the writers, and asks it to stop.
-        if code.contains(page, Set::Writers, *number) {
-            return true;
-        }
-        code.add(page, Set::Writers, *number);
-        !code.has_others(page, Set::Watchers, *number)
+        self.sharing.as_ref().is_none_or(|sharing| sharing.may_write(page))
     }
 
     /// Removes the write tags of a page. If other vCPUs watch it, they are told that it may have
@@ -224,21 +175,16 @@ impl Mmu {
                 filled.forbid_writes(tlb, located.host);
             }
         }
-        let Some(Sharing { code, number, .. }) = &self.sharing else { return };
-        if code.contains(page, Set::Writers, *number) {
-            fence(Ordering::SeqCst);
-            for watcher in code.others(page, Set::Watchers, *number) {
-                code.post(watcher, Request { page, written: u64::MAX, stop_writing: false });
-            }
-            code.remove(page, Set::Writers, *number);
+        if let Some(sharing) = &self.sharing {
+            sharing.end_writing(page);
         }
     }
 
     /// Tells other vCPUs of a write to RAM within one page.
     #[inline]
     pub(crate) fn tell_written(&self, physical: u64, length: u32) {
-        if let Some(Sharing { code, number, .. }) = &self.sharing {
-            code.written(physical, length, Some(*number));
+        if let Some(sharing) = &self.sharing {
+            sharing.tell_written(physical, length);
         }
     }
 }

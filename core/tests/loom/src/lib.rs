@@ -6,3 +6,10 @@ extern crate alloc;
 pub mod exclusive;
 #[path = "../../../src/sync.rs"]
 pub mod sync;
+
+/// What those below want of the core's `memory`.
+mod memory {
+    pub(crate) const PAGE_SIZE: u64 = 4096;
+}
+
+pub mod paging;

@@ -1,12 +1,15 @@
 //! `cargo xtask bench exclusive`: what it costs to act while no other vCPU executes.
 //!
 //! Two halves. The core's own harness (`core/benches/exclusive`) runs monovisor's gate and QEMU's two
-//! algorithms on the same work; a guest adds under LOCK on monovisor and on the real QEMU. `report`
-//! holds the results and shows them, `chart` draws them.
+//! algorithms on the same work; a guest adds under LOCK on monovisor and on the real QEMU, and another one
+//! tells what a second vCPU is worth. `report` holds the results and shows them, `target` compares them
+//! with what is wanted, `chart` draws them.
 
 mod chart;
 mod report;
+mod target;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,17 +18,21 @@ use clap::Args;
 use xshell::cmd;
 
 use self::report::{Guest, Report};
-use crate::guest;
+use crate::bench::report::Spread;
+use crate::guest::{self, header::Header};
 use crate::machine::{self, Machine, QEMU};
 use crate::workspace::{Dispatcher, Workspace};
 
 /// The guest that adds.
 const GUEST: &str = "smp_locked_add";
 
+/// The guest whose vCPUs do the same work, each for itself.
+const SCALING: &str = "bench_smp_scaling";
+
 const GUEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// Measures exclusive sections: monovisor's gate beside QEMU's algorithms, and locked additions of a
-/// guest beside QEMU
+/// Measures exclusive sections: monovisor's gate beside QEMU's algorithms, locked additions of a guest
+/// beside QEMU, and what a second vCPU is worth
 ///
 /// Results go to target/bench/exclusive.json, the chart beside them.
 #[derive(Args)]
@@ -44,8 +51,11 @@ impl Exclusive {
         let shell = &workspace.shell;
         let json = cmd!(shell, "cargo bench -p monovisor-core --bench exclusive").read()?;
         let harness = serde_json::from_str(&json).context("reading the harness's figures")?;
-        let guests = if self.guest_runs > 0 { self.guests(workspace)? } else { Vec::new() };
-        let report = Report { harness, guests };
+        let (guests, scaling) = match self.guest_runs {
+            0 => (Vec::new(), None),
+            _ => self.guests(workspace)?,
+        };
+        let report = Report { harness, guests, scaling };
         print!("{}", report.show());
 
         let folder = workspace.target.join("bench");
@@ -59,15 +69,41 @@ impl Exclusive {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The guest's figures on both machines, in alternating runs.
-    fn guests(&self, workspace: &Workspace) -> Result<Vec<Guest>> {
-        let program = workspace.build_monovisor(Dispatcher::Tail, &[])?;
-        let image = workspace.build_guests()?.join(GUEST);
+    /// The guests' figures: on both machines, and of one vCPU beside two.
+    fn guests(&self, workspace: &Workspace) -> Result<(Vec<Guest>, Option<Spread>)> {
+        let monovisor = Machine::Monovisor(workspace.build_monovisor(Dispatcher::Tail, &[])?);
+        let images = workspace.build_guests()?;
         let guests = guest::find_all(&workspace.guest_sources())?;
-        let guest = guests.iter().find(|guest| guest.name == GUEST).context("the guest is gone")?;
-        let header = guest.checked_header()?;
+        let header = |name: &str| {
+            let guest = guests.iter().find(|guest| guest.name == name);
+            guest.with_context(|| format!("the guest {name} is gone"))?.checked_header()
+        };
+        let scaling = self.scaling(&monovisor, &images.join(SCALING), header(SCALING)?)?;
+        Ok((self.locked(monovisor, &images.join(GUEST), header(GUEST)?)?, scaling))
+    }
+
+    /// How much work two vCPUs do in the time in which one does its own.
+    fn scaling(
+        &self,
+        monovisor: &Machine,
+        image: &Path,
+        header: &Header,
+    ) -> Result<Option<Spread>> {
+        let seconds = |cpus: u32| -> Result<f64> {
+            let header = Header { cpus, ..header.clone() };
+            let command = monovisor.invocation(image, &header, header.bench.as_deref(), None);
+            let run = command.run(GUEST_LIMIT)?;
+            ensure!(run.status == Some(guest::header::PASSED), "{SCALING} failed on {cpus} vCPUs");
+            Ok(run.wall.as_secs_f64())
+        };
+        let pairs = (0..self.guest_runs).map(|_| Ok(2.0 * seconds(1)? / seconds(2)?));
+        Ok(Spread::of(pairs.collect::<Result<_>>()?))
+    }
+
+    /// The figures of locked additions on both machines, in alternating runs.
+    fn locked(&self, monovisor: Machine, image: &Path, header: &Header) -> Result<Vec<Guest>> {
         let append = format!("ms={}", self.guest_ms);
-        let mut machines = vec![("monovisor", Machine::Monovisor(program))];
+        let mut machines = vec![("monovisor", monovisor)];
         match machine::version(QEMU) {
             Some(version) => machines.push((version.leak(), Machine::Qemu)),
             None => eprintln!("xtask: {QEMU} is not installed, so nothing is beside monovisor"),
@@ -75,7 +111,7 @@ impl Exclusive {
         let mut runs = vec![Vec::new(); machines.len()];
         for _ in 0..self.guest_runs {
             for ((name, machine), runs) in machines.iter().zip(&mut runs) {
-                let command = machine.invocation(&image, header, Some(&append), None);
+                let command = machine.invocation(image, header, Some(&append), None);
                 let run = command.run(GUEST_LIMIT)?;
                 ensure!(run.status == Some(guest::header::PASSED), "{GUEST} failed on {name}");
                 runs.push(Guest::parse(name, &run.stdout)?);

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::target;
 use crate::bench::report::Spread;
 
 /// Both halves.
@@ -12,6 +13,8 @@ use crate::bench::report::Spread;
 pub struct Report {
     pub harness: Harness,
     pub guests: Vec<Guest>,
+    /// How much work two vCPUs do in the time in which one does its own, pair by pair.
+    pub scaling: Option<Spread>,
 }
 
 /// What the core's harness prints; its own source says what each figure is.
@@ -21,8 +24,17 @@ pub struct Harness {
     pub slice_ns: f64,
     pub look_up_ns: [f64; 2],
     pub idle_check_ns: [f64; 2],
+    pub interpreter: Option<Interpreter>,
     /// QEMU's algorithms, then monovisor's.
     pub contenders: Vec<Contender>,
+}
+
+/// The gate in the running interpreter.
+#[derive(Serialize, Deserialize)]
+pub struct Interpreter {
+    pub wait_ns: Quantiles,
+    /// Without a gate and behind one.
+    pub speed: [f64; 2],
 }
 
 /// One algorithm.
@@ -34,7 +46,7 @@ pub struct Contender {
 }
 
 /// One algorithm with so many vCPUs.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Contended {
     pub threads: usize,
     pub wait_ns: Quantiles,
@@ -46,7 +58,7 @@ pub struct Contended {
 }
 
 /// Parts of a lot of times.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Quantiles {
     pub p50: f64,
     pub p99: f64,
@@ -107,7 +119,8 @@ impl Guest {
 impl Report {
     /// The tables for a terminal.
     pub fn show(&self) -> String {
-        let Harness { processors, slice_ns, look_up_ns, idle_check_ns, contenders } = &self.harness;
+        let Harness { processors, slice_ns, look_up_ns, idle_check_ns, interpreter, contenders } =
+            &self.harness;
         let mut text = format!(
             "Slices of {slice_ns:.0} ns between polls on {processors} processors; a look-up takes \
              {:.0} ns, a translation {:.0} ns.\nLook whether work waits: {:.1} ns under a lock, \
@@ -139,6 +152,17 @@ impl Report {
                 row(&mut text, &contended.cells(&contender.name));
             }
         }
+        if let Some(Interpreter { wait_ns: Quantiles { p50, p99, worst }, speed }) = interpreter {
+            let [alone, behind] = speed;
+            let _ = writeln!(
+                text,
+                "\nIn the interpreter: request to exclusive {:.2} us, p99 {:.2}, worst {:.2}; \
+                 {alone:.0} million instructions a second without a gate, {behind:.0} behind one.",
+                p50 / 1000.0,
+                p99 / 1000.0,
+                worst / 1000.0
+            );
+        }
         if !self.guests.is_empty() {
             let _ = writeln!(text, "\nA guest's locked additions, thousands a second.");
             let head = ["", "aligned", "within", "kept", "across", "kept"];
@@ -151,6 +175,13 @@ impl Report {
             let [aligned, within, across] = cells;
             let [beside_within, beside_across] = kept;
             row(&mut text, &[name, aligned, within, beside_within, across, beside_across]);
+        }
+        if let Some(scaling) = &self.scaling {
+            let _ = writeln!(text, "\nTwo vCPUs do the work of {} of one.", scaling.show(1.0, 2));
+        }
+        let _ = writeln!(text);
+        for target in target::all(self) {
+            let _ = writeln!(text, "{}", target.show());
         }
         text
     }
@@ -213,6 +244,7 @@ pub mod tests {
             slice_ns: 300.0,
             look_up_ns: [40.0, 2000.0],
             idle_check_ns: [10.0, 0.5],
+            interpreter: None,
             contenders: vec![contender("QEMU 5.0", 10.0), contender("gate", 1.0)],
         }
     }
@@ -224,7 +256,9 @@ pub mod tests {
         assert_eq!((guest.aligned, guest.within, guest.across), (120.0, 30.0, 2.0));
         assert_eq!(guest.kept, [0.9, 0.85]);
         assert!(Guest::parse("monovisor", "ms 10\n").is_err());
-        let text = Report { harness: sample(), guests: vec![guest] }.show();
+        let scaling = Spread::of(vec![1.8, 1.9, 1.95]);
+        let text = Report { harness: sample(), guests: vec![guest], scaling }.show();
+        assert!(text.contains("1.90 [1.80..1.95]"), "{text}");
         assert!(text.contains("85.0 %") && text.contains("50.0 %"), "{text}");
     }
 }

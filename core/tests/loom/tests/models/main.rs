@@ -3,6 +3,7 @@
 //! A thread that touches the world when it must not is a failure, and so is one that nobody wakes.
 //! `mutants` runs these models with one barrier or wake-up left out, and wants them to fail.
 
+mod code;
 mod common;
 mod mutants;
 

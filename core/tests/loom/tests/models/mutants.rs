@@ -16,6 +16,11 @@ fn witness(site: Site) -> &'static str {
         Site::OpenKick => "a_vcpu_that_has_to_be_kicked",
         Site::PostUnpark | Site::ReplyUnpark => "work_for_a_vcpu_that_sleeps",
         Site::PostKick => "work_for_a_vcpu_that_executes",
+        Site::WatchFence | Site::WriteFence => "code::code_that_is_written_while_it_is_translated",
+        Site::TellFence => "code::code_that_another_has_translated",
+        Site::ArriveFence | Site::AskFence => "code::code_whose_writer_comes_back",
+        Site::StopFence => "code::code_whose_writer_stops_for_another",
+        Site::SerializeFence => "code::stores_before_a_serialising_instruction",
     }
 }
 

@@ -1,0 +1,112 @@
+//! The gate in the running interpreter: how long a request takes there, and what polling costs it.
+//!
+//! The guest sums up words in memory, in real mode: a load, an addition, a store and a branch, as
+//! the inner loop of much code. Its translated blocks are short, so that polls are as dear as they get.
+
+use std::hint::spin_loop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use monovisor_core::state::SegmentRegister;
+use monovisor_core::{Exit, InstructionClock, Ram, Vcpu};
+use serde::Serialize;
+
+use crate::measure::Quantiles;
+use crate::threads::Threads;
+
+/// `add eax, [bx]; mov [bx + 4], eax; inc cx; jmp` back.
+const CODE: [u8; 10] = [0x66, 0x03, 0x07, 0x66, 0x89, 0x47, 0x04, 0x41, 0xeb, 0xf6];
+
+/// Sections whose wait is measured.
+const SECTIONS: usize = 5000;
+
+/// Time between two of them: longer than what a vCPU is owed.
+const BETWEEN: Duration = Duration::from_micros(20);
+
+/// Instructions of one measurement of speed, and how many there are of each kind.
+const INSTRUCTIONS: u64 = 20_000_000;
+const PAIRS: usize = 15;
+
+/// The interpreter's figures.
+#[derive(Serialize)]
+pub struct Interpreter {
+    /// Nanoseconds from request to exclusive, of an owner beside one vCPU.
+    wait_ns: Quantiles,
+    /// Millions of instructions a second without a gate, and behind one that nobody closes; the best
+    /// of runs that take turns.
+    speed: [f64; 2],
+}
+
+/// A vCPU about to execute the guest.
+fn vcpu() -> Option<Vcpu> {
+    let ram = Arc::new(Ram::new(1 << 20)?);
+    ram.write(0x7c00, &CODE);
+    let mut vcpu = Vcpu::new(ram, Arc::new(InstructionClock), 0);
+    let mut state = vcpu.state().clone();
+    state.segments[SegmentRegister::Cs].base = 0;
+    state.rip = 0x7c00;
+    vcpu.set_state(&state);
+    Some(vcpu)
+}
+
+/// Measures both; nothing if the host has no memory.
+pub fn measure() -> Option<Interpreter> {
+    Some(Interpreter { wait_ns: Quantiles::of(waits_ns()?), speed: speed()? })
+}
+
+fn waits_ns() -> Option<Vec<f64>> {
+    let (threads, gate) = Threads::with_gate(2);
+    let (place, mut owner) = (gate.claim(0)?, gate.claim(1)?);
+    let mut vcpu = vcpu()?;
+    vcpu.take_place(place);
+    let over = Arc::new(AtomicBool::new(false));
+    let executing = thread::spawn({
+        let (threads, over) = (threads.clone(), over.clone());
+        move || {
+            threads.attach(0);
+            while !over.load(Ordering::Relaxed) {
+                assert_eq!(vcpu.run(1_000_000), Exit::Budget, "the guest does nothing else");
+            }
+        }
+    });
+    threads.attach(1);
+    let spin = |time: Duration| {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            spin_loop();
+        }
+    };
+    // The thread is to have begun.
+    thread::sleep(Duration::from_millis(20));
+    let mut waits = Vec::with_capacity(SECTIONS);
+    for _ in 0..SECTIONS {
+        spin(BETWEEN);
+        let requested = Instant::now();
+        let section = owner.open();
+        waits.push(requested.elapsed().as_nanos() as f64);
+        drop(section);
+    }
+    over.store(true, Ordering::Relaxed);
+    executing.join().ok()?;
+    Some(waits)
+}
+
+fn speed() -> Option<[f64; 2]> {
+    let (threads, gate) = Threads::with_gate(1);
+    threads.attach(0);
+    let [alone, mut behind] = [vcpu()?, vcpu()?];
+    behind.take_place(gate.claim(0)?);
+    let mut best = [0_f64; 2];
+    let mut vcpus = [alone, behind];
+    for _ in 0..PAIRS {
+        for (vcpu, best) in vcpus.iter_mut().zip(&mut best) {
+            let start = Instant::now();
+            vcpu.run(INSTRUCTIONS);
+            let speed = INSTRUCTIONS as f64 / start.elapsed().as_secs_f64() / 1e6;
+            *best = best.max(speed);
+        }
+    }
+    Some(best)
+}
