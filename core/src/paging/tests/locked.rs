@@ -1,5 +1,6 @@
 //! Locked operations, against other threads that do the same.
 
+use super::super::Update;
 use super::*;
 use std::sync::Barrier;
 use std::thread;
