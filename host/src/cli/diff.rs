@@ -20,8 +20,11 @@ use crate::vm::{Vm, VmError};
 /// Exit code if the engines differ.
 const DIFFER: u8 = 1;
 
+/// Whether a configuration asks for something.
+type IsSet = fn(&VmConfig) -> bool;
+
 /// What can be configured and has no meaning here: whether it is, its flag, and why it has none.
-const REFUSED: &[(fn(&VmConfig) -> bool, &str, &str)] = &[
+const REFUSED: &[(IsSet, &str, &str)] = &[
     (|config| config.accel != Accel::Auto, "--accel", "runs both engines"),
     (|config| config.cpus != 1, "--cpus", "compares one processor"),
     (|config| !config.disks.is_empty(), "--disk", "compares memory that only the processor writes"),

@@ -29,7 +29,7 @@ pub fn two_processors() -> &'static [u8] {
     between(&raw const two_processors_start, &raw const two_processors_end)
 }
 
-fn between(start: *const u8, end: *const u8) -> &'static [u8] {
+pub fn between(start: *const u8, end: *const u8) -> &'static [u8] {
     // SAFETY: the two symbols are the ends of code below, in this order.
     unsafe { slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
 }

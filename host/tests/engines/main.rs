@@ -5,6 +5,7 @@
 mod diff;
 mod events;
 mod guest;
+mod hostile;
 mod local_apic;
 mod migrate;
 mod processors;

@@ -53,7 +53,8 @@ pub struct KvmVcpu {
     place: Option<Outside>,
 }
 
-/// What KVM_RUN came back with, if no device is accessed.
+/// What KVM_RUN came back with.
+#[derive(Debug, PartialEq, Eq)]
 enum Stop {
     Device,
     ReadMsr(u32),
@@ -63,6 +64,27 @@ enum Stop {
     Window,
     Shutdown,
     Stepped,
+}
+
+impl Stop {
+    /// What an exit of KVM's means. One that is not known ends the run.
+    fn of_exit(exit: &VcpuExit<'_>) -> Result<Self, EngineError> {
+        Ok(match exit {
+            VcpuExit::IoIn(..) | VcpuExit::IoOut(..) => Self::Device,
+            VcpuExit::MmioRead(..) | VcpuExit::MmioWrite(..) => Self::Device,
+            VcpuExit::X86Rdmsr(exit) => Self::ReadMsr(exit.index),
+            VcpuExit::X86Wrmsr(exit) => Self::WriteMsr(exit.index, exit.data),
+            VcpuExit::Hlt => Self::Halted,
+            VcpuExit::Intr | VcpuExit::SetTpr => Self::Interrupted,
+            VcpuExit::IrqWindowOpen => Self::Window,
+            VcpuExit::Shutdown => Self::Shutdown,
+            VcpuExit::Debug(_) => Self::Stepped,
+            VcpuExit::FailEntry(..) => {
+                return Err(refusal("entry into the guest, which the processor refuses,"));
+            }
+            _ => return Err(refusal("KVM_RUN, with an exit that is not known,")),
+        })
+    }
 }
 
 impl KvmVcpu {
@@ -197,24 +219,14 @@ impl KvmVcpu {
     }
 
     fn call_kvm(&mut self) -> Result<Stop, EngineError> {
-        Ok(match self.fd.run() {
-            Ok(VcpuExit::IoIn(..) | VcpuExit::IoOut(..))
-            | Ok(VcpuExit::MmioRead(..) | VcpuExit::MmioWrite(..)) => Stop::Device,
-            Ok(VcpuExit::X86Rdmsr(exit)) => Stop::ReadMsr(exit.index),
-            Ok(VcpuExit::X86Wrmsr(exit)) => Stop::WriteMsr(exit.index, exit.data),
-            Ok(VcpuExit::Hlt) => Stop::Halted,
-            Ok(VcpuExit::Intr | VcpuExit::SetTpr) => Stop::Interrupted,
-            Ok(VcpuExit::IrqWindowOpen) => Stop::Window,
-            Ok(VcpuExit::Shutdown) => Stop::Shutdown,
-            Ok(VcpuExit::Debug(_)) => Stop::Stepped,
-            Ok(VcpuExit::InternalError) => return Err(self.internal_error()),
-            Ok(VcpuExit::FailEntry(..)) => {
-                return Err(refusal("entry into the guest, which the processor refuses,"));
+        match self.fd.run() {
+            Ok(VcpuExit::InternalError) => Err(self.internal_error()),
+            Ok(exit) => Stop::of_exit(&exit),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
+                Ok(Stop::Interrupted)
             }
-            Ok(_) => return Err(refusal("KVM_RUN, with an exit that is not known,")),
-            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Stop::Interrupted,
-            Err(error) => return Err(failed("KVM_RUN")(error)),
-        })
+            Err(error) => Err(failed("KVM_RUN")(error)),
+        }
     }
 
     fn internal_error(&mut self) -> EngineError {
@@ -479,5 +491,21 @@ impl KvmVcpu {
             };
         }
         exit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_entry_and_unknown_exits_are_failures() {
+        let failure = |exit: VcpuExit<'_>| Stop::of_exit(&exit).map_err(|error| error.operation);
+        let refused = "entry into the guest, which the processor refuses,";
+        assert_eq!(failure(VcpuExit::FailEntry(0x8000_0021, 0)), Err(refused));
+        for exit in [VcpuExit::Unknown, VcpuExit::Exception, VcpuExit::Unsupported(1 << 20)] {
+            assert_eq!(failure(exit), Err("KVM_RUN, with an exit that is not known,"));
+        }
+        assert_eq!(failure(VcpuExit::Hlt), Ok(Stop::Halted));
     }
 }
