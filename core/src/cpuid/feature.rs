@@ -64,13 +64,19 @@ features! {
     PAT: 1 Edx 16;
     PSE36: 1 Edx 17;
     CLFLUSH: 1 Edx 19;
+    MMX: 1 Edx 23;
     FXSR: 1 Edx 24;
     SSE: 1 Edx 25;
     SSE2: 1 Edx 26;
+    SSE3: 1 Ecx 0;
+    PCLMULQDQ: 1 Ecx 1;
+    SSSE3: 1 Ecx 9;
     CX16: 1 Ecx 13;
+    SSE4_1: 1 Ecx 19;
     X2APIC: 1 Ecx 21;
     POPCNT: 1 Ecx 23;
     TSC_DEADLINE: 1 Ecx 24;
+    AES: 1 Ecx 25;
     XSAVE: 1 Ecx 26;
     RDRAND: 1 Ecx 30;
     HYPERVISOR: 1 Ecx 31;
@@ -84,6 +90,7 @@ features! {
     ZERO_FCS_FDS: 7 Ebx 13;
     RDSEED: 7 Ebx 18;
     SMAP: 7 Ebx 20;
+    SHA: 7 Ebx 29;
     FSRM: 7 Edx 4;
     ARCH_CAPABILITIES: 7 Edx 29;
     LAHF_SAHF: 0x8000_0001 Ecx 0;

@@ -36,6 +36,7 @@ mod io;
 mod logical;
 mod materialize;
 mod miscellaneous;
+mod mmx;
 mod segment;
 mod shift_rotate;
 pub(crate) mod sse;

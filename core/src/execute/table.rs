@@ -30,6 +30,8 @@ const GROUPS: &[(&str, &[Row])] = &[
     ("io", super::io::ROWS),
     ("logical", super::logical::ROWS),
     ("miscellaneous", super::miscellaneous::ROWS),
+    ("mmx/convert", super::mmx::convert::ROWS),
+    ("mmx/moves", super::mmx::moves::ROWS),
     ("segment", super::segment::ROWS),
     ("shift_rotate", super::shift_rotate::ROWS),
     ("sse/aes", super::sse::aes::ROWS),

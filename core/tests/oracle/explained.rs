@@ -2,7 +2,7 @@
 //! interpreter does what Intel's says, since its CPUID says that it is Intel's; so what is AMD's way is
 //! no reason on another processor.
 
-use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Code, CpuidFeature, Instruction, Mnemonic, OpKind, Register};
 
 use crate::case::{Case, Outcome, PAGE_FAULT, Raised};
 use crate::layout::Mode;
@@ -162,6 +162,14 @@ pub const EXPLANATIONS: &[Explanation] = &[
         holds: |it| {
             it.instruction.mnemonic() == Mnemonic::Ldmxcsr
                 && it.silicon.state.mxcsr & MISALIGNED_MASK != 0
+                && it.interpreter.raised.vector == GENERAL_PROTECTION
+        },
+    },
+    Explanation {
+        reason: "SHA with a misaligned operand: SDM, \"Type 4\", makes that #GP, AMD's processors do not",
+        whose: Whose::Amd,
+        holds: |it| {
+            it.instruction.cpuid_features().contains(&CpuidFeature::SHA)
                 && it.interpreter.raised.vector == GENERAL_PROTECTION
         },
     },

@@ -145,20 +145,10 @@ fn fences_hints_and_movnti_need_nothing_enabled() {
 
 #[test]
 fn what_is_not_offered_is_undefined() {
-    let codes: [&[u8]; 13] = [
-        &[0x0f, 0xfc, 0xc1],       // paddb mm0, mm1
-        &[0x0f, 0x6e, 0xc1],       // movd mm0, ecx
-        &[0x0f, 0x7f, 0x06],       // movq [rsi], mm0
-        &[0x0f, 0x2a, 0x06],       // cvtpi2ps xmm0, [rsi]
-        &[0x0f, 0x2d, 0xc1],       // cvtps2pi mm0, xmm1
-        &[0x0f, 0xe7, 0x06],       // movntq [rsi], mm0
-        &[0x0f, 0xf7, 0xc1],       // maskmovq mm0, mm1
-        &[0xf3, 0x0f, 0xd6, 0xc1], // movq2dq xmm0, mm1
-        &[0xf2, 0x0f, 0xd6, 0xc1], // movdq2q mm0, xmm1
-        &[0x0f, 0x77],             // emms
-        &[0x0f, 0xd7, 0xc1],       // pmovmskb eax, mm1
-        &[0xc5, 0xf8, 0x58, 0xc1], // vaddps xmm0, xmm0, xmm1
-        &[0xf0, 0x0f, 0x58, 0xc1], // lock addps xmm0, xmm1
+    let codes: [&[u8]; 3] = [
+        &[0xf2, 0x0f, 0x79, 0xc1, 0x00, 0x00], // insertq of SSE4a
+        &[0x66, 0x0f, 0x38, 0xcf, 0xc1],       // gf2p8mulb xmm0, xmm1
+        &[0xf0, 0x0f, 0x58, 0xc1],             // lock addps xmm0, xmm1
     ];
     let mut machine = Machine::new();
     for code in codes {

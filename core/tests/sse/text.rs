@@ -14,5 +14,5 @@ const COMPARISONS: &[Row] = &[
 #[test]
 fn comparisons() {
     let immediates: Vec<u8> = (0..=255).collect();
-    compare_immediates(COMPARISONS, &immediates, 100);
+    compare_immediates(COMPARISONS, &immediates, 40);
 }

@@ -1,6 +1,7 @@
 //! Single elements in and out of vectors, by an immediate: PEXTR, PINSR, EXTRACTPS, INSERTPS.
 
 use super::super::emit::Emit;
+use super::super::mmx;
 use super::super::op::Detail;
 use super::super::{Cpu, Leave};
 use super::handler::{into_general, operation, out_of_general};
@@ -10,12 +11,12 @@ use crate::memory::Width;
 
 rows! {
     Pextrb => extract::<Byte, u8>,
-    Pextrw => extract::<Word, u16>,
+    Pextrw => extract::<Word, u16> => |e| mmx::into_general::<Word>(e, 4),
     Pextrd => extract::<Doubleword, u32>,
     Pextrq => extract::<Quadword, u64>,
     Extractps => extract::<Doubleword, u32>,
     Pinsrb => out_of_general::<Byte>,
-    Pinsrw => out_of_general::<Word>,
+    Pinsrw => out_of_general::<Word> => |e| mmx::out_of_general::<Word>(e, 4),
     Pinsrd => out_of_general::<Doubleword>,
     Pinsrq => out_of_general::<Quadword>,
     Insertps => insert_single,

@@ -277,7 +277,7 @@ const fn source_of<L: Load>() -> Source {
 
 /// The handlers of an operation: for hosts that have what it needs, and for others.
 #[derive(Clone, Copy)]
-pub(super) struct Masked {
+pub(in crate::execute) struct Masked {
     needs: HostVector,
     accelerated: Handler,
     portable: Handler,
@@ -285,11 +285,17 @@ pub(super) struct Masked {
 
 impl Masked {
     /// One that every host can use.
-    const fn anywhere(handler: Handler) -> Self {
-        Self { needs: HostVector::empty(), accelerated: handler, portable: handler }
+    pub const fn anywhere(handler: Handler) -> Self {
+        Self::accelerated(HostVector::empty(), handler, handler)
     }
 
-    fn pick(&self, emit: &Emit) -> Handler {
+    /// One for hosts that have what it needs, and one for others.
+    pub const fn accelerated(needs: HostVector, accelerated: Handler, portable: Handler) -> Self {
+        Self { needs, accelerated, portable }
+    }
+
+    /// The one for this host.
+    pub fn pick(&self, emit: &Emit) -> Handler {
         if emit.host_has(self.needs) { self.accelerated } else { self.portable }
     }
 }
@@ -401,17 +407,14 @@ pub(super) fn by_immediate<O: Operation>(
     choose: fn(u8) -> u8,
 ) -> Option<()> {
     let place = choose(emit.immediate(2) as u8);
-    let masked = Masked {
-        needs: O::NEEDS,
-        accelerated: *accelerated.get(usize::from(place))?,
-        portable: binary::<Portable<O>>,
-    };
+    let accelerated = *accelerated.get(usize::from(place))?;
+    let masked = Masked::accelerated(O::NEEDS, accelerated, binary::<Portable<O>>);
     let guarded = if O::FLOATS { Some(binary_guarded::<O> as Function) } else { None };
     emit_body(emit, &Body { source: const { source_of::<O::Source>() }, masked, guarded })
 }
 
 /// The vector register with operand `position`; one in memory is loaded first.
-pub(super) fn vector_source<L: Load>(emit: &mut Emit, position: u32) -> u8 {
+pub(in crate::execute) fn vector_source<L: Load>(emit: &mut Emit, position: u32) -> u8 {
     source(emit, position, &const { source_of::<L>() })
 }
 
@@ -435,11 +438,9 @@ pub(super) fn with_xmm0<O: ThreeSources>(emit: &mut Emit) -> Option<()> {
     let masked = const {
         match O::NEEDS.is_empty() {
             true => Masked::anywhere(three_sources::<O>),
-            false => Masked {
-                needs: O::NEEDS,
-                accelerated: three_sources::<O>,
-                portable: three_sources::<Portable<O>>,
-            },
+            false => {
+                Masked::accelerated(O::NEEDS, three_sources::<O>, three_sources::<Portable<O>>)
+            }
         }
     };
     let b = source(emit, 1, &const { source_of::<O::Source>() });

@@ -101,7 +101,10 @@ impl Cpu {
 /// #XM, or #UD if the system does not handle #XM, when the operation raises an unmasked exception
 /// (SDM, "SIMD Floating-Point Exception Conditions"). Its flags are then set: if it is one that
 /// precedes the computation, only those of its like, in whatever element.
-pub(super) fn guarded<T>(cpu: &mut Cpu, operation: impl FnOnce(&mut u32) -> T) -> Result<T, Leave> {
+pub(in crate::execute) fn guarded<T>(
+    cpu: &mut Cpu,
+    operation: impl FnOnce(&mut u32) -> T,
+) -> Result<T, Leave> {
     let before = cpu.mxcsr();
     let mut mxcsr = before & !FLAGS;
     let result = operation(&mut mxcsr);

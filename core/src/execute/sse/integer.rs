@@ -1,31 +1,32 @@
 //! Integer arithmetic, comparisons and logic, element by element.
 
+use super::super::mmx;
 use super::handler::{frequent, operation};
 use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, rows};
 
 rows! {
-    Paddb => frequent::<Paddb>, Paddw => frequent::<Paddw>,
-    Paddd => frequent::<Paddd>, Paddq => frequent::<Paddq>,
-    Psubb => frequent::<Psubb>, Psubw => frequent::<Psubw>,
-    Psubd => frequent::<Psubd>, Psubq => frequent::<Psubq>,
-    Paddsb => operation::<Paddsb>, Paddsw => operation::<Paddsw>,
-    Paddusb => operation::<Paddusb>, Paddusw => operation::<Paddusw>,
-    Psubsb => operation::<Psubsb>, Psubsw => operation::<Psubsw>,
-    Psubusb => operation::<Psubusb>, Psubusw => operation::<Psubusw>,
-    Pmullw => operation::<Pmullw>, Pmulhw => operation::<Pmulhw>,
-    Pmulhuw => operation::<Pmulhuw>, Pmuludq => frequent::<Pmuludq>,
-    Pmaddwd => operation::<Pmaddwd>, Psadbw => operation::<Psadbw>,
-    Pavgb => operation::<Pavgb>, Pavgw => operation::<Pavgw>,
-    Pminub => frequent::<Pminub>, Pmaxub => operation::<Pmaxub>,
-    Pminsw => operation::<Pminsw>, Pmaxsw => operation::<Pmaxsw>,
-    Pcmpeqb => frequent::<Pcmpeqb>, Pcmpeqw => frequent::<Pcmpeqw>,
-    Pcmpeqd => frequent::<Pcmpeqd>, Pcmpgtb => operation::<Pcmpgtb>,
-    Pcmpgtw => operation::<Pcmpgtw>, Pcmpgtd => frequent::<Pcmpgtd>,
-    Pand => frequent::<And>, Andps => frequent::<And>, Andpd => frequent::<And>,
-    Pandn => frequent::<AndNot>, Andnps => frequent::<AndNot>, Andnpd => frequent::<AndNot>,
-    Por => frequent::<Or>, Orps => frequent::<Or>, Orpd => frequent::<Or>,
-    Pxor => frequent::<Xor>, Xorps => frequent::<Xor>, Xorpd => frequent::<Xor>,
+    Paddb => frequent::<Paddb> => mmx::operation::<Paddb>, Paddw => frequent::<Paddw> => mmx::operation::<Paddw>,
+    Paddd => frequent::<Paddd> => mmx::operation::<Paddd>, Paddq => frequent::<Paddq> => mmx::operation::<Paddq>,
+    Psubb => frequent::<Psubb> => mmx::operation::<Psubb>, Psubw => frequent::<Psubw> => mmx::operation::<Psubw>,
+    Psubd => frequent::<Psubd> => mmx::operation::<Psubd>, Psubq => frequent::<Psubq> => mmx::operation::<Psubq>,
+    Paddsb => operation::<Paddsb> => mmx::operation::<Paddsb>, Paddsw => operation::<Paddsw> => mmx::operation::<Paddsw>,
+    Paddusb => operation::<Paddusb> => mmx::operation::<Paddusb>, Paddusw => operation::<Paddusw> => mmx::operation::<Paddusw>,
+    Psubsb => operation::<Psubsb> => mmx::operation::<Psubsb>, Psubsw => operation::<Psubsw> => mmx::operation::<Psubsw>,
+    Psubusb => operation::<Psubusb> => mmx::operation::<Psubusb>, Psubusw => operation::<Psubusw> => mmx::operation::<Psubusw>,
+    Pmullw => operation::<Pmullw> => mmx::operation::<Pmullw>, Pmulhw => operation::<Pmulhw> => mmx::operation::<Pmulhw>,
+    Pmulhuw => operation::<Pmulhuw> => mmx::operation::<Pmulhuw>, Pmuludq => frequent::<Pmuludq> => mmx::operation::<Pmuludq>,
+    Pmaddwd => operation::<Pmaddwd> => mmx::operation::<Pmaddwd>, Psadbw => operation::<Psadbw> => mmx::operation::<Psadbw>,
+    Pavgb => operation::<Pavgb> => mmx::operation::<Pavgb>, Pavgw => operation::<Pavgw> => mmx::operation::<Pavgw>,
+    Pminub => frequent::<Pminub> => mmx::operation::<Pminub>, Pmaxub => operation::<Pmaxub> => mmx::operation::<Pmaxub>,
+    Pminsw => operation::<Pminsw> => mmx::operation::<Pminsw>, Pmaxsw => operation::<Pmaxsw> => mmx::operation::<Pmaxsw>,
+    Pcmpeqb => frequent::<Pcmpeqb> => mmx::operation::<Pcmpeqb>, Pcmpeqw => frequent::<Pcmpeqw> => mmx::operation::<Pcmpeqw>,
+    Pcmpeqd => frequent::<Pcmpeqd> => mmx::operation::<Pcmpeqd>, Pcmpgtb => operation::<Pcmpgtb> => mmx::operation::<Pcmpgtb>,
+    Pcmpgtw => operation::<Pcmpgtw> => mmx::operation::<Pcmpgtw>, Pcmpgtd => frequent::<Pcmpgtd> => mmx::operation::<Pcmpgtd>,
+    Pand => frequent::<And> => mmx::operation::<And>, Andps => frequent::<And>, Andpd => frequent::<And>,
+    Pandn => frequent::<AndNot> => mmx::operation::<AndNot>, Andnps => frequent::<AndNot>, Andnpd => frequent::<AndNot>,
+    Por => frequent::<Or> => mmx::operation::<Or>, Orps => frequent::<Or>, Orpd => frequent::<Or>,
+    Pxor => frequent::<Xor> => mmx::operation::<Xor>, Xorps => frequent::<Xor>, Xorpd => frequent::<Xor>,
 }
 
 /// Operations on each pair of elements, which are of one type.

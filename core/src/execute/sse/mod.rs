@@ -21,7 +21,7 @@ pub(super) mod compare;
 pub(super) mod control;
 pub(super) mod convert;
 pub(super) mod element;
-mod handler;
+pub(super) mod handler;
 pub(crate) mod host_float;
 pub(super) mod integer;
 pub(super) mod moves;
@@ -42,7 +42,7 @@ pub(crate) mod vector;
 use core::marker::PhantomData;
 
 use self::vector::{Load, Vector};
-use super::emit::{Emit, EmitFn, Sse};
+use super::emit::{Emit, Sse};
 use super::host_vector::HostVector;
 use super::op::Detail;
 use super::{Cpu, Leave};
@@ -163,15 +163,28 @@ pub(in crate::execute) trait Compare: 'static {
     }
 }
 
-/// The rows of instructions on XMM registers: each is emitted where SSE is enabled.
+/// The rows of instructions on XMM registers: each is emitted where SSE is enabled. Behind a second
+/// arrow is what emits the form on MMX registers, if there is one.
 macro_rules! rows {
-    ($($mnemonic:ident => $emit:expr),* $(,)?) => {
+    ($($mnemonic:ident => $emit:expr $(=> $mmx:expr)?),* $(,)?) => {
         pub(in crate::execute) const ROWS: &[$crate::execute::table::Row] = &[
-            $((iced_x86::Mnemonic::$mnemonic, |emit| $crate::execute::sse::enabled(emit, $emit))),*
+            $((iced_x86::Mnemonic::$mnemonic, |emit| {
+                $(if $crate::execute::sse::is_mmx(emit) {
+                    let emit_mmx: $crate::execute::emit::EmitFn = $mmx;
+                    return emit_mmx(emit);
+                })?
+                $crate::execute::sse::enabled(emit, $emit)
+            })),*
         ];
     };
 }
 use rows;
+
+/// Whether an operand is an MMX register.
+pub(in crate::execute) fn is_mmx(emit: &Emit) -> bool {
+    let instruction = &emit.instruction;
+    (0..instruction.op_count()).any(|position| instruction.op_register(position).is_mm())
+}
 
 /// Floating-point operations, which may raise exceptions or not: the host's own instruction, and what
 /// computes them elsewhere.
@@ -273,12 +286,10 @@ macro_rules! instruction {
 use instruction;
 
 /// Emits an instruction on XMM registers, if the system has enabled them.
-fn enabled(emit: &mut Emit, then: EmitFn) -> Option<()> {
-    let instruction = &emit.instruction;
-    let mmx = (0..instruction.op_count()).any(|position| instruction.op_register(position).is_mm());
-    if mmx {
-        return None;
-    }
+pub(in crate::execute) fn enabled(
+    emit: &mut Emit,
+    then: impl Fn(&mut Emit) -> Option<()>,
+) -> Option<()> {
     match emit.mode.sse {
         Sse::Enabled => then(emit),
         Sse::Undefined => None,

@@ -1,6 +1,7 @@
 //! Moves between XMM registers, memory and general registers.
 
 use super::super::emit::{Emit, functions};
+use super::super::mmx;
 use super::super::op::Detail;
 use super::super::{Cpu, Leave};
 use super::handler::{into_general, load_register, operation, out_of_general, store_register};
@@ -28,8 +29,8 @@ rows! {
     Movhpd => part::<High64, High64, MoveLowToHigh>,
     Movlhps => operation::<MoveLowToHigh>,
     Movhlps => operation::<MoveHighToLow>,
-    Movd => between::<u32, Low32>,
-    Movq => movq,
+    Movd => between::<u32, Low32> => mmx::moves::movd,
+    Movq => movq => mmx::moves::movq,
     Maskmovdqu => |e| {
         e.call_out(mask_move);
         Some(())

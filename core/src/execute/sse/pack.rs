@@ -1,21 +1,22 @@
 //! Packing of elements to half their width with saturation, and unpacking: interleaving the
 //! elements of two registers.
 
+use super::super::mmx;
 use super::handler::{frequent, operation};
-use super::vector::{Aligned, Lanes, Vector};
+use super::vector::{Aligned, Lanes, Low32, Vector};
 use super::{Operation, rows};
 
 rows! {
-    Packsswb => operation::<Packsswb>,
-    Packssdw => operation::<Packssdw>,
-    Packuswb => operation::<Packuswb>,
-    Punpcklbw => frequent::<Punpcklbw>,
-    Punpcklwd => frequent::<Punpcklwd>,
-    Punpckldq => frequent::<Punpckldq>,
+    Packsswb => operation::<Packsswb> => mmx::operation::<mmx::Joined<Packsswb>>,
+    Packssdw => operation::<Packssdw> => mmx::operation::<mmx::Joined<Packssdw>>,
+    Packuswb => operation::<Packuswb> => mmx::operation::<mmx::Joined<Packuswb>>,
+    Punpcklbw => frequent::<Punpcklbw> => mmx::operation_of::<Punpcklbw, Low32>,
+    Punpcklwd => frequent::<Punpcklwd> => mmx::operation_of::<Punpcklwd, Low32>,
+    Punpckldq => frequent::<Punpckldq> => mmx::operation_of::<Punpckldq, Low32>,
     Punpcklqdq => frequent::<Punpcklqdq>,
-    Punpckhbw => operation::<Punpckhbw>,
-    Punpckhwd => operation::<Punpckhwd>,
-    Punpckhdq => operation::<Punpckhdq>,
+    Punpckhbw => operation::<Punpckhbw> => mmx::operation::<mmx::HighHalf<Punpcklbw>>,
+    Punpckhwd => operation::<Punpckhwd> => mmx::operation::<mmx::HighHalf<Punpcklwd>>,
+    Punpckhdq => operation::<Punpckhdq> => mmx::operation::<mmx::HighHalf<Punpckldq>>,
     Punpckhqdq => operation::<Punpckhqdq>,
     Unpcklps => frequent::<Punpckldq>,
     Unpcklpd => frequent::<Punpcklqdq>,

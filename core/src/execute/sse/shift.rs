@@ -6,14 +6,15 @@
 use core::marker::PhantomData;
 
 use super::super::emit::Emit;
+use super::super::mmx;
 use super::handler::operation;
 use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, rows};
 
 rows! {
-    Psllw => shift::<Psllw>, Pslld => shift::<Pslld>, Psllq => shift::<Psllq>,
-    Psrlw => shift::<Psrlw>, Psrld => shift::<Psrld>, Psrlq => shift::<Psrlq>,
-    Psraw => shift::<Psraw>, Psrad => shift::<Psrad>,
+    Psllw => shift::<Psllw> => mmx_shift::<Psllw>, Pslld => shift::<Pslld> => mmx_shift::<Pslld>, Psllq => shift::<Psllq> => mmx_shift::<Psllq>,
+    Psrlw => shift::<Psrlw> => mmx_shift::<Psrlw>, Psrld => shift::<Psrld> => mmx_shift::<Psrld>, Psrlq => shift::<Psrlq> => mmx_shift::<Psrlq>,
+    Psraw => shift::<Psraw> => mmx_shift::<Psraw>, Psrad => shift::<Psrad> => mmx_shift::<Psrad>,
     Pslldq => operation::<Pslldq>, Psrldq => operation::<Psrldq>,
 }
 
@@ -21,6 +22,13 @@ fn shift<S: Shift>(emit: &mut Emit) -> Option<()> {
     match emit.is_immediate(1) {
         true => operation::<ByImmediate<S>>(emit),
         false => operation::<BySource<S>>(emit),
+    }
+}
+
+fn mmx_shift<S: Shift>(emit: &mut Emit) -> Option<()> {
+    match emit.is_immediate(1) {
+        true => mmx::operation::<ByImmediate<S>>(emit),
+        false => mmx::operation::<BySource<S>>(emit),
     }
 }
 

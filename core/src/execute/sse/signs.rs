@@ -1,11 +1,12 @@
 //! The top bits of elements gathered in a general register: PMOVMSKB, MOVMSKPS, MOVMSKPD.
 
+use super::super::mmx;
 use super::handler::into_general;
 use super::vector::{Lanes, Unaligned, Vector};
 use super::{ToGeneral, rows};
 
 rows! {
-    Pmovmskb => into_general::<Pmovmskb>,
+    Pmovmskb => into_general::<Pmovmskb> => |e| mmx::into_general::<Pmovmskb>(e, 1),
     Movmskps => into_general::<Movmskps>,
     Movmskpd => into_general::<Movmskpd>,
 }

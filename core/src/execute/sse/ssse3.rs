@@ -2,20 +2,21 @@
 //! two registers that PALIGNR cuts out.
 
 use super::super::host_vector::HostVector;
+use super::super::mmx;
 use super::handler::operation;
 use super::sse4_1::pairs;
 use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, accelerated, rows};
 
 rows! {
-    Phaddw => operation::<Phaddw>, Phaddd => operation::<Phaddd>, Phaddsw => operation::<Phaddsw>,
-    Phsubw => operation::<Phsubw>, Phsubd => operation::<Phsubd>, Phsubsw => operation::<Phsubsw>,
-    Psignb => operation::<Psignb>, Psignw => operation::<Psignw>, Psignd => operation::<Psignd>,
-    Pabsb => operation::<Pabsb>, Pabsw => operation::<Pabsw>, Pabsd => operation::<Pabsd>,
-    Pmaddubsw => operation::<Pmaddubsw>,
-    Pmulhrsw => operation::<Pmulhrsw>,
-    Pshufb => operation::<Pshufb>,
-    Palignr => operation::<Palignr>,
+    Phaddw => operation::<Phaddw> => mmx::operation::<mmx::Joined<Phaddw>>, Phaddd => operation::<Phaddd> => mmx::operation::<mmx::Joined<Phaddd>>, Phaddsw => operation::<Phaddsw> => mmx::operation::<mmx::Joined<Phaddsw>>,
+    Phsubw => operation::<Phsubw> => mmx::operation::<mmx::Joined<Phsubw>>, Phsubd => operation::<Phsubd> => mmx::operation::<mmx::Joined<Phsubd>>, Phsubsw => operation::<Phsubsw> => mmx::operation::<mmx::Joined<Phsubsw>>,
+    Psignb => operation::<Psignb> => mmx::operation::<Psignb>, Psignw => operation::<Psignw> => mmx::operation::<Psignw>, Psignd => operation::<Psignd> => mmx::operation::<Psignd>,
+    Pabsb => operation::<Pabsb> => mmx::operation::<Pabsb>, Pabsw => operation::<Pabsw> => mmx::operation::<Pabsw>, Pabsd => operation::<Pabsd> => mmx::operation::<Pabsd>,
+    Pmaddubsw => operation::<Pmaddubsw> => mmx::operation::<Pmaddubsw>,
+    Pmulhrsw => operation::<Pmulhrsw> => mmx::operation::<Pmulhrsw>,
+    Pshufb => operation::<Pshufb> => mmx::operation::<mmx::ShuffleBytes>,
+    Palignr => operation::<Palignr> => mmx::operation::<mmx::Window>,
 }
 
 /// What `combine` makes of neighbours: those of `low`, then those of `high`.
@@ -58,7 +59,7 @@ accelerated! {
     Pabsw: Aligned, "pabsw", [i16; 8], |_, right| right.map(i16::wrapping_abs);
     Pabsd: Aligned, "pabsd", [i32; 4], |_, right| right.map(i32::wrapping_abs);
     Pmulhrsw: Aligned, "pmulhrsw", [i16; 8], |left, right| pairs(left, right, |a, b| {
-        (((i32::from(a) * i32::from(b) >> 14) + 1) >> 1) as i16
+        ((((i32::from(a) * i32::from(b)) >> 14) + 1) >> 1) as i16
     });
     Pmaddubsw: Aligned, "pmaddubsw", [u8; 16], |left, right| {
         let product = |at: usize| i32::from(left[at]) * i32::from(right[at] as i8);

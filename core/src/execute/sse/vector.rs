@@ -4,8 +4,8 @@
 //! On x86-64 hosts a value lives in a host vector register, and a register of the guest is read and
 //! written in one access: a 16-byte load behind two 8-byte stores would wait for both.
 //!
-//! Invariant: a vector register number is one that the emitter has checked: 0 to 15, or
-//! [`SCRATCH`].
+//! Invariant: a vector register number is one that the emitter has checked: 0 to 15, [`SCRATCH`], or
+//! eight from [`MM`] on.
 
 use core::mem::offset_of;
 
@@ -55,6 +55,9 @@ const SCRATCH_DISTANCE: usize = offset_of!(Cpu, scratch_vector) - XMM;
 /// that works on it.
 pub(in crate::execute) const SCRATCH: u8 = (SCRATCH_DISTANCE / 16) as u8;
 
+/// The number of the first x87 register, which is where MM0 is for MMX instructions.
+pub(in crate::execute) const MM: u8 = ((offset_of!(Fpu, st) - offset_of!(Fpu, xmm)) / 16) as u8;
+
 const _: () = assert!(
     XMM.is_multiple_of(16) && SCRATCH_DISTANCE.is_multiple_of(16) && SCRATCH_DISTANCE < 256 * 16
 );
@@ -72,7 +75,7 @@ impl Cpu {
     /// Writes vector register `number`.
     #[inline(always)]
     pub(in crate::execute) fn set_vector(&mut self, number: u8, value: Vector) {
-        debug_assert!(number < 16 || number == SCRATCH);
+        debug_assert!(number < 16 || number == SCRATCH || (MM..MM + 8).contains(&number));
         let base = core::ptr::from_mut(self).cast::<u8>();
         // SAFETY: as in `vector`; the emitter names no other number.
         unsafe { base.add(XMM + usize::from(number) * 16).cast::<Vector>().write(value) }

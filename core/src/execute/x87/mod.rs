@@ -54,10 +54,15 @@ pub(super) fn require(cpu: &Cpu) -> Result<(), Leave> {
     }
 }
 
+/// Whether an earlier instruction has left an unmasked exception.
+pub(super) fn is_pending(fpu: &Fpu) -> bool {
+    fpu.status_word & SUMMARY != 0
+}
+
 /// Raises #MF for an unmasked exception that an earlier instruction has left. With CR0.NE clear the
 /// processor asserts FERR# instead, which no platform has wired here.
 fn raise_pending(cpu: &Cpu) -> Result<(), Leave> {
-    let pending = cpu.state.fpu.status_word & SUMMARY != 0;
+    let pending = is_pending(&cpu.state.fpu);
     match pending && cpu.state.control.cr0.contains(Cr0Flags::NUMERIC_ERROR) {
         true => Err(Exception::plain(Vector::X87FloatingPoint).into()),
         false => Ok(()),
@@ -65,7 +70,7 @@ fn raise_pending(cpu: &Cpu) -> Result<(), Leave> {
 }
 
 /// What every waiting instruction begins with.
-fn wait(cpu: &Cpu) -> Result<(), Leave> {
+pub(super) fn wait(cpu: &Cpu) -> Result<(), Leave> {
     require(cpu)?;
     raise_pending(cpu)
 }

@@ -22,7 +22,7 @@ const TOP_MASK: u16 = 7 << TOP_SHIFT;
 
 impl Fpu {
     /// The physical register that is ST(0).
-    pub(super) fn top(&self) -> u16 {
+    pub(in super::super) fn top(&self) -> u16 {
         (self.status_word & TOP_MASK) >> TOP_SHIFT
     }
 
@@ -31,6 +31,16 @@ impl Fpu {
         let distance = top.wrapping_sub(self.top()) & 7;
         self.st.rotate_left(usize::from(distance));
         self.status_word = self.status_word & !TOP_MASK | (top & 7) << TOP_SHIFT;
+    }
+
+    /// What an MMX instruction does to the stack: its first register becomes the top, and none is
+    /// empty.
+    #[inline(always)]
+    pub(in super::super) fn enter_mmx(&mut self) {
+        if self.status_word & TOP_MASK != 0 {
+            self.set_top(0);
+        }
+        self.tag_word = 0xff;
     }
 
     fn tag(&self, index: u8) -> u8 {

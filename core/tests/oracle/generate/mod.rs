@@ -3,7 +3,9 @@
 pub mod encoding;
 mod operands;
 
-use iced_x86::{Code, FlowControl, Instruction, InstructionInfoFactory, OpKind};
+use iced_x86::{
+    Code, CpuidFeature, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind,
+};
 
 use crate::case::{Case, MOST_CODE, POKE, State, X87};
 use crate::layout::{ARENA, ARENA_SIZE, CODE, Mode, PAGE};
@@ -78,6 +80,9 @@ impl Generator {
         if returns_to_itself(&instruction, case.state.rip, end) {
             return None;
         }
+        if uses_mmx(&instruction) {
+            case.state.x87 = x87(numbers);
+        }
         let target = operands::place(&mut case, &instruction, &mut self.info, numbers);
         case.poke_at = (target.wrapping_sub(ARENA + 8)).min(ARENA_SIZE - POKE as u64) as u32;
         for chunk in case.poke.chunks_mut(16) {
@@ -96,6 +101,36 @@ fn returns_to_itself(instruction: &Instruction, start: u64, end: u64) -> bool {
         instruction.op0_kind(),
         OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
     ) && (start..end).contains(&instruction.near_branch_target())
+}
+
+/// Whether the instruction's registers are the x87's.
+fn uses_mmx(instruction: &Instruction) -> bool {
+    let mm = |operand| instruction.op_register(operand).is_mm();
+    // Those that may have their MMX operand in memory.
+    let converts = matches!(instruction.mnemonic(), Mnemonic::Cvtpi2ps | Mnemonic::Cvtpi2pd);
+    converts
+        || instruction.cpuid_features().contains(&CpuidFeature::MMX)
+        || (0..instruction.op_count()).any(mm)
+}
+
+/// An x87 in any state: any top of the stack, any registers empty, and sometimes an exception pending.
+fn x87(numbers: &mut Numbers) -> X87 {
+    /// Condition code and top of the stack.
+    const FREE: u16 = 0x7f00;
+    const INVALID: u16 = 1;
+    /// Exception summary, and busy.
+    const PENDING: u16 = 0x8080;
+    let mut state = X87 {
+        status: numbers.next() as u16 & FREE,
+        tags: if numbers.one_in(2) { numbers.next() as u8 } else { 0xff },
+        st: std::array::from_fn(|_| numbers.lane() & ((1 << 80) - 1)),
+        ..X87::INITIAL
+    };
+    if numbers.one_in(16) {
+        state.control &= !INVALID;
+        state.status |= INVALID | PENDING;
+    }
+    state
 }
 
 fn registers(mode: Mode, numbers: &mut Numbers) -> State {
