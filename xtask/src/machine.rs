@@ -15,6 +15,9 @@ use crate::process::Invocation;
 /// QEMU's program for whole x86-64 machines.
 pub const QEMU: &str = "qemu-system-x86_64";
 
+/// QEMU's own engine, which gives each processor a thread.
+const TCG: &str = "tcg,thread=multi";
+
 /// Guest memory where a header asks for none.
 const MEMORY: &str = "128M";
 
@@ -25,13 +28,30 @@ pub enum Machine {
     Monovisor(PathBuf),
     /// The same program on KVM.
     Kvm(PathBuf),
-    /// QEMU's TCG on its `pc` machine, as kernels are usually tested.
+    /// QEMU's TCG on its `pc` machine, as kernels are usually tested; a thread for each processor.
     Qemu,
+    /// The same with one thread for all processors.
+    QemuSingle,
+    /// QEMU on KVM.
+    QemuKvm,
     /// QEMU's TCG on its smallest machine with its quickest firmware.
     QemuMicrovm,
 }
 
 impl Machine {
+    /// The program that is started.
+    pub fn program(&self) -> String {
+        match self {
+            Self::Monovisor(program) | Self::Kvm(program) => program.to_string_lossy().into_owned(),
+            Self::Qemu | Self::QemuSingle | Self::QemuKvm | Self::QemuMicrovm => QEMU.to_owned(),
+        }
+    }
+
+    /// Whether that is monovisor, which understands all of its own flags.
+    pub fn is_monovisor(&self) -> bool {
+        matches!(self, Self::Monovisor(_) | Self::Kvm(_))
+    }
+
     /// The command that runs `image` as its `header` says, with this kernel command line and disk.
     pub fn invocation(
         &self,
@@ -41,15 +61,20 @@ impl Machine {
         disk: Option<&ScratchDisk>,
     ) -> Invocation {
         let image = image.to_string_lossy().into_owned();
-        let qemu = || qemu(&image, header);
-        let command = match self {
-            Self::Monovisor(program) => monovisor(program, "interp", header, disk),
-            Self::Kvm(program) => monovisor(program, "kvm", header, disk),
-            Self::Qemu => qemu()
+        let monovisor = |accel| monovisor(&self.program(), accel, header, disk);
+        let pc = |accel| {
+            qemu(accel, &image, header)
                 .with(["-nodefaults", "-serial", "stdio"])
-                .with(disk.into_iter().flat_map(ScratchDisk::for_qemu)),
+                .with(disk.into_iter().flat_map(ScratchDisk::for_qemu))
+        };
+        let command = match self {
+            Self::Monovisor(_) => monovisor("interp"),
+            Self::Kvm(_) => monovisor("kvm"),
+            Self::Qemu => pc(TCG),
+            Self::QemuSingle => pc("tcg,thread=single"),
+            Self::QemuKvm => pc("kvm"),
             // In QEMU's favour: a hello guest needs the serial port and none of what is off.
-            Self::QemuMicrovm => qemu().with([
+            Self::QemuMicrovm => qemu(TCG, &image, header).with([
                 "-M",
                 "microvm,isa-serial=on,pit=off,pic=off,rtc=off",
                 "-bios",
@@ -59,7 +84,7 @@ impl Machine {
                 "stdio",
             ]),
         };
-        let ours = matches!(self, Self::Monovisor(_) | Self::Kvm(_));
+        let ours = self.is_monovisor();
         let flag = if ours { "--append" } else { "-append" };
         let command = match append {
             Some(words) => command.with([flag, words]),
@@ -114,12 +139,12 @@ impl ScratchDisk {
 }
 
 fn monovisor(
-    program: &Path,
+    program: &str,
     accel: &str,
     header: &Header,
     disk: Option<&ScratchDisk>,
 ) -> Invocation {
-    Invocation::new(program.to_string_lossy())
+    Invocation::new(program)
         .with(["run", "--accel", accel])
         .with(processors("--cpus", header))
         .with(header.flags.iter().cloned())
@@ -128,13 +153,13 @@ fn monovisor(
 
 /// QEMU with what it has in common on all its machines; it takes the memory's size and the modules
 /// from monovisor's flags.
-fn qemu(image: &str, header: &Header) -> Invocation {
+fn qemu(accel: &str, image: &str, header: &Header) -> Invocation {
     let flags = &header.flags;
     let memory = flag_value(flags, "--memory").unwrap_or(MEMORY);
     let modules: Vec<&str> = flag_values(flags, "--module").collect();
     let initrd = (!modules.is_empty()).then(|| ["-initrd".to_owned(), modules.join(",")]);
     Invocation::new(QEMU)
-        .with(["-accel", "tcg", "-cpu", "max", "-m", memory, "-kernel", image])
+        .with(["-accel", accel, "-cpu", "max", "-m", memory, "-kernel", image])
         .with([
             "-display",
             "none",

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use super::report::{Contenders, Report};
+use super::svg;
 
 /// Where the bars' area begins, and how wide it is.
 const LEFT: f64 = 190.0;
@@ -117,13 +118,10 @@ impl Scale {
     }
 }
 
-/// Words at a place.
+/// Words at a place, in a drawing without a style sheet.
 pub fn text(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, words: &str) {
-    let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(
-        svg,
-        "<text x='{x:.1}' y='{y:.1}' text-anchor='{anchor}' font-size='{size}'>{words}</text>"
-    );
+    let attributes = format!("text-anchor='{anchor}' font-size='{size}'");
+    svg::text(svg, x, y, &attributes, words);
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
-use super::report::{Measured, Spread, Startup};
+use super::report::{Measured, Startup};
+use super::statistics::Spread;
 use crate::guest::header::{Header, Outcome};
 use crate::machine::{Machine, ScratchDisk};
 use crate::process::{Finished, Invocation};
@@ -69,9 +70,9 @@ impl Meter {
         let disk = header.disk.map(|disk| ScratchDisk::new(disk, folder)).transpose()?;
         let invocations = contenders.each_ref().map(|contender| {
             let command = contender.machine.invocation(image, header, append, disk.as_ref());
-            match contender.machine {
-                Machine::Monovisor(_) | Machine::Kvm(_) => with_json(command, &self.json),
-                Machine::Qemu | Machine::QemuMicrovm => command,
+            match contender.machine.is_monovisor() {
+                true => with_json(command, &self.json),
+                false => command,
             }
         });
         let mut seconds = [Vec::new(), Vec::new()];

@@ -2,13 +2,16 @@
 //!
 //! Machines drift, so only ratios of runs that stand beside each other are worth anything: every
 //! figure comes from pairs that alternate (`measure`). `report` holds the results, `tables`
-//! and `chart` show them.
+//! and `chart` show them. `host`, `statistics` and `svg` are what all benchmarks share.
 
 mod chart;
 mod compare;
 mod exclusive;
+mod host;
 mod measure;
 mod report;
+mod statistics;
+mod svg;
 mod tables;
 
 use std::path::{Path, PathBuf};

@@ -3,48 +3,14 @@
 //! Ratios are speeds: the other's time divided by monovisor's, above one where monovisor is faster.
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use xshell::cmd;
 
+use super::host::Host;
 use super::measure::Contender;
-use crate::machine::{self, Machine, QEMU};
+use super::statistics::{Spread, geometric_mean};
+use crate::machine;
 use crate::workspace::Workspace;
-
-/// Median, least and greatest of some values.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
-pub struct Spread {
-    /// Half of the values are below it.
-    pub median: f64,
-    /// The least.
-    pub min: f64,
-    /// The greatest.
-    pub max: f64,
-}
-
-impl Spread {
-    /// Of at least one value.
-    pub fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
-        let (min, max) = (*values.first()?, *values.last()?);
-        let middle = values.len() / 2;
-        let median = match values.len() % 2 {
-            0 => (values[middle - 1] + values[middle]) / 2.0,
-            _ => values[middle],
-        };
-        Some(Self { median, min, max })
-    }
-
-    /// `median [min..max]`, multiplied by `scale`.
-    pub fn show(&self, scale: f64, decimals: usize) -> String {
-        let Self { median, min, max } = self;
-        format!(
-            "{:.decimals$} [{:.decimals$}..{:.decimals$}]",
-            median * scale,
-            min * scale,
-            max * scale
-        )
-    }
-}
 
 /// The times of one guest on both contenders.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -129,24 +95,18 @@ impl Contenders {
         let shell = &workspace.shell;
         let commit = cmd!(shell, "git rev-parse --short HEAD").quiet().ignore_stderr().read();
         let commit = commit.map_or(String::new(), |commit| format!(" at {commit}"));
-        let version = |contender: &Contender| match &contender.machine {
-            Machine::Monovisor(program) | Machine::Kvm(program) => {
-                machine::version(&program.to_string_lossy())
-                    .map(|version| version + &commit)
-                    .with_context(|| format!("`{} --version` failed", program.display()))
-            }
-            Machine::Qemu | Machine::QemuMicrovm => {
-                machine::version(QEMU).with_context(|| format!("`{QEMU} --version` failed"))
-            }
+        let version = |Contender { machine, .. }: &Contender| {
+            let program = machine.program();
+            let version = machine::version(&program)
+                .with_context(|| format!("`{program} --version` failed"))?;
+            anyhow::Ok(if machine.is_monovisor() { version + &commit } else { version })
         };
-        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model =
-            cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let Host { processor, kernel } = Host::ask(workspace)?;
         Ok(Self {
             names: contenders.each_ref().map(|contender| contender.name.clone()),
             versions: [version(&contenders[0])?, version(&contenders[1])?],
-            processor: model.map_or("an unnamed processor", |(_, name)| name).to_owned(),
-            kernel: cmd!(shell, "uname -sr").quiet().read()?,
+            processor,
+            kernel,
         })
     }
 }
@@ -177,11 +137,8 @@ impl Report {
         mean_target: Option<f64>,
         startup: Vec<Startup>,
     ) -> Self {
-        let ratios: Vec<f64> =
-            guests.iter().filter_map(|guest| Some(guest.measured.as_ref()?.ratio.median)).collect();
-        let geometric_mean = (!ratios.is_empty()).then(|| {
-            (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp()
-        });
+        let ratios = guests.iter().filter_map(|guest| Some(guest.measured.as_ref()?.ratio.median));
+        let geometric_mean = geometric_mean(ratios);
         Self { contenders, pairs, guests, geometric_mean, mean_target, startup }
     }
 
@@ -228,16 +185,6 @@ pub mod tests {
             resident_bytes: Spread { median: 4194304.0, min: 4194304.0, max: 4194304.0 },
         }];
         Report::new(contenders, 3, guests, Some(1.2), startup)
-    }
-
-    #[test]
-    fn a_spread_is_sorted_first() {
-        assert_eq!(
-            Spread::of(vec![3.0, 1.0, 2.0]),
-            Some(Spread { median: 2.0, min: 1.0, max: 3.0 })
-        );
-        assert_eq!(Spread::of(vec![1.0, 2.0]).map(|spread| spread.median), Some(1.5));
-        assert_eq!(Spread::of(Vec::new()), None);
     }
 
     #[test]

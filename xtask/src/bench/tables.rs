@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::report::{Contenders, Report, Spread};
+use super::report::{Contenders, Report};
+use super::statistics::Spread;
 
 impl Report {
     /// The tables as Markdown, ready for the README.

@@ -7,12 +7,11 @@ use std::path::Path;
 use libtest_mimic::{Failed, Trial};
 
 use super::guests::REPORTED_LIMIT;
-use crate::guest::header::{Disk, Header};
+use crate::guest::header::Header;
 use crate::machine::{Machine, ScratchDisk};
 
 const GUEST: &str = "disk_flush";
 const SECTOR_BYTES: usize = 512;
-const DISK: Disk = Disk { bytes: 64 << 10, read_only: false };
 /// Machines that are killed, the n-th after n more than so many flushes.
 const KILLS: usize = 20;
 const FLUSHES: usize = 3;
@@ -34,7 +33,8 @@ pub fn is_for(name: &str) -> bool {
 
 fn check(image: &Path, header: &Header, machine: &Machine, flushes: usize) -> Result<(), Failed> {
     let folder = image.parent().unwrap_or(Path::new("."));
-    let disk = ScratchDisk::new(DISK, folder)?;
+    let size = header.disk.ok_or("the guest has no disk")?;
+    let disk = ScratchDisk::new(size, folder)?;
     let rounds = "rounds=1000000000";
     let mut child = machine.invocation(image, header, Some(rounds), Some(&disk)).start()?;
     let output = child.stdout.take().ok_or("the output is piped")?;
@@ -46,7 +46,7 @@ fn check(image: &Path, header: &Header, machine: &Machine, flushes: usize) -> Re
     let last = told.last().or(seen);
     child.wait()?;
     let last = last.ok_or("the guest told of no flush")?;
-    let sectors = DISK.bytes / SECTOR_BYTES as u64;
+    let sectors = size.bytes / SECTOR_BYTES as u64;
     let bytes = std::fs::read(disk.path())?;
     for round in last.saturating_sub(sectors - 1).max(1)..=last {
         let start = (round % sectors) as usize * SECTOR_BYTES;

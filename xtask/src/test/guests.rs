@@ -113,9 +113,6 @@ impl Case {
     fn run(&self) -> Result<(), Failed> {
         let (invocation, finished) = self.run_on(&self.machine)?;
         let mut complaints = match (&self.machine, &self.header.qemu) {
-            (Machine::Qemu, Qemu::Same) => expect::on_qemu(&self.header, &finished),
-            // Not compared; that it ran to some end within the limit is all that is asked.
-            (Machine::Qemu, Qemu::Differs(_) | Qemu::Skip(_)) => Vec::new(),
             (Machine::Kvm(_), _) => {
                 if let Some(reason) = expect::kvm_refusal(&finished) {
                     eprintln!("xtask: skipped on KVM: `{invocation}`: {reason}");
@@ -123,9 +120,10 @@ impl Case {
                 }
                 expect::on_kvm(&self.header, &finished)
             }
-            (Machine::Monovisor(_) | Machine::QemuMicrovm, _) => {
-                expect::on_monovisor(&self.header, &finished)
-            }
+            (Machine::Monovisor(_), _) => expect::on_monovisor(&self.header, &finished),
+            (_, Qemu::Same) => expect::on_qemu(&self.header, &finished),
+            // Not compared; that it ran to some end within the limit is all that is asked.
+            (_, Qemu::Differs(_) | Qemu::Skip(_)) => Vec::new(),
         };
         if let Some(reference) = &self.reference {
             let (_, ours) = self.run_on(reference)?;

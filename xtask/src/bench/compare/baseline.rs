@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::comparison::Comparison;
+use super::comparison::{Comparison, Figure};
 
 /// A change of one figure.
 pub struct Change {
@@ -26,9 +26,9 @@ pub fn read(path: &Path) -> Result<Comparison> {
 
 /// Every figure that both have, the greatest change first.
 pub fn compare(old: &Comparison, new: &Comparison) -> Vec<Change> {
-    let change = |figure: &super::comparison::Figure| {
-        let before = old.of(&figure.variant, figure.cpus);
-        let before = before.into_iter().find(|one| one.contender == figure.contender)?;
+    let change = |figure: &Figure| {
+        let mut before = old.of(&figure.variant, figure.cpus);
+        let before = before.find(|one| one.contender == figure.contender)?;
         let (before, after) = (&before.rate, &figure.rate);
         Some(Change {
             what: format!("{}, {} vCPUs, {}", figure.variant, figure.cpus, figure.contender),

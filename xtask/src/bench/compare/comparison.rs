@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use xshell::cmd;
 
-use super::super::report::Spread;
 use super::contender::Contender;
 use super::sample::{Line, Sample};
 use super::{CPUS, SYSBENCH, WORKLOADS};
+use crate::bench::host;
+use crate::bench::statistics::{Spread, geometric_mean};
 use crate::workspace::Workspace;
 
 /// The contender that others are shown relative to.
@@ -218,36 +218,18 @@ fn means(results: &[Figure]) -> Vec<(String, f64)> {
     names.into_iter().filter_map(|name| Some((name.to_owned(), mean(name)?))).collect()
 }
 
-fn geometric_mean(ratios: impl Iterator<Item = f64>) -> Option<f64> {
-    let logarithms: Vec<f64> = ratios.map(f64::ln).collect();
-    let count = logarithms.len();
-    (count > 0).then(|| (logarithms.iter().sum::<f64>() / count as f64).exp())
-}
-
 fn first_command(samples: &[Sample], contender: &Contender) -> Option<String> {
     Some(samples.iter().find(|one| one.contender == contender.name)?.command.clone())
 }
 
 fn host(workspace: &Workspace) -> Result<Host> {
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        let line = cpuinfo.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
-    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let model = field("model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    let nested =
-        field("flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor"));
-    let kvm = nested.then(|| {
+    let host::Host { processor, kernel } = host::Host::ask(workspace)?;
+    let kvm = host::is_virtual().then(|| {
         "This host is a virtual machine itself: its KVM is nested or paravirtual, and the figures of \
          what runs on KVM, those of kernel-mode code above all, are the host's, not the contender's."
             .to_owned()
     });
-    Ok(Host {
-        processor: format!("{model}, {count} processors"),
-        kernel: cmd!(workspace.shell, "uname -sr").quiet().read()?,
-        kvm,
-    })
+    Ok(Host { processor, kernel, kvm })
 }
 
 #[cfg(test)]

@@ -7,16 +7,20 @@ use anyhow::{Context, Result};
 use xshell::cmd;
 
 use super::sample::Work;
-use crate::machine::{self, QEMU, ScratchDisk};
+use crate::bench::HELLO;
+use crate::guest::header::{Header, PASSED};
+use crate::guest::{self, Guest};
+use crate::machine::{self, Machine, QEMU, ScratchDisk};
 use crate::process::Invocation;
 use crate::workspace::{Dispatcher, Workspace};
 
 /// The guest that runs the workloads.
 const GUEST: &str = "work";
-const HELLO: &str = "hello";
-/// Guest memory, for all.
-const MEMORY: &str = "256M";
-const PASSED: i32 = 33;
+/// Long enough for that.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The only workload with a disk. Of QEMU's machines only `microvm` has virtio over MMIO, and that one
+/// is without ACPI, from which guests know of a second processor.
+const WITH_DISK: &str = "fileio";
 
 /// One contender.
 pub struct Contender {
@@ -29,8 +33,7 @@ pub struct Contender {
 
 enum Kind {
     Native(PathBuf),
-    Monovisor { program: PathBuf, accel: &'static str, guest: PathBuf },
-    Qemu { accel: &'static str, guest: PathBuf },
+    Guest { machine: Machine, image: PathBuf, header: Header },
 }
 
 /// All that this machine has. Says of each that is missing why.
@@ -39,66 +42,58 @@ pub fn find_all(workspace: &Workspace) -> Result<Vec<Contender>> {
     let portable = workspace.build_monovisor(Dispatcher::Loop, &[])?;
     let program = workspace.build_monovisor(Dispatcher::Tail, &[])?;
     let images = workspace.build_guests()?;
-    let guest = images.join(GUEST);
-    let ours = machine::version(&program.to_string_lossy()).context("monovisor has a version")?;
     let compiler = cmd!(workspace.shell, "rustc --version").quiet().read()?;
-    let monovisor = |name, program: &PathBuf, accel| Contender {
-        name,
-        version: ours.clone(),
-        kind: Kind::Monovisor { program: program.clone(), accel, guest: guest.clone() },
-    };
-    let mut all = vec![
-        Contender { name: "native", version: compiler, kind: Kind::Native(native) },
-        monovisor("monovisor interpreter", &program, "interp"),
-        monovisor("monovisor interpreter, loop", &portable, "interp"),
-    ];
-    let hello = images.join(HELLO).to_string_lossy().into_owned();
-    let accel = |accel: &str| ["run", "--accel", accel, "--timeout=10s"].map(str::to_owned);
-    let kvm = Invocation::new(program.to_string_lossy()).with(accel("kvm")).with([hello.clone()]);
-    if works(&kvm, "monovisor on KVM") {
-        all.push(monovisor("monovisor KVM", &program, "kvm"));
-    }
-    let Some(version) = machine::version(QEMU) else {
-        eprintln!("xtask: {QEMU} is not installed (Debian: apt-get install qemu-system-x86)");
-        return Ok(all);
-    };
-    for (name, accel) in [
-        ("QEMU TCG, single", "tcg,thread=single"),
-        ("QEMU TCG, multi", "tcg,thread=multi"),
-        ("QEMU KVM", "kvm"),
+    let guests = guest::find_all(&workspace.guest_sources())?;
+    let guests = Guests { guests, images };
+    let mut all = vec![Contender { name: "native", version: compiler, kind: Kind::Native(native) }];
+    for (name, machine) in [
+        ("monovisor interpreter", Machine::Monovisor(program.clone())),
+        ("monovisor interpreter, loop", Machine::Monovisor(portable)),
+        ("monovisor KVM", Machine::Kvm(program)),
+        ("QEMU TCG, single", Machine::QemuSingle),
+        ("QEMU TCG, multi", Machine::Qemu),
+        ("QEMU KVM", Machine::QemuKvm),
     ] {
-        let kind = Kind::Qemu { accel, guest: guest.clone() };
-        let contender = Contender { name, version: version.clone(), kind };
-        let words = [
-            "-kernel",
-            &hello,
-            "-display",
-            "none",
-            "-no-reboot",
-            "-nodefaults",
-            "-device",
-            "isa-debug-exit,iobase=0xf4,iosize=4",
-        ];
-        let hello = Invocation::new(QEMU).with(["-accel", accel]).with(words);
-        if accel != "kvm" || works(&hello, name) {
-            all.push(contender);
+        match guests.contender(name, machine) {
+            Ok(contender) => all.push(contender),
+            Err(error) => eprintln!("xtask: {name} does not run here: {error:#}"),
         }
     }
     Ok(all)
 }
 
-/// Whether the hello guest runs; says what stood in its way.
-fn works(hello: &Invocation, name: &str) -> bool {
-    let finished = hello.run(Duration::from_secs(20));
-    let passed = matches!(&finished, Ok(finished) if finished.status == Some(PASSED));
-    if !passed {
-        let why = match finished {
-            Ok(finished) => finished.stderr.lines().next().unwrap_or("it does not end").to_owned(),
-            Err(error) => format!("{error:#}"),
-        };
-        eprintln!("xtask: {name} does not run here: {why}");
+/// The guests and their images.
+struct Guests {
+    guests: Vec<Guest>,
+    images: PathBuf,
+}
+
+impl Guests {
+    fn find(&self, name: &str) -> Result<(PathBuf, &Header)> {
+        let guest = guest::find_by_name(&self.guests, name)?;
+        Ok((self.images.join(name), guest.checked_header()?))
     }
-    passed
+
+    /// The machine as a contender, if it runs guests here.
+    fn contender(&self, name: &'static str, machine: Machine) -> Result<Contender> {
+        let program = machine.program();
+        let version = machine::version(&program).with_context(|| match program.as_str() {
+            QEMU => format!("{QEMU} is not installed (Debian: apt-get install qemu-system-x86)"),
+            _ => format!("{program} tells no version"),
+        })?;
+        let (hello, header) = self.find(HELLO)?;
+        let finished = machine.invocation(&hello, header, None, None).run(PATIENCE)?;
+        if finished.status != Some(PASSED) {
+            let why = finished.stderr.lines().next().unwrap_or("the hello guest does not end");
+            anyhow::bail!("{why}");
+        }
+        let (image, header) = self.find(GUEST)?;
+        Ok(Contender {
+            name,
+            version,
+            kind: Kind::Guest { machine, image, header: header.clone() },
+        })
+    }
 }
 
 impl Contender {
@@ -109,28 +104,19 @@ impl Contender {
 
     /// The command that does `work`.
     pub fn command(&self, work: &Work, disk: &ScratchDisk) -> Invocation {
-        let Work { name, cpus, ms } = work;
-        let append = format!("run={name} ms={ms} threads={cpus}");
-        let [ms, cpus] = [ms.to_string(), cpus.to_string()];
+        let Work { name, cpus, ms } = *work;
         match &self.kind {
-            Kind::Native(program) => Invocation::new(program.to_string_lossy())
-                .with([*name, &ms, &cpus])
-                .with([disk.path()]),
-            Kind::Monovisor { program, accel, guest } => Invocation::new(program.to_string_lossy())
-                .with(["run", "--accel", accel, "--memory", MEMORY, "--cpus", &cpus])
-                .with(disk.for_monovisor())
-                .with(["--append", &append])
-                .with([guest.to_string_lossy()]),
-            Kind::Qemu { accel, guest } => {
-                let command = Invocation::new(QEMU)
-                    .with(["-accel", accel, "-cpu", if *accel == "kvm" { "host" } else { "max" }])
-                    .with(["-m", MEMORY, "-smp", &cpus, "-display", "none", "-no-reboot"])
-                    .with(["-nodefaults", "-serial", "stdio", "-append", &append])
-                    .with(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel"])
-                    .with([guest.to_string_lossy()]);
-                // Only this machine of QEMU's has virtio over MMIO, and only that one has no ACPI,
-                // without which the guest finds no second processor.
-                if *name == "fileio" { command.with(disk.for_qemu()) } else { command }
+            Kind::Native(program) => Invocation::new(program.to_string_lossy()).with([
+                name,
+                &ms.to_string(),
+                &cpus.to_string(),
+                &disk.path(),
+            ]),
+            Kind::Guest { machine, image, header } => {
+                let append = format!("run={name} ms={ms} threads={cpus}");
+                let header = Header { cpus, ..header.clone() };
+                let disk = (name == WITH_DISK).then_some(disk);
+                machine.invocation(image, &header, Some(&append), disk)
             }
         }
     }

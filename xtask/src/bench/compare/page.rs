@@ -6,8 +6,9 @@ use std::fmt::Write;
 use super::baseline::Change;
 use super::comparison::{Comparison, Figure, NATIVE, TARGET, TCG};
 use super::markdown::{self, METHOD, duration, rate};
-use super::plot::{self, Bar, escape};
+use super::plot::{self, Bar};
 use super::{CPUS, SCALED, SCALED_CPUS};
+use crate::bench::svg::escape;
 
 /// What is paid each time, in the order of the chart.
 const COSTS: [&str; 7] = [

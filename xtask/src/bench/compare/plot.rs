@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use crate::bench::svg::{self, escape};
+
 /// The width of the drawing; the page scales it.
 const WIDTH: f64 = 640.0;
 /// Where the bars begin, and end at most; what lies behind is for their labels.
@@ -95,12 +97,7 @@ fn begin(title: &str, height: f64) -> String {
 }
 
 fn text(svg: &mut String, x: f64, y: f64, class: &str, words: &str) {
-    let _ = writeln!(svg, "<text class='{class}' x='{x:.1}' y='{y:.1}'>{}</text>", escape(words));
-}
-
-/// Text as HTML and SVG want it.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&#39;")
+    svg::text(svg, x, y, &format!("class='{class}'"), words);
 }
 
 #[cfg(test)]

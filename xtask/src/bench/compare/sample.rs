@@ -83,12 +83,15 @@ pub fn take(contender: &Contender, work: &Work, disk: &ScratchDisk) -> Sample {
             match parsed.map(serde_json::from_str).collect() {
                 Ok(parsed) => {
                     lines = parsed;
-                    lines.is_empty().then(|| "there is no such thing there".to_owned())
+                    implausible(&lines, finished.wall)
                 }
                 Err(error) => Some(format!("what it printed can't be read: {error}")),
             }
         }
     };
+    if failure.is_some() {
+        lines.clear();
+    }
     Sample {
         contender: contender.name,
         work: work.name,
@@ -96,5 +99,34 @@ pub fn take(contender: &Contender, work: &Work, disk: &ScratchDisk) -> Sample {
         lines,
         failure,
         command: command.to_string(),
+    }
+}
+
+/// Why these figures of a process that took `wall` can't be right. A guest takes times by a clock that
+/// its machine has told it the speed of.
+fn implausible(lines: &[Line], wall: Duration) -> Option<String> {
+    if lines.is_empty() {
+        return Some("there is no such thing there".to_owned());
+    }
+    let told = Duration::from_nanos(lines.iter().map(|line| line.elapsed_ns).sum());
+    (told > wall).then(|| format!("it says that {told:.1?} passed, and {wall:.1?} did"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_runs_faster_than_time_is_not_believed() {
+        let line: Line = serde_json::from_str(
+            r#"{"name":"cpu","events":1,"elapsed_ns":2000000000,"p50_ns":1,"p95_ns":1,"p99_ns":1,
+                "max_ns":1,"checksum":"0"}"#,
+        )
+        .expect("a line");
+        let lines = [line];
+        assert_eq!(implausible(&lines, Duration::from_secs(3)), None);
+        let why = implausible(&lines, Duration::from_secs(1)).expect("a reason");
+        assert_eq!(why, "it says that 2.0s passed, and 1.0s did");
+        assert!(implausible(&[], Duration::from_secs(1)).is_some());
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::target;
-use crate::bench::report::Spread;
+use crate::bench::statistics::Spread;
 
 /// Both halves.
 #[derive(Serialize)]
