@@ -1,4 +1,4 @@
-//! The short way out of a block and back into it, for a write to a device: whatever the host does
+//! The short way out of a block and back into it, for an access to a device: whatever the host does
 //! before it runs the vCPU again is seen, and nobody can tell it from the long way.
 
 mod common;
@@ -122,6 +122,96 @@ fn a_write_to_memory_takes_it_too() {
         assert_eq!(guest.vcpu.retired(), 4 * data - 2);
     }
     assert_eq!(next_exit(&mut guest, 100), Exit::Halted);
+}
+
+/// Reads in all their forms, behind flags that are still to be computed, beside writes.
+///
+/// add eax, ecx; mov ebx, [rdi]; adc ebx, [rdi + 4]; in al, dx; sbb ecx, eax; push [rdi];
+/// cmp byte [rdi + 1], 5; setb cl; add [rdi], ebx; pop [rdi + 8]; test al, 0x40; je to the start; hlt
+const READS: [u8; 29] = [
+    0x01, 0xc8, 0x8b, 0x1f, 0x13, 0x5f, 4, 0xec, 0x19, 0xc1, 0xff, 0x37, 0x80, 0x7f, 1, 5, 0x0f,
+    0x92, 0xc1, 0x01, 0x1f, 0x8f, 0x47, 8, 0xa8, 0x40, 0x74, 0xe4, 0xf4,
+];
+
+#[test]
+fn reads_are_those_of_single_steps() {
+    // The host looks, or does not, before it answers and before it runs the vCPU again.
+    let trace = |seed: u64, budget: u64, looks: [bool; 2]| {
+        let mut guest = Guest::long_mode();
+        guest.map_to(PAGES, DEVICE, 3);
+        guest.set(Register::Rdi, PAGES);
+        guest.set(Register::Rax, 0xffff_ffff);
+        guest.set(Register::Rcx, 0x1234_5678);
+        load(&mut guest, &READS);
+        let mut trace: Vec<(Exit, u64)> = Vec::new();
+        let mut answer = seed;
+        loop {
+            let exit = next_exit(&mut guest, budget);
+            trace.push((exit, guest.vcpu.retired()));
+            if looks[0] {
+                guest.vcpu.state();
+            }
+            if let Exit::Read(_) = exit {
+                answer = answer.rotate_left(5).wrapping_mul(0x9e37_79b9);
+                guest.vcpu.answer(answer);
+            }
+            if looks[1] {
+                guest.vcpu.state();
+            }
+            if exit == Exit::Halted || trace.len() == 200 {
+                return (trace, guest.vcpu.state().clone());
+            }
+        }
+    };
+    let mut longest = 0;
+    for seed in 1..=8 {
+        let steps = trace(seed, 1, [false; 2]);
+        longest = longest.max(steps.0.len());
+        for budget in [1, 2, 3, 5, 100, u64::MAX] {
+            for looks in [[false, false], [false, true], [true, false], [true, true]] {
+                let other = trace(seed, budget, looks);
+                assert_eq!(other, steps, "seed {seed}, budget {budget}, looks {looks:?}");
+            }
+        }
+    }
+    assert!(longest > 20, "the loop is gone through more than once");
+}
+
+/// The next exit that no kick has caused.
+fn unkicked(guest: &mut Guest) -> Exit {
+    loop {
+        match next_exit(guest, 100) {
+            Exit::Kicked => {}
+            exit => return exit,
+        }
+    }
+}
+
+#[test]
+fn an_answer_serves_one_read_whatever_comes_between() {
+    // mov eax, [rdi]; in al, dx; mov ebx, [rdi]; hlt
+    let code = [0x8b, 0x07, 0xec, 0x8b, 0x1f, 0xf4];
+    let at = |space, address, size| Exit::Read(Access { space, address, size });
+    let reads =
+        [at(Space::Memory, DEVICE, 4), at(Space::Port, 0x3f8, 1), at(Space::Memory, DEVICE, 4)];
+    for disturbed in 0..8_u32 {
+        let mut guest = Guest::long_mode();
+        guest.map_to(PAGES, DEVICE, 3);
+        guest.set(Register::Rdi, PAGES);
+        load(&mut guest, &code);
+        for (number, (read, data)) in reads.into_iter().zip([0x1111_1111, 0x22, 0x33]).enumerate() {
+            assert_eq!(unkicked(&mut guest), read);
+            guest.vcpu.answer(data);
+            if disturbed >> number & 1 != 0 {
+                guest.vcpu.kick_handle().kick();
+                guest.vcpu.memory_written(CODE, 1);
+            }
+        }
+        assert_eq!(unkicked(&mut guest), Exit::Halted);
+        let gpr = guest.vcpu.state().gpr;
+        assert_eq!((gpr[Register::Rax], gpr[Register::Rbx]), (0x1111_1122, 0x33));
+        assert_eq!(guest.vcpu.retired(), 4);
+    }
 }
 
 /// The interrupt of a timer that is due at the end of a budget comes then, although the guest does

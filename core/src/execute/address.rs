@@ -16,8 +16,9 @@ use super::dispatch::{Flow, Frame, LEFT, next};
 use super::forward::{Place, Stored};
 use super::op::{FarAddress, Op};
 use super::{Cpu, Leave};
+use crate::Access;
 use crate::memory::Width;
-use crate::paging::{AccessKind, Privilege, TlbEntry};
+use crate::paging::{AccessError, AccessKind, Privilege, TlbEntry};
 use crate::state::SegmentRegister;
 
 /// A form of memory operand.
@@ -278,6 +279,13 @@ impl Cpu {
         let kind = if access & WRITE != 0 { AccessKind::Write } else { AccessKind::Read };
         let fault = |error| Leave::access(error, segment);
         let crosses = linear & 0xfff > 0x1000 - operand.size as u64;
+        if !crosses
+            && let Some(register) =
+                self.mmu.device_register(&self.state, linear, kind, operand.size)
+            && access != MODIFY
+        {
+            return self.serve_register(op, &operand, register);
+        }
         if !crosses && self.mmu.fill(&self.state, linear, kind).map_err(fault)? {
             // An expand-down segment's window is empty, so its ops always take the bounce buffer.
             if linear == operand.linear {
@@ -287,7 +295,25 @@ impl Cpu {
         self.bounce(op, &operand, linear, segment)
     }
 
-    /// Executes one op on a bounce buffer in place of its operand.
+    /// Executes one op whose operand is one register of a device, which it reads or writes.
+    fn serve_register(
+        &mut self,
+        op: *const Op,
+        operand: &Operand,
+        register: Access,
+    ) -> Result<(), Leave> {
+        if operand.access == READ {
+            let value = self.mmu.device_read(register).map_err(Leave::Input)?;
+            self.execute_on(op, operand, &mut value_buffer(value.into()));
+            return Ok(());
+        }
+        let mut buffer = value_buffer(0);
+        self.execute_on(op, operand, &mut buffer);
+        self.mmu.device_write(register, u128::from_le_bytes(buffer) as u64);
+        Err(Leave::Attention)
+    }
+
+    /// Serves an operand from a bounce buffer: any that no TLB entry can.
     fn bounce(
         &mut self,
         op: *const Op,
@@ -297,7 +323,7 @@ impl Cpu {
     ) -> Result<(), Leave> {
         let fault = |error| Leave::access(error, segment);
         let size = operand.size;
-        let mut buffer = [0_u8; 16];
+        let mut buffer = value_buffer(0);
         if operand.access & WRITE != 0 {
             self.mmu.check_alignment(&self.state, linear, size).map_err(fault)?;
             self.mmu
@@ -305,10 +331,30 @@ impl Cpu {
                 .map_err(fault)?;
         }
         if operand.access & READ != 0 {
-            let value = self.read_sized(linear, size).map_err(fault)?;
-            buffer = value.to_le_bytes();
+            buffer = match self.read_sized(linear, size) {
+                Ok(value) => value_buffer(value),
+                // The operand is one register, which the op reads and does not write.
+                Err(AccessError::Device(access))
+                    if operand.access == READ && usize::from(access.size) == size =>
+                {
+                    return Err(Leave::Input(access));
+                }
+                Err(error) => return Err(fault(error)),
+            };
         }
+        self.execute_on(op, operand, &mut buffer);
+        if operand.access & WRITE != 0 {
+            self.write_sized(linear, size, u128::from_le_bytes(buffer)).map_err(fault)?;
+        }
+        // Only an instruction's last access is a write, so the next op starts another instruction.
+        if operand.access & WRITE != 0 && self.mmu.attention {
+            return Err(Leave::Attention);
+        }
+        Ok(())
+    }
 
+    /// Executes one op on a buffer in place of its operand, and goes to the next.
+    fn execute_on(&mut self, op: *const Op, operand: &Operand, buffer: &mut [u8; 16]) {
         // One TLB entry leads to the buffer, and a copy of the op leaves behind itself.
         let stop = Op { handler: stop, a: 0, b: 0, c: 0, d: 0, imm: 0 };
         let mut copy = [stop; MOST_SLOTS + 1];
@@ -316,7 +362,7 @@ impl Cpu {
         // SAFETY: the op has as many slots as its form says, all `Copy` and 16 bytes.
         unsafe { ptr::copy_nonoverlapping(op, copy.as_mut_ptr(), operand.slots) };
         let target = operand.linear;
-        let page = target.wrapping_add(size as u64 - 1) & !0xfff;
+        let page = target.wrapping_add(operand.size as u64 - 1) & !0xfff;
         let addend = (buffer.as_mut_ptr().expose_provenance() as u64).wrapping_sub(target);
         let bounce = TlbEntry { read: page, write: page, execute: 1, addend };
         let entry = self.tlb.wrapping_add((target >> 12) as usize & 255);
@@ -329,18 +375,9 @@ impl Cpu {
         // SAFETY: as above.
         unsafe { *entry = kept };
         self.frame.op = frame.op.wrapping_add(operand.slots);
-
-        if operand.access & WRITE != 0 {
-            self.write_sized(linear, size, u128::from_le_bytes(buffer)).map_err(fault)?;
-        }
-        // Only an instruction's last access is a write, so the next op starts another instruction.
-        if operand.access & WRITE != 0 && self.mmu.attention {
-            return Err(Leave::Attention);
-        }
-        Ok(())
     }
 
-    fn read_sized(&mut self, linear: u64, size: usize) -> Result<u128, crate::paging::AccessError> {
+    fn read_sized(&mut self, linear: u64, size: usize) -> Result<u128, AccessError> {
         let (mmu, state) = (&mut self.mmu, &self.state);
         Ok(match size {
             1 => mmu.read::<u8>(state, linear, Privilege::Current)?.into(),
@@ -351,12 +388,7 @@ impl Cpu {
         })
     }
 
-    fn write_sized(
-        &mut self,
-        linear: u64,
-        size: usize,
-        value: u128,
-    ) -> Result<(), crate::paging::AccessError> {
+    fn write_sized(&mut self, linear: u64, size: usize, value: u128) -> Result<(), AccessError> {
         let (mmu, state) = (&mut self.mmu, &self.state);
         match size {
             1 => mmu.write(state, linear, value as u8, Privilege::Current),
@@ -366,6 +398,11 @@ impl Cpu {
             _ => mmu.write(state, linear, value, Privilege::Current),
         }
     }
+}
+
+/// The buffer of an operand with this value.
+fn value_buffer(value: u128) -> [u8; 16] {
+    value.to_le_bytes()
 }
 
 /// Ends the execution of a single op on a bounce buffer.

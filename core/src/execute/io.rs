@@ -1,6 +1,6 @@
 //! Ports: IN and OUT, and who may use them (INS and OUTS are in `string`).
 //!
-//! A read whose answer is not there leaves to ask the host, and the instruction is executed anew;
+//! A read whose answer is not there leaves to ask the host, and its op is executed again;
 //! a write leaves when the instruction is complete. OUT has a handler of its own, because a guest
 //! that talks to a device executes it for every byte.
 
@@ -66,7 +66,11 @@ fn input_dx<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
 
 fn input<W: Width>(cpu: &mut Cpu, port: u16) -> Result<(), Leave> {
     require_port::<W>(cpu, port)?;
-    let data = read_port::<W>(cpu, port)?;
+    let data = read_port::<W>(cpu, port).map_err(|leave| match leave {
+        // It is all that the instruction does.
+        Leave::Device(access) => Leave::Input(access),
+        leave => leave,
+    })?;
     cpu.set::<W>(0, data);
     Ok(())
 }
@@ -117,8 +121,7 @@ fn access<W: Width>(port: u16) -> Access {
 /// # Errors
 /// [`Leave::Device`] if the host has to be asked first.
 pub(super) fn read_port<W: Width>(cpu: &mut Cpu, port: u16) -> Result<u64, Leave> {
-    let data = cpu.mmu.devices.read(access::<W>(port)).map_err(Leave::Device)?;
-    cpu.mmu.attention = true;
+    let data = cpu.mmu.device_read(access::<W>(port)).map_err(Leave::Device)?;
     cpu.note_port(port, W::BYTES);
     Ok(data)
 }

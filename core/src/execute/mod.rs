@@ -175,6 +175,8 @@ pub(crate) enum Leave {
     Exception(Exception),
     /// The instruction of the frame's op needs data from a device.
     Device(crate::Access),
+    /// The same, and the op, executed again, asks for nothing but these data.
+    Input(crate::Access),
     /// The instruction of the frame's op is to be executed while no other vCPU executes.
     Exclusive,
     /// A string instruction has made progress and is to be executed again: events come first.

@@ -304,7 +304,7 @@ impl Mmu {
             for (offset, size) in pieces(part.length) {
                 let address = part.physical + offset as u64;
                 let access = Access { space: Space::Memory, address, size: size as u8 };
-                let data = self.device_read(access)?.to_le_bytes();
+                let data = self.device_read(access).map_err(AccessError::Device)?.to_le_bytes();
                 bytes[offset..][..size].copy_from_slice(&data[..size]);
             }
             return Ok(());

@@ -3,7 +3,8 @@
 //! A read whose answer is not there ends the attempt; the vCPU asks its host, hands the answer over
 //! and executes the instruction anew, which then finds the answers in the order of its reads. Writes
 //! wait until the instruction has completed. Invariant: after [`DeviceAccesses::restart`] the
-//! instruction sees the same answers again, after [`DeviceAccesses::retire`] none.
+//! instruction sees the same answers again, after [`DeviceAccesses::retire`] none. A vCPU that goes on
+//! at the very op that has asked has it [`await`](DeviceAccesses::await_read) its answer instead.
 
 use heapless::Vec;
 
@@ -17,6 +18,8 @@ const CAPACITY: usize = 132;
 pub(crate) struct DeviceAccesses {
     answers: Vec<u64, CAPACITY>,
     used: usize,
+    /// The only read that the only answer is for.
+    awaited: Option<Access>,
     writes: Vec<(Access, u64), CAPACITY>,
 }
 
@@ -30,6 +33,7 @@ impl DeviceAccesses {
     /// Makes ready to execute the same instruction anew.
     pub(crate) fn restart(&mut self) {
         self.used = 0;
+        self.awaited = None;
         self.writes.clear();
     }
 
@@ -37,6 +41,16 @@ impl DeviceAccesses {
     pub(crate) fn retire(&mut self) {
         self.answers.clear();
         self.restart();
+    }
+
+    /// The next read is `access`, which the only answer is for; it uses the answer up.
+    pub(crate) fn await_read(&mut self, access: Access) {
+        self.awaited = Some(access);
+    }
+
+    /// Whether answers stay until the instruction has completed.
+    pub(crate) fn keeps_answers(&self) -> bool {
+        !self.answers.is_empty()
     }
 
     /// The writes of the instruction, in its order.
@@ -47,6 +61,13 @@ impl DeviceAccesses {
     /// Reads from a device; `Err` if the host must be asked first. Open bus when the instruction
     /// makes more reads than any real one.
     pub(crate) fn read(&mut self, access: Access) -> Result<u64, Access> {
+        if let Some(awaited) = self.awaited.take() {
+            let answer = self.answers.pop();
+            // Where the page has become another device's meanwhile, the answer is not for this read.
+            if let Some(data) = answer.filter(|_| awaited == access) {
+                return Ok(data & access.all_ones());
+            }
+        }
         match self.answers.get(self.used) {
             Some(&data) => {
                 self.used += 1;

@@ -9,6 +9,7 @@
 //! `Mmu::update_mode`, which does. All functions take the state as it is for the access.
 
 mod data;
+mod device_page;
 mod devices;
 mod explain;
 mod fault;
@@ -47,9 +48,10 @@ pub(crate) use tlb::{Tlb, TlbEntry};
 pub(crate) use translate::FetchPage;
 pub(crate) use watch::{CodeWatch, chunks, pages};
 
-use crate::memory::GuestMemory;
+use crate::memory::{GuestMemory, PAGE_SIZE};
 use crate::state::Debug;
-use crate::{Access, CpuState};
+use crate::{Access, CpuState, Space};
+use device_page::DevicePage;
 use locked::Locking;
 use mode::{Mode, ModeKey};
 use regions::Regions;
@@ -79,6 +81,7 @@ pub(crate) struct Mmu {
     filled: [Filled; View::COUNT],
     structures: StructureCache,
     regions: Regions,
+    device_page: DevicePage,
     watchpoints: Watchpoints,
     /// The PDPTE registers of PAE paging.
     pointers: [u64; 4],
@@ -105,6 +108,7 @@ impl Mmu {
             filled: [Filled::NOTHING; View::COUNT],
             structures: StructureCache::new(),
             regions: Regions::new(),
+            device_page: DevicePage::NONE,
             watchpoints: Watchpoints::default(),
             pointers: [0; 4],
             sharing: None,
@@ -166,6 +170,7 @@ impl Mmu {
         for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
             filled.flush(tlb, keep_global);
         }
+        self.device_page = DevicePage::NONE;
         self.structures.flush();
     }
 
@@ -176,6 +181,7 @@ impl Mmu {
         for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
             filled.flush_page(tlb, linear);
         }
+        self.device_page = DevicePage::NONE;
         self.structures.flush();
     }
 
@@ -221,15 +227,33 @@ impl Mmu {
         self.tell_written(physical, length);
     }
 
-    /// Reads from a device that is mapped at a physical address.
-    fn device_read(&mut self, access: Access) -> Result<u64, AccessError> {
-        let data = self.devices.read(access).map_err(AccessError::Device)?;
-        self.attention = true;
+    /// Reads from a device.
+    ///
+    /// # Errors
+    /// The access, if the host has to be asked first.
+    pub(crate) fn device_read(&mut self, access: Access) -> Result<u64, Access> {
+        let data = self.devices.read(access)?;
+        self.attention |= self.devices.keeps_answers();
         Ok(data)
     }
 
-    /// Queues a write to a device that is mapped at a physical address.
-    fn device_write(&mut self, access: Access, data: u64) {
+    /// The register of a device that `size` bytes at `linear`, all in one page, are for this kind of
+    /// access at the current privilege level: `None` if that is not known by heart.
+    #[inline]
+    pub(crate) fn device_register(
+        &self,
+        state: &CpuState,
+        linear: u64,
+        kind: AccessKind,
+        size: usize,
+    ) -> Option<Access> {
+        let page = self.device_page.find(linear, kind, View::of(state, Privilege::Current))?;
+        let address = page + linear % PAGE_SIZE;
+        (size <= 8).then(|| Access { space: Space::Memory, address, size: size as u8 })
+    }
+
+    /// Queues a write to a device.
+    pub(crate) fn device_write(&mut self, access: Access, data: u64) {
         self.devices.write(access, data);
         self.attention = true;
     }

@@ -5,6 +5,7 @@ use core::ptr::{self, NonNull};
 use x86_64::structures::idt::PageFaultErrorCode;
 use x86_64::structures::paging::PageTableFlags;
 
+use super::device_page::DevicePage;
 use super::mode::{Mode, ModeKey, PAGE_ADDRESS, PagingMode};
 use super::regions::{Located, Regions};
 use super::rights::View;
@@ -142,6 +143,9 @@ impl Mmu {
         debug_assert_eq!(self.mode.key, ModeKey::of(state), "update_mode was not called");
         let view = view.translated();
         let linear = self.mode.linear(linear).ok_or(AccessError::NonCanonical)?;
+        if let Some(physical) = self.device_page.find(linear, kind, view) {
+            return Ok(Page { physical, located: None, installed: false });
+        }
         let leaf = match self.short_walk(linear) {
             Some(leaf) if settled(&leaf, kind) && self.permits(view, &leaf, kind) => leaf,
             _ if self.mode.paging == PagingMode::Off => Leaf::unpaged(linear),
@@ -294,6 +298,9 @@ impl Mmu {
         let physical = leaf.physical;
         let located = self.regions.locate(&*self.memory, physical);
         let Some(Located { host, writable }) = located else {
+            if !self.watchpoints.in_page(linear) {
+                self.device_page = DevicePage::new(linear, kind, view, physical);
+            }
             return Page { physical, located, installed: false };
         };
         let mut served = self.permissions.get(view, leaf.flags);

@@ -191,6 +191,14 @@ impl Cache {
         unsafe { self.origins[self.index(op)].assume_init() }.index
     }
 
+    /// Whether `op` is the first of its instruction. For the first of a block that may be denied.
+    pub fn begins_instruction(&self, op: *const Op) -> bool {
+        let index = self.index(op);
+        // SAFETY: origins below the count are initialised, and `index` has checked that.
+        let offset = |index: usize| unsafe { self.origins[index].assume_init() }.offset;
+        index == 0 || offset(index - 1) != offset(index)
+    }
+
     /// RIP of what `op` leads to: the first op of a block, or an exit of one.
     pub fn entry_rip(&self, op: *const Op) -> u64 {
         let (id, index, origin) = self.locate(op);

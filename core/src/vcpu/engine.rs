@@ -23,9 +23,9 @@ impl Engine for Vcpu {
     }
 
     fn answer(&mut self, data: u64) {
-        if let DeviceRead::Asked(_) = self.device {
+        if let DeviceRead::Asked(access) = self.device {
             self.cpu.mmu.devices.answer(data);
-            self.device = DeviceRead::Answered;
+            self.device = DeviceRead::Answered(access);
         }
     }
 

@@ -50,7 +50,7 @@ pub struct Vcpu {
     /// What held events back for the instruction before which so many were retired, and does again if
     /// that is begun anew.
     held_back: (u64, Shadow),
-    /// The block is to go on where the frame says, after a device write: see `resume`.
+    /// The block is to go on where the frame says, after a device access: see `resume`.
     suspended: bool,
     /// The retired instructions at which the budget ends for which the local APIC's timer was
     /// looked at.
@@ -69,8 +69,8 @@ enum DeviceRead {
     None,
     /// The host has been asked.
     Asked(Access),
-    /// An answer is there, and the instruction is to be executed anew.
-    Answered,
+    /// The answer to it is there, and the instruction is to be executed anew.
+    Answered(Access),
 }
 
 /// Where the loop goes on.
@@ -366,6 +366,13 @@ impl Vcpu {
                 if !single && self.cpu.undisturbed() {
                     return Ok(self.proceed());
                 }
+            }
+            Leave::Input(access) => {
+                if !single && let Some(exit) = self.suspend_before_read(op, access) {
+                    return Err(exit);
+                }
+                self.rewind(op);
+                self.abort(Leave::Device(access))?;
             }
             leave @ (Leave::Exception(_) | Leave::Device(_) | Leave::Exclusive) => {
                 self.rewind(op);

@@ -1,16 +1,18 @@
 //! The short way out of and back into a block, for an instruction that has written to a device of
-//! the host: no look at events, no look-up, no settling of flags, if the host changes nothing
-//! meanwhile. A guest that talks to a device takes it for every byte.
+//! the host or reads from one: no look at events, no look-up, no settling of flags, if the host
+//! changes nothing meanwhile. A guest that talks to a device takes it for every byte.
 //!
 //! Invariant: while `Vcpu::suspended` is set, the frame is that of the op to go on with, whose block
 //! is in the cache; RIP and status flags in the state are stale, counts are not; and nothing waits
-//! for attention but the one device write that the host has been told of.
+//! for attention but the one device access that the host has been told of. With a read, the op is the
+//! one that reads, has done nothing, and no op of its instruction in front has accessed a device: so
+//! it can go on with the answer, or the whole instruction be executed anew.
 
-use super::Vcpu;
-use crate::Exit;
+use super::{DeviceRead, Vcpu};
 use crate::execute::Leave;
 use crate::execute::op::Op;
 use crate::execute::sse::host_float::{self, HostMxcsr};
+use crate::{Access, Exit, Space};
 
 impl Vcpu {
     /// Goes on at the frame's op. In front of the loop a look for an OUT that leaves at once again:
@@ -60,6 +62,20 @@ impl Vcpu {
         Some(Exit::Write(access, data))
     }
 
+    /// Suspends before `op`, which reads from a device of the host, unless that has to be asked from
+    /// the instruction's beginning.
+    pub(super) fn suspend_before_read(&mut self, op: *const Op, access: Access) -> Option<Exit> {
+        // IN does nothing else.
+        let first = access.space == Space::Port || self.cache.begins_instruction(op);
+        if !first || self.cpu.mmu.attention || self.apic_offset(access).is_some() {
+            return None;
+        }
+        self.cpu.mmu.devices.retire();
+        self.device = DeviceRead::Asked(access);
+        self.suspend(self.cache.instructions_before(op));
+        Some(Exit::Read(access))
+    }
+
     /// The frame's op is to go on with, the one with this number in its block.
     #[inline]
     pub(super) fn suspend(&mut self, index: u8) {
@@ -86,6 +102,12 @@ impl Vcpu {
         if end != self.budget_end && cpu.apic.next_timer_ns().is_some() {
             return false;
         }
+        match self.device {
+            DeviceRead::None => {}
+            DeviceRead::Asked(_) => return false,
+            DeviceRead::Answered(access) => cpu.mmu.devices.await_read(access),
+        }
+        self.device = DeviceRead::None;
         self.suspended = false;
         cpu.remaining = i64::try_from(budget).unwrap_or(i64::MAX);
         cpu.grant();
@@ -97,6 +119,9 @@ impl Vcpu {
         if core::mem::take(&mut self.suspended) {
             self.rewind(self.cpu.frame.op);
             self.settle();
+            if self.device != DeviceRead::None {
+                self.cpu.undo_begin();
+            }
         }
     }
 }

@@ -100,7 +100,7 @@ unsafe extern "C" fn load<W: Width, A: Address, const QUIET: bool>(
     next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
 }
 
-unsafe extern "C" fn store<W: Width, A: Address>(
+unsafe extern "C" fn store<W: Width, A: Address, P: Place>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -108,7 +108,7 @@ unsafe extern "C" fn store<W: Width, A: Address>(
     budget: i64,
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
-    let value = unsafe { cpu.get::<W>((*op).a) };
+    let value = P::get::<W>(cpu, unsafe { (*op).a }, res, src);
     let pointer = operand!(WRITE W, A, 0, cpu, op, res, src, budget);
     // SAFETY: the TLB has vouched for the pointer.
     unsafe { W::store(pointer, W::truncate(value)) };
@@ -231,9 +231,10 @@ fn mov(emit: &mut Emit) -> Option<()> {
             emit.carried = carried;
         }
         (true, ..) => {
-            let handlers: [ByWidth; 3] = by_form_and_width!(A, W => store::<W, A>);
-            let carried = emit.carried;
-            emit.memory_op(&pick(&handlers, width), emit.register(1), None);
+            let handlers: &[[ByWidth; 3]; 3] =
+                const { &by_place!(P => by_form_and_width!(A, W => store::<W, A, P>)) };
+            let (carried, a) = (emit.carried, emit.register(1));
+            emit.memory_op(&pick(&handlers[carried.place(a, width)], width), a, None);
             emit.carried = carried;
         }
         (_, true, _) => load_register(emit, width),
