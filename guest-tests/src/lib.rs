@@ -16,6 +16,7 @@ pub mod acpi;
 mod assert;
 pub mod bench;
 mod boot;
+pub mod clock;
 pub mod console;
 pub mod cpu;
 pub mod device;

@@ -3,7 +3,7 @@
 //! started processor has two for its task state segment.
 
 use alloc::alloc::{Layout, alloc_zeroed};
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 use core::ptr::{addr_of, addr_of_mut, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use x86_64::PrivilegeLevel;
@@ -162,6 +162,44 @@ pub(crate) fn init() {
     TASKS[..FIRST_PROCESSOR / 2].iter().for_each(|task| task.store(tss, Ordering::Relaxed));
     describe(TASK, tss);
     load(TASK);
+}
+
+/// Loads TR with the TSS, all ports opened to user mode. In assembly, and called in assembly: RAX,
+/// RCX and RDX change, SSE is not touched.
+#[unsafe(naked)]
+pub(crate) extern "C" fn open_ports() {
+    naked_asm!(
+        "mov edx, offset {tss}",
+        "mov word ptr [rdx + {base}], {bitmap}",
+        "xor eax, eax",
+        "2: mov qword ptr [rdx + rax + {bitmap}], 0",
+        "add eax, 8",
+        "cmp eax, 65536 / 8",
+        "jne 2b",
+        // The descriptor's second word has the base's upper half, which is 0.
+        "mov eax, edx",
+        "shl eax, 16",
+        "or eax, {limit}",
+        "mov ecx, edx",
+        "and edx, 0xff000000",
+        "shr ecx, 16",
+        "movzx ecx, cl",
+        "lea ecx, [rcx + rdx + {available}]",
+        "mov edx, offset {gdt} + {task}",
+        "mov [rdx], eax",
+        "mov [rdx + 4], ecx",
+        "mov eax, {task}",
+        "ltr ax",
+        "ret",
+        tss = sym TSS,
+        base = const core::mem::offset_of!(Tss, io_bitmap_base),
+        bitmap = const IO_BITMAP_OFFSET,
+        limit = const size_of::<Tss>() - 1,
+        // A present 64-bit TSS that is not busy.
+        available = const 0x8900,
+        gdt = sym GDT,
+        task = const TASK,
+    )
 }
 
 /// The task state segments by their selectors' slots, two each: for the exception entry.

@@ -15,10 +15,11 @@
 use core::arch::{asm, naked_asm};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use guest_tests::clock::Clock;
 use guest_tests::cpu::{rdtsc, wrmsr};
 use guest_tests::device::disk::SECTOR_SIZE;
 use guest_tests::device::sleeping_disk::SleepingDisk;
-use guest_tests::device::{apic, halt_until, pic, pit, port};
+use guest_tests::device::{apic, halt_until, pic, port};
 use guest_tests::interrupt::{Frame, set_handler, vector};
 use guest_tests::paging::{self, Flags, Level};
 use guest_tests::segment::{KERNEL_CODE, USER_CODE_32};
@@ -57,9 +58,9 @@ fn main() {
 
 /// This machine.
 struct Guest {
-    /// Ticks of the time-stamp counter, and of the local APIC's timer, in [`Guest::CALIBRATION_NS`].
-    tsc_ticks: u64,
-    timer_ticks: u64,
+    clock: Clock,
+    /// Ticks of the local APIC's timer in [`TIMER_NS`].
+    timer_ticks: u32,
     disk: Option<GuestDisk>,
     /// Two roots of the same page tables.
     roots: [u64; 2],
@@ -68,44 +69,39 @@ struct Guest {
 }
 
 impl Guest {
-    const CALIBRATION_NS: u64 = 10_000_000;
-
     fn new() -> Self {
         pic::init();
         apic::init();
         set_handler(TIMER_VECTOR, timer);
         set_handler(SIGNAL_VECTOR, signal);
         open_memory_to_user_mode();
-        let (tsc_ticks, timer_ticks) = calibrate();
+        let clock = Clock::calibrate();
         let disk = SleepingDisk::find().map(|disk| GuestDisk(Mutex::new(disk)));
         let user_stack =
             paging::frames(USER_STACK_FRAMES, paging::PAGE) + USER_STACK_FRAMES * paging::PAGE;
-        Self { tsc_ticks, timer_ticks, disk, roots: [root(), copied_root()], user_stack }
-    }
-
-    fn ns(&self, tsc_ticks: u64) -> u64 {
-        (u128::from(tsc_ticks) * u128::from(Self::CALIBRATION_NS) / u128::from(self.tsc_ticks))
-            as u64
+        let (timer_ticks, roots) = (timer_ticks(&clock), [root(), copied_root()]);
+        Self { clock, timer_ticks, disk, roots, user_stack }
     }
 
     fn timed(&self, count: u64, mut operation: impl FnMut()) -> u64 {
         let start = rdtsc();
         (0..count).for_each(|_| operation());
-        self.ns(rdtsc() - start)
+        self.clock.ns(rdtsc() - start)
     }
 
     /// How late the timer's handler is, on average.
     fn timer(&self, count: u64) -> u64 {
-        let ticks = TIMER_NS * self.timer_ticks / Self::CALIBRATION_NS;
         apic::write(apic::register::DIVIDE, apic::BY_ONE);
         apic::write(apic::register::LVT_TIMER, TIMER_VECTOR.into());
         (0..count)
             .map(|_| {
                 FIRED_TSC.store(0, Relaxed);
                 let start = rdtsc();
-                apic::write(apic::register::INITIAL_COUNT, ticks as u32);
+                apic::write(apic::register::INITIAL_COUNT, self.timer_ticks);
                 halt_until(|| FIRED_TSC.load(Relaxed) != 0);
-                self.ns(FIRED_TSC.load(Relaxed).saturating_sub(start)).saturating_sub(TIMER_NS)
+                self.clock
+                    .ns(FIRED_TSC.load(Relaxed).saturating_sub(start))
+                    .saturating_sub(TIMER_NS)
             })
             .sum()
     }
@@ -145,13 +141,13 @@ impl Guest {
         }
         let mut ticks = 0;
         self.in_user_mode(&mut || ticks = system_calls(count));
-        self.ns(ticks)
+        self.clock.ns(ticks)
     }
 }
 
 impl Machine for Guest {
     fn now_ns(&self) -> u64 {
-        self.ns(rdtsc())
+        self.clock.now_ns()
     }
 
     fn in_user_mode(&self, mut body: &mut dyn FnMut()) {
@@ -232,18 +228,17 @@ fn signal(_: &mut Frame) {
     apic::end_of_interrupt();
 }
 
-/// Ticks of the time-stamp counter and of the APIC's timer while the PIT counts. Not every machine has
-/// port 0x61: on QEMU's `microvm` it reads as if every time were over.
-fn calibrate() -> (u64, u64) {
+/// How often the local APIC's timer ticks in [`TIMER_NS`].
+fn timer_ticks(clock: &Clock) -> u32 {
+    const ROUNDS: u64 = 200;
     apic::write(apic::register::DIVIDE, apic::BY_ONE);
     apic::write(apic::register::LVT_TIMER, apic::MASKED);
     apic::write(apic::register::INITIAL_COUNT, u32::MAX);
-    let pit_ticks = Guest::CALIBRATION_NS * u64::from(pit::FREQUENCY_HZ) / 1_000_000_000;
-    let (tsc, timer) = (rdtsc(), apic::read(apic::register::CURRENT_COUNT));
-    pit::wait_by_count(pit_ticks as u16);
-    let (tsc, timer) = (rdtsc() - tsc, timer - apic::read(apic::register::CURRENT_COUNT));
+    let (first, start_ns) = (apic::read(apic::register::CURRENT_COUNT), clock.now_ns());
+    while clock.now_ns() - start_ns < ROUNDS * TIMER_NS {}
+    let ticks = first - apic::read(apic::register::CURRENT_COUNT);
     apic::write(apic::register::INITIAL_COUNT, 0);
-    (tsc, timer.into())
+    ticks / ROUNDS as u32
 }
 
 /// Programs in user mode use the same memory as everybody here.

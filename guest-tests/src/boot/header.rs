@@ -2,7 +2,8 @@
 //! into its image, so that a test knows by which door it was entered.
 
 /// Makes `fn main()` the guest's main function. PVH is the protocol unless another is named:
-/// `multiboot`, `multiboot2`, or `elf` for an image that has nothing but its entry point.
+/// `multiboot`, `multiboot2`, or `elf` for an image that has nothing but its entry point. With
+/// `pvh_in_user_mode` all of the guest's Rust runs in user mode, with ports and without exceptions.
 ///
 /// ```ignore
 /// #![no_std]
@@ -36,8 +37,14 @@ macro_rules! entry {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! boot_header {
-    // Xen's public/elfnote.h: an ELF note XEN_ELFNOTE_PHYS32_ENTRY (18), as wide as Linux has it.
     (pvh) => {
+        $crate::boot_header!(pvh "pvh_start");
+    };
+    (pvh_in_user_mode) => {
+        $crate::boot_header!(pvh "pvh_start_in_user_mode");
+    };
+    // Xen's public/elfnote.h: an ELF note XEN_ELFNOTE_PHYS32_ENTRY (18), as wide as Linux has it.
+    (pvh $start:literal) => {
         ::core::arch::global_asm!(
             ".pushsection .note.pvh, \"a\", @note",
             ".balign 4",
@@ -46,7 +53,7 @@ macro_rules! boot_header {
             ".quad guest_entry",
             ".popsection",
         );
-        $crate::boot_header!(entry "pvh_start");
+        $crate::boot_header!(entry $start);
     };
     // Multiboot Specification, Header layout. QEMU takes a 64-bit ELF only with the address fields
     // (bit 16); bits 0 and 1 ask for page-aligned modules and the memory map.

@@ -1,7 +1,7 @@
 //! The first instructions of a guest: page tables, 64-bit mode, a stack, SSE, and then Rust.
 //!
-//! Every protocol's entry leaves its tag in EDI and the loader's information in EBX and goes on at
-//! `start32`, in 32-bit protected mode without paging.
+//! Every protocol's entry leaves its tag in EDI, the loader's information in EBX and where 64-bit mode
+//! begins in EBP, and goes on at `start32`, in 32-bit protected mode without paging.
 
 use super::info::{self, Protocol};
 use crate::{exit, heap, interrupt, segment};
@@ -53,9 +53,27 @@ extern "C" fn pvh_start() -> ! {
     naked_asm!(
         ".code32",
         "mov edi, {protocol}",
+        "mov ebp, offset {start64}",
         "jmp {start32}",
         ".code64",
         protocol = const Protocol::Pvh as u32,
+        start64 = sym start64,
+        start32 = sym start32,
+    )
+}
+
+/// Where PVH enters a guest that is to be in user mode before its first Rust.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+extern "C" fn pvh_start_in_user_mode() -> ! {
+    naked_asm!(
+        ".code32",
+        "mov edi, {protocol}",
+        "mov ebp, offset {start}",
+        "jmp {start32}",
+        ".code64",
+        protocol = const Protocol::Pvh as u32,
+        start = sym user_start64,
         start32 = sym start32,
     )
 }
@@ -67,8 +85,10 @@ extern "C" fn multiboot_start() -> ! {
     naked_asm!(
         ".code32",
         "mov edi, eax",
+        "mov ebp, offset {start64}",
         "jmp {start32}",
         ".code64",
+        start64 = sym start64,
         start32 = sym start32,
     )
 }
@@ -93,8 +113,10 @@ extern "C" fn elf_start() -> ! {
         "btr eax, 31",
         "mov cr0, eax",
         "mov edi, {protocol}",
+        "mov ebp, offset {start64}",
         "jmp {start32}",
         ".code64",
+        start64 = sym start64,
         gdt_pointer = sym segment::GDT_POINTER,
         stack = sym STACK,
         stack_bytes = const STACK_BYTES,
@@ -140,7 +162,7 @@ extern "C" fn start32() -> ! {
         "mov cr0, eax",
         "lgdt [{gdt_pointer}]",
         "mov esp, offset {stack} + {stack_bytes}",
-        "ljmp {code}, offset {start64}",
+        "ljmp {code}, offset {long_mode}",
         ".code64",
         tables = sym TABLES,
         table = const TABLE,
@@ -153,8 +175,13 @@ extern "C" fn start32() -> ! {
         stack = sym STACK,
         stack_bytes = const STACK_BYTES,
         code = const segment::KERNEL_CODE,
-        start64 = sym start64,
+        long_mode = sym long_mode,
     )
+}
+
+#[unsafe(naked)]
+extern "C" fn long_mode() -> ! {
+    naked_asm!("mov eax, ebp", "jmp rax")
 }
 
 pub(crate) const EFER_MSR: u32 = 0xc000_0080;
@@ -177,6 +204,52 @@ extern "C" fn start64() -> ! {
         data = const segment::KERNEL_DATA,
         rust_start = sym rust_start,
     )
+}
+
+/// The way to user mode: all pages are its own, and so are all ports, by the bitmap in the TSS, because
+/// a paravirtual KVM may forget IOPL. Neither SSE nor x87 is touched before: it knows none of that in
+/// kernel mode.
+#[unsafe(naked)]
+extern "C" fn user_start64() -> ! {
+    naked_asm!(
+        "mov ecx, offset {tables} + 0x2000",
+        "lea edx, [rcx + 0x4000]",
+        "2: or dword ptr [rcx], {user}",
+        "add ecx, 8",
+        "cmp ecx, edx",
+        "jne 2b",
+        "mov rcx, cr3",
+        "mov cr3, rcx",
+        "call {open_ports}",
+        "mov rcx, rsp",
+        "push {data}",
+        "push rcx",
+        "push {rflags}",
+        "push {code}",
+        "lea rax, [rip + 3f]",
+        "push rax",
+        "iretq",
+        "3: fninit",
+        "mov esi, ebx",
+        "xor ebp, ebp",
+        "call {rust_start}",
+        "ud2",
+        tables = sym TABLES,
+        user = const PageTableFlags::USER_ACCESSIBLE.bits(),
+        data = const segment::USER_DATA,
+        rflags = const 2,
+        open_ports = sym segment::open_ports,
+        code = const segment::USER_CODE,
+        rust_start = sym rust_start_in_user_mode,
+    )
+}
+
+extern "C" fn rust_start_in_user_mode(magic: u32, information: u32) -> ! {
+    // SAFETY: both words are the loader's, passed on unchanged.
+    unsafe { info::init(magic, information) };
+    heap::init();
+    guest_main();
+    exit::pass()
 }
 
 extern "C" fn rust_start(magic: u32, information: u32) -> ! {

@@ -31,13 +31,6 @@ pub fn count() -> u16 {
     u16::from_le_bytes([low, high])
 }
 
-/// Waits until channel 0 has counted `ticks`, by its count alone; for what has no port 0x61.
-pub fn wait_by_count(ticks: u16) {
-    start(RATE, u16::MAX);
-    let first = count();
-    while first.wrapping_sub(count()) < ticks {}
-}
-
 /// Waits until channel 2 has counted `ticks`.
 pub fn wait(ticks: u16) {
     // Gate on, speaker off.
