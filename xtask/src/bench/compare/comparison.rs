@@ -7,17 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::contender::Contender;
 use super::sample::{Line, Sample};
-use super::{CPUS, SYSBENCH, WORKLOADS};
+use super::{WORKLOADS, usual_cpus};
 use crate::bench::host;
-use crate::bench::statistics::{Spread, geometric_mean};
+use crate::bench::statistics::Spread;
 use crate::workspace::Workspace;
 
 /// The contender that others are shown relative to.
 pub const NATIVE: &str = "native";
 /// The one whose speed targets are multiples of.
 pub const TCG: &str = "QEMU TCG, multi";
-/// The wanted geometric mean of the interpreter's speed over sysbench's five, as a multiple of TCG's.
-pub const TARGET: f64 = 1.5;
+
+/// Of a contender that runs user mode alone.
+const USER_MODE: &str = "Its KVM runs no compiled kernel here: `cpu` and `memory` are done by a guest that \
+is in user mode before its first compiled instruction.";
 
 /// Everything that was found out.
 #[derive(Debug, Deserialize, Serialize)]
@@ -28,9 +30,6 @@ pub struct Comparison {
     pub contenders: Vec<Described>,
     /// What each gave.
     pub results: Vec<Figure>,
-    /// Geometric means over sysbench's five workloads, as multiples of QEMU TCG's; all contenders
-    /// that did all five.
-    pub means: Vec<(String, f64)>,
     /// What was not measured, and why.
     pub missing: Vec<String>,
     /// Checksums that differ, and other reasons not to believe the figures.
@@ -57,6 +56,8 @@ pub struct Described {
     pub version: String,
     /// How one of its runs was started.
     pub command: String,
+    /// What its figures must not be read without.
+    pub remark: Option<String>,
 }
 
 /// One variant on one contender.
@@ -93,6 +94,7 @@ impl Comparison {
             name: contender.name.to_owned(),
             version: contender.version.clone(),
             command: first_command(&samples, contender).unwrap_or_default(),
+            remark: contender.only_user_mode.then(|| USER_MODE.to_owned()),
         });
         let results = figures(&samples);
         let missing = samples.iter().filter_map(|sample| {
@@ -105,11 +107,16 @@ impl Comparison {
         Ok(Self {
             host: host(workspace)?,
             contenders: described.collect(),
-            means: means(&results),
             missing: missing.collect(),
             faults: disagreements(&results),
             results,
         })
+    }
+
+    /// A contender's name, marked where `Host::kvm` must be said beside its figures.
+    pub fn marked(&self, contender: &str) -> String {
+        let mark = if self.host.kvm.is_some() && contender.ends_with("KVM") { " †" } else { "" };
+        format!("{contender}{mark}")
     }
 
     /// The figures of one variant with `cpus` processors.
@@ -117,11 +124,21 @@ impl Comparison {
         self.results.iter().filter(move |one| one.variant == variant && one.cpus == cpus)
     }
 
+    /// All figures with their workload's usual number of processors.
+    pub fn usual_figures(&self) -> impl Iterator<Item = &Figure> {
+        self.results.iter().filter(|one| one.cpus == usual_cpus(&one.work))
+    }
+
+    /// Those of one variant.
+    pub fn usual<'a>(&'a self, variant: &'a str) -> impl Iterator<Item = &'a Figure> {
+        self.usual_figures().filter(move |one| one.variant == variant)
+    }
+
     /// All variants at the usual number of processors, in the order of the workloads.
     pub fn variants(&self) -> Vec<&str> {
         let mut variants = Vec::new();
         for work in WORKLOADS {
-            for figure in self.results.iter().filter(|one| one.work == work && one.cpus == CPUS) {
+            for figure in self.usual_figures().filter(|one| one.work == work) {
                 if !variants.contains(&figure.variant.as_str()) {
                     variants.push(figure.variant.as_str());
                 }
@@ -196,28 +213,6 @@ fn disagreements(results: &[Figure]) -> Vec<String> {
     faults
 }
 
-/// Each contender's geometric mean over sysbench's five, relative to TCG's; a workload's figure is
-/// the geometric mean of its variants'.
-fn means(results: &[Figure]) -> Vec<(String, f64)> {
-    let mean = |contender: &str| {
-        let works = WORKLOADS[..SYSBENCH].iter().map(|work| {
-            let ratios = results.iter().filter(|one| one.work == *work && one.cpus == CPUS);
-            let ratios = ratios.filter(|one| one.contender == contender).filter_map(|one| {
-                let tcg = results.iter().find(|other| {
-                    other.contender == TCG && other.variant == one.variant && other.cpus == CPUS
-                });
-                Some(one.rate.median / tcg?.rate.median)
-            });
-            geometric_mean(ratios)
-        });
-        geometric_mean(works.collect::<Option<Vec<f64>>>()?.into_iter())
-    };
-    let mut names: Vec<&str> = results.iter().map(|one| one.contender.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.into_iter().filter_map(|name| Some((name.to_owned(), mean(name)?))).collect()
-}
-
 fn first_command(samples: &[Sample], contender: &Contender) -> Option<String> {
     Some(samples.iter().find(|one| one.contender == contender.name)?.command.clone())
 }
@@ -225,7 +220,7 @@ fn first_command(samples: &[Sample], contender: &Contender) -> Option<String> {
 fn host(workspace: &Workspace) -> Result<Host> {
     let host::Host { processor, kernel } = host::Host::ask(workspace)?;
     let kvm = host::is_virtual().then(|| {
-        "This host is a virtual machine itself: its KVM is nested or paravirtual, and the figures of \
+        "† This host is a virtual machine itself: its KVM is nested or paravirtual, and the figures of \
          what runs on KVM, those of kernel-mode code above all, are the host's, not the contender's."
             .to_owned()
     });
@@ -234,6 +229,7 @@ fn host(workspace: &Workspace) -> Result<Host> {
 
 #[cfg(test)]
 pub mod tests {
+    use super::super::SYSBENCH;
     use super::*;
 
     fn line(name: &str, events: u64, checksum: &str) -> Line {
@@ -252,7 +248,7 @@ pub mod tests {
     fn sample(contender: &'static str, work: &'static str, events: u64, checksum: &str) -> Sample {
         let lines = vec![line(work, events, checksum)];
         let command = "run <it>".to_owned();
-        Sample { contender, work, cpus: CPUS, lines, failure: None, command }
+        Sample { contender, work, cpus: usual_cpus(work), lines, failure: None, command }
     }
 
     /// Native is four times, the interpreter twice as fast as QEMU in all of sysbench's.
@@ -276,27 +272,13 @@ pub mod tests {
                     name: name.into(),
                     version: "1".into(),
                     command: "run".into(),
+                    remark: None,
                 })
                 .into(),
-            means: means(&results),
             missing: vec!["exit, 2 vCPUs, on native: there is no such thing there".into()],
             faults: disagreements(&results),
             results,
         }
-    }
-
-    #[test]
-    fn means_are_multiples_of_qemus() {
-        let means = example().means;
-        let mean = |name: &str| means.iter().find(|(one, _)| one == name).map(|(_, mean)| *mean);
-        assert!((mean("monovisor interpreter").unwrap() - 2.0).abs() < 1e-9);
-        assert!((mean(NATIVE).unwrap() - 4.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_mean_needs_all_five() {
-        let samples = [sample(TCG, "cpu", 100, "1"), sample(NATIVE, "cpu", 100, "1")];
-        assert!(means(&figures(&samples)).is_empty());
     }
 
     #[test]

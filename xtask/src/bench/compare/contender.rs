@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
+use super::comparison::{NATIVE, TCG};
 use super::sample::Work;
 use crate::bench::HELLO;
 use crate::guest::header::{Header, PASSED};
@@ -16,6 +17,9 @@ use crate::workspace::{Dispatcher, Workspace};
 
 /// The guest that runs the workloads.
 const GUEST: &str = "work";
+/// The one that runs the first few of them, on machines that are good for user mode alone.
+const USER_GUEST: &str = "work_user";
+const USER_WORKLOADS: [&str; 2] = ["cpu", "memory"];
 /// Long enough for that.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The only workload with a disk. Of QEMU's machines only `microvm` has virtio over MMIO, and that one
@@ -28,6 +32,8 @@ pub struct Contender {
     pub name: &'static str,
     /// Its own words about its version.
     pub version: String,
+    /// It runs user mode alone here.
+    pub only_user_mode: bool,
     kind: Kind,
 }
 
@@ -45,13 +51,15 @@ pub fn find_all(workspace: &Workspace) -> Result<Vec<Contender>> {
     let compiler = cmd!(workspace.shell, "rustc --version").quiet().read()?;
     let guests = guest::find_all(&workspace.guest_sources())?;
     let guests = Guests { guests, images };
-    let mut all = vec![Contender { name: "native", version: compiler, kind: Kind::Native(native) }];
+    let kind = Kind::Native(native);
+    let native = Contender { name: NATIVE, version: compiler, only_user_mode: false, kind };
+    let mut all = vec![native];
     for (name, machine) in [
         ("monovisor interpreter", Machine::Monovisor(program.clone())),
         ("monovisor interpreter, loop", Machine::Monovisor(portable)),
         ("monovisor KVM", Machine::Kvm(program)),
         ("QEMU TCG, single", Machine::QemuSingle),
-        ("QEMU TCG, multi", Machine::Qemu),
+        (TCG, Machine::Qemu),
         ("QEMU KVM", Machine::QemuKvm),
     ] {
         match guests.contender(name, machine) {
@@ -74,25 +82,35 @@ impl Guests {
         Ok((self.images.join(name), guest.checked_header()?))
     }
 
-    /// The machine as a contender, if it runs guests here.
+    /// The machine as a contender, if it runs guests here; some run user mode alone.
     fn contender(&self, name: &'static str, machine: Machine) -> Result<Contender> {
         let program = machine.program();
         let version = machine::version(&program).with_context(|| match program.as_str() {
             QEMU => format!("{QEMU} is not installed (Debian: apt-get install qemu-system-x86)"),
             _ => format!("{program} tells no version"),
         })?;
-        let (hello, header) = self.find(HELLO)?;
-        let finished = machine.invocation(&hello, header, None, None).run(PATIENCE)?;
-        if finished.status != Some(PASSED) {
-            let why = finished.stderr.lines().next().unwrap_or("the hello guest does not end");
-            anyhow::bail!("{why}");
-        }
-        let (image, header) = self.find(GUEST)?;
-        Ok(Contender {
-            name,
-            version,
-            kind: Kind::Guest { machine, image, header: header.clone() },
-        })
+        let guest = match (self.failure(HELLO, &machine)?, &machine) {
+            (None, _) => GUEST,
+            (Some(why), Machine::Kvm(_) | Machine::QemuKvm) => {
+                if self.failure(USER_GUEST, &machine)?.is_some() {
+                    bail!("{why}");
+                }
+                eprintln!("xtask: {name} runs user mode alone here: {why}");
+                USER_GUEST
+            }
+            (Some(why), _) => bail!("{why}"),
+        };
+        let (image, header) = self.find(guest)?;
+        let kind = Kind::Guest { machine, image, header: header.clone() };
+        Ok(Contender { name, version, only_user_mode: guest == USER_GUEST, kind })
+    }
+
+    /// Why the guest `name` does not end well on this machine, if it does not.
+    fn failure(&self, name: &str, machine: &Machine) -> Result<Option<String>> {
+        let (image, header) = self.find(name)?;
+        let finished = machine.invocation(&image, header, None, None).run(PATIENCE)?;
+        let why = || finished.stderr.lines().next().unwrap_or("its guest does not end").to_owned();
+        Ok((finished.status != Some(PASSED)).then(why))
     }
 }
 
@@ -100,6 +118,11 @@ impl Contender {
     /// The exit status with which `command`s end well.
     pub fn success(&self) -> i32 {
         if matches!(self.kind, Kind::Native(_)) { 0 } else { PASSED }
+    }
+
+    /// Whether it can do the workload with this name at all.
+    pub fn does(&self, workload: &str) -> bool {
+        !self.only_user_mode || USER_WORKLOADS.contains(&workload)
     }
 
     /// The command that does `work`.

@@ -2,15 +2,18 @@
 //!
 //! Rounds go over all workloads and contenders, so that whatever the machine does meanwhile meets
 //! everyone. Here is the order of work; `contender` says how each is started, `sample` what one run
-//! gave, `comparison` holds the results, and `markdown` and `page` show them.
+//! gave, `comparison` holds the results, `targets` judges them, and `markdown`, `page` and
+//! `picture` show them.
 
 mod baseline;
 mod comparison;
 mod contender;
 mod markdown;
 mod page;
+mod picture;
 mod plot;
 mod sample;
+mod targets;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,7 +39,9 @@ const SYSBENCH: usize = 5;
 /// The workload whose scaling over processors is shown.
 const SCALED: &str = "mutex";
 const SCALED_CPUS: [u32; 3] = [1, 2, 4];
-/// Processors, and threads, of everything else.
+/// What has several threads, or sends from one processor to another; all else has one processor.
+const PARALLEL: [&str; 3] = ["threads", "mutex", "interrupt"];
+/// Processors, and threads, of those.
 const CPUS: u32 = 2;
 const DISK: Disk = Disk { bytes: 64 << 20, read_only: false };
 
@@ -85,6 +90,7 @@ impl Compare {
         let markdown = markdown::show(&comparison, changes.as_deref());
         write(&folder, "report.md", &markdown)?;
         write(&folder, "report.html", &page::show(&comparison, changes.as_deref()))?;
+        write(&folder, "report.svg", &picture::draw(&comparison))?;
         print!("{markdown}");
         eprintln!("\nxtask: wrote {}", folder.join("report.html").display());
         Ok(if comparison.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -96,7 +102,7 @@ impl Compare {
         let ms = if self.quick { 100 } else { 1000 };
         let work = |name: &'static str, cpus| Work { name, cpus, ms };
         let mut works: Vec<Work> =
-            WORKLOADS.into_iter().filter(chosen).map(|name| work(name, CPUS)).collect();
+            WORKLOADS.into_iter().filter(chosen).map(|name| work(name, usual_cpus(name))).collect();
         if chosen(&SCALED) {
             let others = SCALED_CPUS.into_iter().filter(|&cpus| cpus != CPUS);
             works.extend(others.map(|cpus| work(SCALED, cpus)));
@@ -111,7 +117,8 @@ impl Compare {
             bail!("there is nothing to measure");
         }
         let budget = Duration::from_secs(60 * self.minutes);
-        let runs = (works.len() * contenders.len()) as u64;
+        let able = |work: &Work| contenders.iter().filter(|one| one.does(work.name)).count();
+        let runs = works.iter().map(able).sum::<usize>() as u64;
         let bar = ProgressBar::new(runs * if self.quick { 1 } else { LEAST_ROUNDS as u64 });
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left: {msg}") {
             bar.set_style(style);
@@ -122,7 +129,7 @@ impl Compare {
             for work in &works {
                 // Each round begins with another contender.
                 let (end, start) = contenders.split_at(round % contenders.len());
-                for contender in start.iter().chain(end) {
+                for contender in start.iter().chain(end).filter(|one| one.does(work.name)) {
                     // What could not be measured once costs its time limit each time.
                     let failed =
                         |sample: &Sample| sample.is_of(contender, work) && sample.failure.is_some();
@@ -145,6 +152,11 @@ impl Compare {
         bar.finish_and_clear();
         Ok(samples)
     }
+}
+
+/// With how many processors a workload is shown.
+fn usual_cpus(workload: &str) -> u32 {
+    if PARALLEL.contains(&workload) { CPUS } else { 1 }
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<()> {

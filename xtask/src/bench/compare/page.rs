@@ -4,10 +4,11 @@
 use std::fmt::Write;
 
 use super::baseline::Change;
-use super::comparison::{Comparison, Figure, NATIVE, TARGET, TCG};
-use super::markdown::{self, METHOD, duration, rate};
+use super::comparison::{Comparison, Figure, NATIVE};
+use super::markdown::{self, METHOD, RATIOS, duration, rate, ratio_rows};
 use super::plot::{self, Bar};
-use super::{CPUS, SCALED, SCALED_CPUS};
+use super::targets::{self, Target};
+use super::{SCALED, SCALED_CPUS, SYSBENCH, WORKLOADS};
 use crate::bench::svg::escape;
 
 /// What is paid each time, in the order of the chart.
@@ -47,7 +48,7 @@ code { font-size: .8rem; overflow-wrap: anywhere }
 ";
 
 /// Colours that are told apart on white and on black, one for each place in the legend.
-const COLOURS: [&str; 9] = [
+pub const COLOURS: [&str; 9] = [
     "#7f7f8a", "#2b7a4b", "#7fbf5f", "#2f6fd0", "#c0392b", "#e08a3c", "#8e5bb5", "#b8860b",
     "#159a9c",
 ];
@@ -70,7 +71,9 @@ pub fn show(comparison: &Comparison, changes: Option<&[Change]>) -> String {
     if let Some(kvm) = &host.kvm {
         let _ = writeln!(html, "<p class='note'>{}</p>", escape(kvm));
     }
-    means(&mut html, comparison);
+    ratios(&mut html, comparison);
+    let targets: Vec<String> = targets::all(comparison).iter().map(Target::show).collect();
+    list(&mut html, "Targets", &targets);
     chart(&mut html, comparison, "Relative to native", |figures, one| {
         let native = figures.iter().find(|one| one.contender == NATIVE)?;
         let ratio = one.rate.median / native.rate.median;
@@ -107,29 +110,33 @@ fn legend(html: &mut String, comparison: &Comparison) {
     *html += "<ul class='legend'>";
     for one in &comparison.contenders {
         let place = place(comparison, &one.name);
-        let _ = write!(html, "<li><i class='s{place}'></i>{}</li>", escape(&one.name));
+        let name = escape(&comparison.marked(&one.name));
+        let _ = write!(html, "<li><i class='s{place}'></i>{name}</li>");
     }
     *html += "</ul>\n";
 }
 
-fn means(html: &mut String, comparison: &Comparison) {
-    if comparison.means.is_empty() {
-        return;
-    }
+fn ratios(html: &mut String, comparison: &Comparison) {
     let _ = writeln!(html, "<h2>Sysbench’s five</h2>");
-    paragraph(
-        html,
-        &format!(
-            "cpu, threads, memory, mutex and fileio: geometric mean of events a second, as a multiple of \
-             {TCG}’s. The interpreter is to reach {TARGET}."
-        ),
-    );
-    let bar = |(name, mean): &(String, f64)| {
-        let series = place(comparison, name);
-        (name.clone(), vec![Bar { series, value: *mean, label: format!("{mean:.2}×") }])
+    paragraph(html, RATIOS);
+    legend(html, comparison);
+    *html += &ratio_chart(comparison);
+}
+
+/// Each contender's speed in each of sysbench's five beside QEMU's.
+pub fn ratio_chart(comparison: &Comparison) -> String {
+    let rows = ratio_rows(comparison);
+    let bars = |column: usize| {
+        let bars = rows.iter().enumerate().filter_map(|(series, (_, ratios))| {
+            let value = ratios[column]?;
+            Some(Bar { series: series % COLOURS.len(), value, label: format!("{value:.2}×") })
+        });
+        bars.collect::<Vec<Bar>>()
     };
-    let groups: Vec<_> = comparison.means.iter().map(bar).collect();
-    *html += &plot::bars("Geometric means", &groups);
+    let heads = WORKLOADS[..SYSBENCH].iter().copied().chain(["all five"]);
+    let groups = heads.enumerate().map(|(column, head)| (head.to_owned(), bars(column)));
+    let groups: Vec<_> = groups.filter(|(_, bars)| !bars.is_empty()).collect();
+    plot::bars("Speed beside QEMU", &groups)
 }
 
 /// A group of bars for each variant, one bar for each contender that has a value.
@@ -140,7 +147,7 @@ fn chart(
     value: impl Fn(&[&Figure], &Figure) -> Option<(f64, String)>,
 ) {
     let group = |variant: &str| {
-        let figures: Vec<&Figure> = comparison.of(variant, CPUS).collect();
+        let figures: Vec<&Figure> = comparison.usual(variant).collect();
         let bars = comparison.contenders.iter().filter_map(|contender| {
             let one = figures.iter().find(|one| one.contender == contender.name)?;
             let (value, label) = value(&figures, one)?;
@@ -155,7 +162,7 @@ fn chart(
 fn costs(html: &mut String, comparison: &Comparison) {
     let group = |variant: &&str| {
         let bars = comparison.contenders.iter().filter_map(|contender| {
-            let mut figures = comparison.of(variant, CPUS);
+            let mut figures = comparison.usual(variant);
             let ns = 1e9 / figures.find(|one| one.contender == contender.name)?.rate.median;
             let label = duration(ns.round() as u64);
             Some(Bar { series: place(comparison, &contender.name), value: ns, label })
@@ -201,11 +208,12 @@ fn tables(html: &mut String, comparison: &Comparison) {
              <th>p50<th>p95<th>p99<th>max",
             escape(variant)
         );
-        for one in comparison.of(variant, CPUS) {
+        for one in comparison.usual(variant) {
             let rates = [one.rate.median, one.rate.min, one.rate.max].map(rate);
             let times = [one.p50_ns, one.p95_ns, one.p99_ns, one.max_ns].map(duration);
             let cells: Vec<String> = rates.into_iter().chain(times).collect();
-            let _ = writeln!(html, "<tr><td>{}<td>{}", escape(&one.contender), cells.join("<td>"));
+            let name = escape(&comparison.marked(&one.contender));
+            let _ = writeln!(html, "<tr><td>{name}<td>{}", cells.join("<td>"));
         }
         *html += "</table></div>\n";
     }
@@ -224,9 +232,10 @@ fn list(html: &mut String, title: &str, lines: &[String]) {
 fn contenders(html: &mut String, comparison: &Comparison) {
     *html += "<h2>Contenders</h2>\n<ul>\n";
     for one in &comparison.contenders {
-        let [name, version, command] =
-            [&one.name, &one.version, &one.command].map(|one| escape(one));
-        let _ = writeln!(html, "<li><b>{name}</b>: {version}<br><code>{command}</code>");
+        let remark = one.remark.as_deref().unwrap_or_default();
+        let [name, version, remark, command] =
+            [&comparison.marked(&one.name), &one.version, remark, &one.command].map(escape);
+        let _ = writeln!(html, "<li><b>{name}</b>: {version}. {remark}<br><code>{command}</code>");
     }
     *html += "</ul>\n";
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::bench::svg::{self, escape};
 
 /// The width of the drawing; the page scales it.
-const WIDTH: f64 = 640.0;
+pub const WIDTH: f64 = 640.0;
 /// Where the bars begin, and end at most; what lies behind is for their labels.
 const LEFT: f64 = 8.0;
 const RIGHT: f64 = 540.0;
