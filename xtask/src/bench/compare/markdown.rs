@@ -38,6 +38,7 @@ pub fn show(comparison: &Comparison, changes: Option<&[Change]>) -> String {
         let _ = writeln!(text, "| {name} | {}{remark} |", one.version);
     }
     let _ = writeln!(text, "\n{METHOD}\n");
+    let _ = writeln!(text, "## Sysbench's five\n\n{RATIOS}\n");
     ratios(&mut text, comparison);
     let targets: Vec<String> = targets::all(comparison).iter().map(Target::show).collect();
     list(&mut text, "Targets", &targets);
@@ -48,6 +49,30 @@ pub fn show(comparison: &Comparison, changes: Option<&[Change]>) -> String {
     if let Some(changes) = changes {
         let lines: Vec<String> = changes.iter().map(change).collect();
         list(&mut text, "Changes since the baseline", &lines);
+    }
+    text
+}
+
+/// Who, where, how fast beside QEMU, and what was wanted.
+pub fn summary(comparison: &Comparison) -> String {
+    let mut versions: Vec<&str> = Vec::new();
+    for one in &comparison.contenders {
+        if !versions.contains(&one.version.as_str()) {
+            versions.push(&one.version);
+        }
+    }
+    let host = &comparison.host;
+    let mut text = format!("{}; {}; {}.\n\n", host.processor, host.kernel, versions.join("; "));
+    if let Some(kvm) = &host.kvm {
+        let _ = writeln!(text, "{kvm}\n");
+    }
+    for remark in comparison.contenders.iter().filter_map(|one| one.remark.as_ref()) {
+        let _ = writeln!(text, "{remark}\n");
+    }
+    let _ = writeln!(text, "{RATIOS}\n");
+    ratios(&mut text, comparison);
+    for target in targets::all(comparison) {
+        let _ = writeln!(text, "- {}", target.show());
     }
     text
 }
@@ -87,11 +112,8 @@ pub fn ratio(ratio: Option<f64>) -> String {
 
 fn ratios(text: &mut String, comparison: &Comparison) {
     let heads = WORKLOADS[..SYSBENCH].join(" | ");
-    let _ = writeln!(
-        text,
-        "## Sysbench's five\n\n{RATIOS}\n\n| contender | {heads} | all five |\n|---|{}",
-        "--:|".repeat(SYSBENCH + 1)
-    );
+    let _ =
+        writeln!(text, "| contender | {heads} | all five |\n|---|{}", "--:|".repeat(SYSBENCH + 1));
     for (name, ratios) in ratio_rows(comparison) {
         let cells: Vec<String> = ratios.into_iter().map(ratio).collect();
         let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));

@@ -3,7 +3,7 @@
 //! Rounds go over all workloads and contenders, so that whatever the machine does meanwhile meets
 //! everyone. Here is the order of work; `contender` says how each is started, `sample` what one run
 //! gave, `comparison` holds the results, `targets` judges them, and `markdown`, `page` and
-//! `picture` show them.
+//! `picture` show them; `publish` puts them into README.
 
 mod baseline;
 mod comparison;
@@ -12,6 +12,7 @@ mod markdown;
 mod page;
 mod picture;
 mod plot;
+mod publish;
 mod sample;
 mod targets;
 
@@ -63,7 +64,7 @@ pub struct Compare {
     #[arg(long)]
     quick: bool,
     /// How many minutes rounds may be repeated for
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 10)]
     minutes: u64,
     /// The folder for the report [default: target/compare]
     #[arg(long)]
@@ -71,6 +72,9 @@ pub struct Compare {
     /// An earlier report.json: shows what has changed since, and whether it exceeds the noise
     #[arg(long)]
     baseline: Option<PathBuf>,
+    /// Puts table and chart into README.md
+    #[arg(long, conflicts_with_all = ["quick", "only"])]
+    publish: bool,
 }
 
 impl Compare {
@@ -92,6 +96,9 @@ impl Compare {
         write(&folder, "report.html", &page::show(&comparison, changes.as_deref()))?;
         write(&folder, "report.svg", &picture::draw(&comparison))?;
         print!("{markdown}");
+        if self.publish {
+            publish::publish(workspace, &comparison)?;
+        }
         eprintln!("\nxtask: wrote {}", folder.join("report.html").display());
         Ok(if comparison.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
