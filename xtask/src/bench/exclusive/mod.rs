@@ -18,7 +18,7 @@ use clap::Args;
 use xshell::cmd;
 
 use self::report::{Guest, Report};
-use crate::bench::report::Spread;
+use crate::bench::statistics::Spread;
 use crate::guest::{self, header::Header};
 use crate::machine::{self, Machine, QEMU};
 use crate::workspace::{Dispatcher, Workspace};
