@@ -170,6 +170,7 @@ fn execution_is_a_fault_which_rf_passes() {
     let mut guest = guest(CODE + 1, ENABLE);
     assert_eq!(guest.run(&[NOP, NOP]), debug(HIT));
     assert_eq!(passed(&guest), 1);
+    assert!(!guest.state.rflags.contains(RFlags::RESUME_FLAG), "only its handler can pass it");
     guest.state.rflags.insert(RFlags::RESUME_FLAG);
     assert_eq!(guest.run(&[NOP, NOP]), End::Done);
     assert!(!guest.state.rflags.contains(RFlags::RESUME_FLAG), "for one instruction");
@@ -185,4 +186,53 @@ fn a_repeated_string_passes_its_breakpoint_once() {
     assert_eq!(guest.run(&[0xf3, 0xaa]), debug(STEP), "rep stosb");
     assert_eq!(guest.get(Register::Rcx), 2);
     assert!(guest.state.rflags.contains(RFlags::RESUME_FLAG), "it goes on past the breakpoint");
+}
+
+#[test]
+fn an_event_between_two_iterations_finds_rf_set() {
+    let mut guest = guest(CODE, 0);
+    guest.state.rflags.insert(RFlags::TRAP_FLAG);
+    guest.set(Register::Rdi, DATA);
+    guest.set(Register::Rcx, 2);
+    assert_eq!(guest.run(&[0xf3, 0xaa, NOP]), debug(STEP), "rep stosb");
+    assert!(guest.state.rflags.contains(RFlags::RESUME_FLAG));
+    assert_eq!(guest.run(&[0xf3, 0xaa, NOP]), debug(STEP), "the last iteration");
+    assert_eq!((passed(&guest), guest.get(Register::Rcx)), (2, 0));
+    assert!(!guest.state.rflags.contains(RFlags::RESUME_FLAG));
+}
+
+#[test]
+fn general_detection_resumes_and_is_switched_off() {
+    const DETECT: u64 = 1 << 13;
+    let mut guest = guest(DATA, DETECT);
+    assert_eq!(guest.run(&[NOP, 0x0f, 0x21, 0xc0]), debug(1 << 13), "mov rax, dr0");
+    assert_eq!((passed(&guest), guest.state.debug.dr7), (1, 1 << 10));
+}
+
+/// IA32_DEBUGCTL.BTF: only what branches is followed by the trap.
+#[test]
+fn single_steps_from_branch_to_branch() {
+    const BRANCHES: u64 = 1 << 1;
+    // The code, ZF, and how far it gets.
+    let cases: [(&[u8], bool, u64); 8] = [
+        (&[NOP, NOP, 0xeb, 1, NOP, NOP], false, 5), // jmp over a nop
+        (&[NOP, 0xeb, 0, NOP, NOP], false, 3),      // jmp to what follows
+        (&[0x74, 1, NOP, 0x75, 1, NOP, NOP], true, 3), // je over a nop
+        (&[0x74, 1, NOP, 0x75, 1, NOP, NOP], false, 6), // jne over a nop
+        (&[0xe8, 1, 0, 0, 0, NOP, NOP], false, 6),  // call over a nop
+        (&[0xff, 0xe3, NOP], false, 2),             // jmp rbx
+        (&[0xf3, 0xaa, 0xeb, 0, NOP], false, 4),    // rep stosb; jmp
+        (&[0x0f, 0xa2, 0xeb, 0, NOP], false, 4),    // cpuid; jmp
+    ];
+    for (code, zero, reached) in cases {
+        let mut guest = guest(CODE + 2, 0);
+        guest.state.msr.debug_control = BRANCHES;
+        guest.state.rflags.insert(RFlags::TRAP_FLAG);
+        guest.state.rflags.set(RFlags::ZERO_FLAG, zero);
+        guest.set(Register::Rdi, DATA);
+        guest.set(Register::Rcx, 3);
+        assert_eq!(guest.run(code), debug(STEP), "{code:02x?}");
+        assert_eq!(passed(&guest), reached, "{code:02x?}");
+        assert_eq!(guest.state.msr.debug_control, 0, "it is for one trap");
+    }
 }

@@ -104,6 +104,15 @@ pub(crate) unsafe extern "C" fn call_out_crossing(
     LEFT
 }
 
+impl Cpu {
+    /// Whether the call-out at which a block has ended leads elsewhere than to what follows it.
+    pub fn has_branched(&self) -> bool {
+        // SAFETY: the frame's op is the one that has left, and the slots behind it are its detail.
+        let detail = unsafe { &*self.frame.op.add(1).cast::<Detail>() };
+        self.state.rip != detail.next_rip
+    }
+}
+
 #[inline(never)]
 fn call_last(cpu: &mut Cpu, op: *const Op) {
     // SAFETY: the slots behind a call-out op are its detail.

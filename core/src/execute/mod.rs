@@ -144,6 +144,8 @@ pub(crate) struct Cpu {
     pub window_wanted: bool,
     /// The instruction has cleared TF by itself: no trap follows it.
     pub trap_suppressed: bool,
+    /// The single instruction that has left is no branch, or one that was not taken.
+    pub goes_on: bool,
     /// Random numbers for RDRAND and RDSEED: the state of a SplitMix64 generator.
     pub random: u64,
 }
@@ -255,6 +257,7 @@ impl Cpu {
             resuming_at: u64::MAX,
             window_wanted: false,
             trap_suppressed: false,
+            goes_on: false,
             random: 0x9e37_79b9_7f4a_7c15 ^ u64::from(apic_id),
         })
     }

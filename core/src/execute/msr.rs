@@ -8,7 +8,7 @@
 
 use crate::apic::{Effect, LocalApic};
 use crate::paging::PHYSICAL_ADDRESS_BITS;
-use crate::state::{CpuState, EferFlags, Exception, SegmentRegister};
+use crate::state::{BRANCH_TRAP, CpuState, EferFlags, Exception, SegmentRegister};
 
 #[cfg(test)]
 mod tests;
@@ -148,6 +148,8 @@ const MSRS: &[Msr] = &[
             },
         ),
     ),
+    // IA32_DEBUGCTL: there are no records of branches to switch on.
+    msr(0x1d9, BRANCH_TRAP, Access::Field(|state| &mut state.msr.debug_control)),
     // IA32_MTRR_PHYSBASE0, IA32_MTRR_PHYSMASK0 …
     range(0x200, 0x20f, PHYSICAL, Access::Functions(read_mtrr_variable, write_mtrr_variable)),
     // IA32_MTRR_FIX64K_00000 … IA32_MTRR_FIX4K_F8000

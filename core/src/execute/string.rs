@@ -188,7 +188,9 @@ fn repeat<W: Width>(
         }
         // Each attempt uses up some of the budget, so that it bounds any count of iterations. Those
         // that end with the quota count, too: a clock of instructions goes on in the longest.
-        cpu.undo_begin();
+        // An event between two iterations finds RF set (SDM, "Instruction-Breakpoint Exception
+        // Condition"), so that the next one does not hit a breakpoint.
+        cpu.state.rflags.insert(RFlags::RESUME_FLAG);
         match quota {
             0 => cpu.frame.budget -= 1,
             _ => cpu.remaining -= 1,

@@ -35,12 +35,14 @@ pub(super) fn direct(
 }
 
 /// The code segment that a gate leads to (SDM, INT n and CALL, "call gate"). Its selector's RPL
-/// becomes the privilege level of the code.
+/// becomes the privilege level of the code. With `jump` that must be the current one, which only a
+/// call or an event may raise.
 pub(super) fn behind_gate(
     state: &CpuState,
     mmu: &mut Mmu,
     selector: u16,
     external: bool,
+    jump: bool,
 ) -> Result<Segment, Exception> {
     let denied = |selector| fault(Vector::GeneralProtection, selector, external);
     if is_null(selector) {
@@ -50,12 +52,13 @@ pub(super) fn behind_gate(
         Descriptor::read(state, mmu, selector, Vector::GeneralProtection, external)?;
     let access = descriptor.access();
     let only_64bit = state.long_mode() && (!access.long() || access.default_big());
-    if !access.code() || access.dpl() > state.cpl() || only_64bit {
+    let cpl = if is_conforming(access) { state.cpl() } else { access.dpl() };
+    let more_privileged = jump && cpl != state.cpl();
+    if !access.code() || access.dpl() > state.cpl() || only_64bit || more_privileged {
         return Err(denied(selector));
     }
     present(access, selector, external)?;
     descriptor.mark_accessed(state, mmu, external)?;
-    let cpl = if is_conforming(access) { state.cpl() } else { access.dpl() };
     Ok(descriptor.segment(selector & !3 | u16::from(cpl)))
 }
 

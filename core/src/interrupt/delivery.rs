@@ -81,7 +81,7 @@ fn through_gate(state: &mut CpuState, mmu: &mut Mmu, event: &Event) -> Result<()
     if gate.kind() == Some(kind::TASK_GATE) {
         return through_task_gate(state, mmu, event, gate.selector);
     }
-    let cs = code::behind_gate(state, mmu, gate.selector, event.external)?;
+    let cs = code::behind_gate(state, mmu, gate.selector, event.external, false)?;
     let cpl = rpl(cs.selector);
     let inner = cpl < state.cpl();
     let leaves_virtual_8086 = state.virtual_8086();

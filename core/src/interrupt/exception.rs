@@ -7,7 +7,7 @@ use super::delivery::{Event, deliver};
 use super::log::{Cause, FaultLog};
 use super::virtual_8086;
 use crate::paging::Mmu;
-use crate::state::{Activity, CpuState, Exception, Vector};
+use crate::state::{Activity, BRANCH_TRAP, CpuState, Dr6Flags, Exception, Vector};
 
 /// A fault during the delivery of a double fault: the processor has shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,18 +188,21 @@ fn event(state: &CpuState, exception: &Exception) -> Event {
         error_code: exception.error_code,
         external: true,
         checks_dpl: false,
-        resumes: is_fault(exception.vector),
+        resumes: is_fault(exception),
         return_rip: state.rip,
     }
 }
 
 /// Faults are restarted, and set RF in the pushed flags so that the restart gets past an
-/// instruction breakpoint; debug exceptions, traps and aborts leave it alone (SDM, "Resume Flag").
-fn is_fault(vector: Vector) -> bool {
+/// instruction breakpoint; that breakpoint itself, which only its handler can pass, traps and aborts
+/// leave it alone (SDM, "Instruction-Breakpoint Exception Condition").
+fn is_fault(exception: &Exception) -> bool {
+    if exception.vector == Vector::Debug {
+        return exception.payload & Dr6Flags::ACCESS_DETECTED.bits() != 0;
+    }
     !matches!(
-        vector,
-        Vector::Debug
-            | Vector::NonMaskableInterrupt
+        exception.vector,
+        Vector::NonMaskableInterrupt
             | Vector::Breakpoint
             | Vector::Overflow
             | Vector::DoubleFault
@@ -207,7 +210,7 @@ fn is_fault(vector: Vector) -> bool {
     )
 }
 
-/// What an exception leaves in CR2 or DR6 and DR7, whether or not its delivery succeeds (SDM,
+/// What an exception leaves in CR2, or in DR6, DR7 and IA32_DEBUGCTL, whether or not its delivery succeeds (SDM,
 /// "Page-Fault Exception", "Debug Status Register (DR6)").
 fn note_payload(state: &mut CpuState, exception: &Exception) {
     const BREAKPOINT_CONDITIONS: u64 = 0xf;
@@ -217,6 +220,7 @@ fn note_payload(state: &mut CpuState, exception: &Exception) {
         Vector::Debug => {
             state.debug.dr6 = state.debug.dr6 & !BREAKPOINT_CONDITIONS | exception.payload;
             state.debug.dr7 &= !GENERAL_DETECT_ENABLE;
+            state.msr.debug_control &= !BRANCH_TRAP;
         }
         _ => {}
     }

@@ -26,11 +26,7 @@ pub(crate) fn far_jump(
     let (cs, rip) = match target(state, mmu, selector)? {
         Target::Code(cs) => (cs, offset),
         Target::Gate(gate) => {
-            let cs = code::behind_gate(state, mmu, gate.selector, false)?;
-            if rpl(cs.selector) != state.cpl() {
-                return Err(Exception::gp(gate.selector));
-            }
-            (cs, gate.offset)
+            (code::behind_gate(state, mmu, gate.selector, false, true)?, gate.offset)
         }
         Target::Task(task) => return switch(state, mmu, task, Cause::Jump, state.rip),
     };
@@ -127,7 +123,7 @@ fn through_gate(
     gate: &Gate,
     return_rip: u64,
 ) -> Result<(), Exception> {
-    let cs = code::behind_gate(state, mmu, gate.selector, false)?;
+    let cs = code::behind_gate(state, mmu, gate.selector, false, false)?;
     let cpl = rpl(cs.selector);
     let place = place(state, return_rip);
     if cpl == state.cpl() {

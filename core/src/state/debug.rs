@@ -2,6 +2,9 @@
 
 pub use x86_64::registers::debug::{Dr6Flags, Dr7Flags};
 
+/// BTF of IA32_DEBUGCTL: single steps go from branch to branch.
+pub const BRANCH_TRAP: u64 = 1 << 1;
+
 /// DR0 to DR3, DR6 and DR7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Debug {

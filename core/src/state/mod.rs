@@ -16,7 +16,7 @@ mod rflags;
 mod segment;
 
 pub use control::{Control, Cr0Flags, Cr4Flags, EferFlags, XCr0Flags};
-pub use debug::{Debug, Dr6Flags, Dr7Flags};
+pub use debug::{BRANCH_TRAP, Debug, Dr6Flags, Dr7Flags};
 pub use exception::{Exception, Vector};
 pub use fpu::{Fpu, MxCsr};
 pub use gpr::{Gpr, Register};

@@ -30,6 +30,8 @@ pub struct Msrs {
     pub apic_base: u64,
     /// IA32_MISC_ENABLE.
     pub misc_enable: u64,
+    /// IA32_DEBUGCTL.
+    pub debug_control: u64,
     /// IA32_MTRR_DEF_TYPE.
     pub mtrr_default_type: u64,
     /// The variable MTRRs: base and mask of each.

@@ -54,6 +54,7 @@ impl CpuState {
                 tsc_adjust: 0,
                 apic_base: 0xfee0_0000 | 1 << 11 | u64::from(bootstrap) << 8,
                 misc_enable: 1,
+                debug_control: 0,
                 mtrr_default_type: 0,
                 mtrr_variable: [[0; 2]; 8],
                 mtrr_fixed: [0; 11],

@@ -4,7 +4,7 @@
 use super::{DeviceRead, Vcpu};
 use crate::apic::{Accepted, Effect, Message};
 use crate::interrupt::{self, Shutdown};
-use crate::state::{Activity, Dr6Flags, Exception, RFlags, SegmentRegister, Vector};
+use crate::state::{Activity, BRANCH_TRAP, Dr6Flags, Exception, RFlags, SegmentRegister, Vector};
 use crate::{Access, Engine, Exit, Space};
 
 /// What a look at events came to.
@@ -190,8 +190,6 @@ impl Vcpu {
             return Ok(Outcome::Exit(Exit::Halted));
         }
         if let Some(hit) = self.code_breakpoint() {
-            // Unlike a trap, it is to leave the instruction alone when that is restarted.
-            self.cpu.state.rflags |= RFlags::RESUME_FLAG;
             self.raise(debug_exception(hit))?;
             return Ok(Outcome::Delivered);
         }
@@ -239,10 +237,14 @@ impl Vcpu {
     }
 
     /// A single-step trap is due if the instruction began with TF set, unless it suppresses the
-    /// trap itself.
-    pub(super) fn trap_after(&mut self) {
+    /// trap itself. With IA32_DEBUGCTL.BTF it has to have branched (SDM, "Single-Stepping on
+    /// Branches").
+    pub(super) fn trap_after(&mut self, branched: bool) {
+        let state = &self.cpu.state;
+        let wanted = branched || state.msr.debug_control & BRANCH_TRAP == 0;
+        let held_back = state.shadow.mov_ss;
         let suppressed = core::mem::take(&mut self.cpu.trap_suppressed);
-        if self.trapping && !suppressed && !self.cpu.state.shadow.mov_ss {
+        if self.trapping && wanted && !suppressed && !held_back {
             self.pend_debug(Dr6Flags::STEP);
         }
     }

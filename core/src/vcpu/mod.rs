@@ -325,7 +325,8 @@ impl Vcpu {
                 let rip = self.cpu.state.wrap_rip(target);
                 self.cpu.state.rip = rip;
                 if single || self.cpu.mmu.attention || self.cpu.frame.budget <= 0 {
-                    self.retire(single);
+                    let branched = !core::mem::take(&mut self.cpu.goes_on);
+                    self.retire(single, branched);
                 } else if let Ok(Found { op, .. }) = self.find(false) {
                     self.cpu.remember_jump(rip, op);
                     return Ok(Next::Block(op));
@@ -333,14 +334,14 @@ impl Vcpu {
             }
             Leave::Slice => {
                 self.cpu.state.rip = self.cpu.state.wrap_rip(self.cache.entry_rip(op));
-                self.retire(single);
+                self.retire(single, false);
             }
             Leave::Attention => {
                 if !single && let Some(exit) = self.suspend_after_write(op) {
                     return Err(exit);
                 }
                 self.rewind(op);
-                self.retire(single);
+                self.retire(single, false);
             }
             Leave::Output(output) => {
                 if !single && !self.cpu.mmu.attention {
@@ -353,16 +354,16 @@ impl Vcpu {
                 }
                 self.cpu.mmu.attention = true;
                 self.rewind(op);
-                self.retire(single);
+                self.retire(single, false);
             }
             Leave::Again => {
                 self.rewind(op);
                 // The answers of its devices are used up.
                 self.device = DeviceRead::None;
-                self.trap_after();
+                self.trap_after(false);
             }
             Leave::Retired => {
-                self.retire(single);
+                self.retire(single, single && self.cpu.has_branched());
                 if !single && self.cpu.undisturbed() {
                     return Ok(self.proceed());
                 }
@@ -429,11 +430,11 @@ impl Vcpu {
         }
     }
 
-    /// The instruction is complete.
-    fn retire(&mut self, single: bool) {
+    /// The instruction is complete. Whether it has `branched` matters for a `single` one.
+    fn retire(&mut self, single: bool, branched: bool) {
         self.device = DeviceRead::None;
         if single {
-            self.trap_after();
+            self.trap_after(branched);
         }
     }
 

@@ -222,6 +222,19 @@ pub(crate) unsafe extern "C" fn cross_page(
     jump_to!(look_up, cpu, op, rip, res, src, budget)
 }
 
+/// As [`leave_jump`], for the instruction that follows.
+pub(crate) unsafe extern "C" fn leave_behind(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    cpu.goes_on = true;
+    // SAFETY: as the caller promises.
+    unsafe { leave_jump(cpu, op, res, src, budget) }
+}
+
 /// The successor is not to be executed now.
 pub(crate) unsafe extern "C" fn leave_jump(
     cpu: &mut Cpu,

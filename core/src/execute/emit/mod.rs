@@ -330,9 +330,11 @@ impl Emit {
         // The stubs come right behind.
         let not_taken = if to.not_taken.is_some() { 2 * Links::SLOT } else { Links::SLOT };
         self.record(Links { taken: Links::SLOT, not_taken, count, kind });
-        self.exit(to.taken, links::stub_taken);
+        // What completes nothing only goes on with what follows.
+        let leave = if completes == 0 { links::leave_behind } else { links::leave_jump as Handler };
+        self.exit(to.taken, links::stub_taken, leave);
         if let Some(not_taken) = to.not_taken {
-            self.exit(not_taken, links::stub_not_taken);
+            self.exit(not_taken, links::stub_not_taken, links::leave_behind);
         }
         self.ended = true;
     }
@@ -344,7 +346,7 @@ impl Emit {
         let kind = self.kind.map_or(Origin::DYNAMIC, |kind| kind.0);
         self.record(Links { taken: 2 * Links::SLOT, not_taken: 0, count, kind });
         self.record(return_address);
-        self.exit(target, links::stub_call);
+        self.exit(target, links::stub_call, links::leave_jump);
         self.ended = true;
     }
 
@@ -358,10 +360,11 @@ impl Emit {
         self.branch(handler, 0, 0, 0, 0, to);
     }
 
-    fn exit(&mut self, target: u64, stub: Handler) {
+    /// `stub` leads to the successor, `leave` where only single instructions are executed.
+    fn exit(&mut self, target: u64, stub: Handler, leave: Handler) {
         let page = |rip: u64| self.cs_base.wrapping_add(rip) >> 12;
         let handler = match () {
-            () if self.mode.step => links::leave_jump,
+            () if self.mode.step => leave,
             () if page(target) != page(self.start) => links::cross_page,
             () => stub,
         };
