@@ -98,6 +98,8 @@ impl Machine {
 pub struct ScratchDisk {
     file: NamedTempFile,
     read_only: bool,
+    /// QEMU reads and writes it by this way of the host's, if not by its usual one.
+    pub qemu_aio: Option<&'static str>,
 }
 
 impl ScratchDisk {
@@ -105,7 +107,7 @@ impl ScratchDisk {
     pub fn new(disk: Disk, folder: &Path) -> io::Result<Self> {
         let file = NamedTempFile::new_in(folder)?;
         file.as_file().set_len(disk.bytes)?;
-        Ok(Self { file, read_only: disk.read_only })
+        Ok(Self { file, read_only: disk.read_only, qemu_aio: None })
     }
 
     /// Where it is.
@@ -123,7 +125,8 @@ impl ScratchDisk {
     pub fn for_qemu(&self) -> [String; 8] {
         let read_only = if self.read_only { "on" } else { "off" };
         let path = self.file.path().display();
-        let drive = format!("if=none,id=disk,format=raw,read-only={read_only},file={path}");
+        let aio = self.qemu_aio.map_or(String::new(), |aio| format!("aio={aio},"));
+        let drive = format!("if=none,id=disk,format=raw,{aio}read-only={read_only},file={path}");
         [
             "-M",
             "microvm,acpi=off,pit=on,pic=on,rtc=on",

@@ -100,13 +100,7 @@ impl Block {
         descriptors: &[Descriptor],
         written: &mut u64,
     ) -> Result<(), Failure> {
-        let mut input = Buffers::readable(memory, descriptors)?;
-        let mut data = Buffers::writable(memory, descriptors)?;
-        // The status.
-        data.shorten(1)?;
-        let kind = u32::from_le_bytes(input.read_array()?);
-        let _reserved: [u8; 4] = input.read_array()?;
-        let sector = u64::from_le_bytes(input.read_array()?);
+        let Request { kind, sector, mut input, mut data } = Request::new(memory, descriptors)?;
         let room = data.left();
         let result = match kind {
             VIRTIO_BLK_T_IN => self.read(sector, &mut data),
@@ -251,8 +245,7 @@ impl Backend for Block {
         // Nowhere to say anything.
         let Some(status_address) = status_address(descriptors) else { return 0 };
         let mut written = 0;
-        let result = if descriptors.last().is_some_and(Descriptor::has_next) {
-            // The chain loops, or leads out of its table or RAM.
+        let result = if is_broken(descriptors) {
             Err(Failure::Io)
         } else {
             self.request(memory, descriptors, &mut written)
@@ -264,6 +257,56 @@ impl Backend for Block {
         };
         memory.write_obj(status as u8, status_address).map_or(0, |()| written as u32 + 1)
     }
+
+    /// A read that fits the buffer, of what is in the host's page cache. Writes are not asked about:
+    /// common file systems can't tell whether they would wait.
+    fn handle_at_once(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        descriptors: &[Descriptor],
+    ) -> Option<u32> {
+        let status_address = status_address(descriptors).filter(|_| !is_broken(descriptors))?;
+        let Request { kind, sector, mut data, .. } = Request::new(memory, descriptors).ok()?;
+        if kind != VIRTIO_BLK_T_IN {
+            return None;
+        }
+        let (bytes, offset) = (data.left(), self.start(sector, data.left()).ok()?);
+        let buffer = self.buffer.get_mut(..usize::try_from(bytes).ok()?)?;
+        if !self.disk.read_at_once(buffer, offset) {
+            return None;
+        }
+        data.write(buffer).ok()?;
+        memory.write_obj(VIRTIO_BLK_S_OK as u8, status_address).ok()?;
+        Some(bytes as u32 + 1)
+    }
+}
+
+/// A request of a well-formed chain.
+struct Request<'a> {
+    kind: u32,
+    sector: u64,
+    /// What follows its header.
+    input: Buffers<'a>,
+    /// Where its data go.
+    data: Buffers<'a>,
+}
+
+impl<'a> Request<'a> {
+    fn new(memory: &'a GuestMemoryMmap, descriptors: &'a [Descriptor]) -> Result<Self, Failure> {
+        let mut input = Buffers::readable(memory, descriptors)?;
+        let mut data = Buffers::writable(memory, descriptors)?;
+        // The status.
+        data.shorten(1)?;
+        let kind = u32::from_le_bytes(input.read_array()?);
+        let _reserved: [u8; 4] = input.read_array()?;
+        let sector = u64::from_le_bytes(input.read_array()?);
+        Ok(Self { kind, sector, input, data })
+    }
+}
+
+/// Whether the chain loops, or leads out of its table or RAM.
+fn is_broken(descriptors: &[Descriptor]) -> bool {
+    descriptors.last().is_some_and(Descriptor::has_next)
 }
 
 /// The request's status byte: the last that the device may write.

@@ -37,4 +37,12 @@ trait Backend: Send {
     /// Carries out the request of these descriptors. How many bytes it has written into their buffers;
     /// all of the request's effects have happened when it returns.
     fn handle(&mut self, memory: &GuestMemoryMmap, descriptors: &[Descriptor]) -> u32;
+
+    /// The same if nothing has to be waited for; none if it has, and then nothing has happened that
+    /// [`handle`](Self::handle) would not do again.
+    fn handle_at_once(
+        &mut self,
+        memory: &GuestMemoryMmap,
+        descriptors: &[Descriptor],
+    ) -> Option<u32>;
 }

@@ -17,7 +17,7 @@ and what they compute must be the same everywhere, or it is listed as a fault. `
 run in user mode in guests, as they do natively; all else runs in the guest's kernel. `threads`, `mutex` \
 and `interrupt` have two processors, what has one thread has one; `fileio` runs on QEMU's `microvm`, \
 its only machine with virtio over MMIO, everything else on its `pc`; disks are in the host's page cache \
-on all, and a flush is `fdatasync`.";
+on all (QEMU's by `io_uring`, its fastest way), and a flush is `fdatasync`.";
 
 /// What the first table has.
 pub const RATIOS: &str = "Rates as multiples of those of QEMU TCG, multi: for each workload the geometric \

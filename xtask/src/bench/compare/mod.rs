@@ -130,6 +130,7 @@ impl Compare {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left: {msg}") {
             bar.set_style(style);
         }
+        let qemu_aio = contender::qemu_aio(contenders, folder)?;
         let started = Instant::now();
         let mut samples: Vec<Sample> = Vec::new();
         for round in 0.. {
@@ -142,7 +143,8 @@ impl Compare {
                         |sample: &Sample| sample.is_of(contender, work) && sample.failure.is_some();
                     if !samples.iter().any(failed) {
                         bar.set_message(format!("{} on {}", work.name, contender.name));
-                        let disk = ScratchDisk::new(DISK, folder).context("making a disk")?;
+                        let mut disk = ScratchDisk::new(DISK, folder).context("making a disk")?;
+                        disk.qemu_aio = qemu_aio;
                         samples.push(sample::take(contender, work, &disk));
                     }
                     bar.inc(1);
