@@ -144,12 +144,17 @@ pub(crate) fn zeroes(count: usize) -> Box<[AtomicU64]> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// How often a wait looks before its thread sleeps: a few microseconds. Models sleep at once.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 200 };
+/// How often a wait for the end of a section looks before its thread sleeps: five microseconds or so.
+/// Sections are shorter. Models sleep at once.
+pub(crate) const FOR_SECTION: u32 = if cfg!(loom) { 0 } else { 200 };
 
-/// Waits a little for `holds`; whether it does.
-pub(crate) fn spin_until(holds: impl Fn() -> bool) -> bool {
-    for _ in 0..SPINS {
+/// How often a wait for a vCPU that executes looks: twice as long as it takes one to use up its quota.
+/// To fall asleep just before costs both sides more, as the one that stops has to wake the other.
+pub(crate) const FOR_QUOTA: u32 = if cfg!(loom) { 0 } else { 400 };
+
+/// Looks so often whether something `holds`; whether it does.
+pub(crate) fn spin_until(looks: u32, holds: impl Fn() -> bool) -> bool {
+    for _ in 0..looks {
         if holds() {
             return true;
         }

@@ -297,6 +297,35 @@ fn single_step_traps_after_each_instruction_and_iteration() {
     assert!(kicks > 8);
 }
 
+/// A debugger's step onto a pending interrupt ends in front of the handler's first instruction.
+#[test]
+fn a_step_with_a_pending_interrupt_is_its_delivery() {
+    let inject: [fn(&mut Guest); 2] =
+        [|guest| guest.vcpu.inject(0x40), |guest| guest.vcpu.inject_nmi()];
+    for (trap, inject) in [(false, inject[0]), (false, inject[1]), (true, inject[0])] {
+        let mut guest = Guest::long_mode();
+        handle(&mut guest, &[1, 2, 0x40], &COUNT);
+        guest.state.rflags |= RFlags::INTERRUPT_FLAG;
+        guest.state.rflags.set(RFlags::TRAP_FLAG, trap);
+        load(&mut guest, &[0x90, 0x90, 0xf4]);
+        inject(&mut guest);
+        let step = |guest: &mut Guest| {
+            assert_eq!(guest.vcpu.step(), Exit::Budget);
+            let state = guest.vcpu.state();
+            (state.rip, state.gpr[Register::R15])
+        };
+        assert_eq!(step(&mut guest), (HANDLER, 0), "nothing of the handler is executed");
+        let flags = guest.vcpu.state().rflags;
+        assert!(!flags.intersects(RFlags::INTERRUPT_FLAG | RFlags::TRAP_FLAG), "{flags:?}");
+        assert_eq!(step(&mut guest), (HANDLER + 3, 1));
+        assert_eq!(step(&mut guest), (CODE, 1), "back at what it has interrupted");
+        assert_eq!(step(&mut guest), (CODE + 1, 1));
+        if trap {
+            assert_eq!(step(&mut guest).0, HANDLER, "the trap behind the instruction");
+        }
+    }
+}
+
 #[test]
 fn a_software_interrupt_before_takes_no_trap_away() {
     let mut guest = Guest::long_mode();

@@ -16,7 +16,9 @@ use alloc::sync::Arc;
 
 use super::slot::{FIRST_TURN, IN, OUT, Slot};
 use super::{Outside, Parking, Wanted};
-use crate::sync::{AtomicU64, Ordering, Padded, Site, announce, spin_until};
+use crate::sync::{
+    AtomicU64, FOR_QUOTA, FOR_SECTION, Ordering, Padded, Site, announce, spin_until,
+};
 
 /// What nobody waits for.
 const NOBODY: u64 = u64::MAX;
@@ -53,8 +55,8 @@ impl Sleeper {
 
 impl Gate {
     /// How many polls a vCPU that has waited out a section may execute for before it stops for the
-    /// next. It takes less time than an owner spins for: with 32, owners fall asleep meanwhile, and
-    /// both sides spend their time on waking each other.
+    /// next: some five microseconds, beside which the half that it loses to the section is little. It
+    /// takes less time than an owner spins for.
     pub const QUOTA: u32 = 16;
 
     /// A gate for up to `slots` participants: vCPUs, and host threads that only own sections.
@@ -160,7 +162,7 @@ impl Gate {
     }
 
     fn sleep_until(&self, slot: usize, holds: impl Fn() -> bool) {
-        if !spin_until(&holds) {
+        if !spin_until(FOR_SECTION, &holds) {
             while !holds() {
                 self.parking.park(slot);
             }
@@ -190,7 +192,7 @@ impl Gate {
         }
         let mut slept = false;
         for (awaited, slot) in self.slots.iter().enumerate() {
-            if spin_until(|| slot.is_stopped(phase)) {
+            if spin_until(FOR_QUOTA, || slot.is_stopped(phase)) {
                 continue;
             }
             slept = true;

@@ -2,7 +2,7 @@
 //! handler of its interrupt, nobody sees the old page (SDM, Propagation of Paging-Structure Changes
 //! to Multiple Processors).
 //@ cpus: 2
-//@ qemu: skip: in some runs of QEMU 7.2 one processor waits for ever for the interrupt that the other is sent; why is not known
+//@ qemu: skip: in many runs QEMU 7.2 never delivers the first interrupt, although its APIC shows it pending with IF set and nothing inhibited
 
 #![no_std]
 #![no_main]
