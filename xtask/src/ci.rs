@@ -21,6 +21,15 @@ pub struct Ci {
     no_test: bool,
 }
 
+/// Packages outside the workspace.
+const MODELS: &str = "core/tests/loom/Cargo.toml";
+const FUZZ: &str = "core/fuzz/Cargo.toml";
+
+/// Clippy's arguments for a package outside the workspace, built in the workspace's own folder.
+const fn beside<'a>(manifest: &'a str, target: &'a str, kind: &'a str) -> [&'a str; 9] {
+    ["clippy", "--manifest-path", manifest, "--target-dir", target, kind, "--", "-D", "warnings"]
+}
+
 const DENY_DOC_WARNINGS: &str = "build.rustdocflags=['-Dwarnings']";
 
 /// A step: its name, and the arguments for cargo.
@@ -30,6 +39,8 @@ const DENY_DOC_WARNINGS: &str = "build.rustdocflags=['-Dwarnings']";
 const STEPS: &[(&str, &[&str])] = &[
     ("test", &["xtask", "test"]),
     ("formatting", &["fmt", "--all", "--check"]),
+    ("formatting, models", &["fmt", "--manifest-path", MODELS, "--check"]),
+    ("formatting, fuzz targets", &["fmt", "--manifest-path", FUZZ, "--check"]),
     ("clippy", &["clippy", "--all-targets", "--", "-D", "warnings"]),
     (
         "clippy, loop dispatch",
@@ -46,6 +57,8 @@ const STEPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("clippy, guests", &["clippy", "-p", "guest-tests", "--", "-D", "warnings"]),
+    ("clippy, models", &beside(MODELS, "target/loom", "--all-targets")),
+    ("clippy, fuzz targets", &beside(FUZZ, "target/fuzz", "--bins")),
     ("documentation", &["--config", DENY_DOC_WARNINGS, "doc", "--no-deps"]),
     (
         "documentation, guests",
