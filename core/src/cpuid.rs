@@ -12,7 +12,7 @@
 
 use alloc::vec::Vec;
 
-use crate::paging::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS};
+use crate::paging::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS, WIDEST_LINEAR_ADDRESS_BITS};
 use crate::state::{CpuState, Cr4Flags, XCr0Flags};
 
 pub mod feature;
@@ -156,6 +156,11 @@ impl Model {
             0x15 => registers[..2].copy_from_slice(&self.tsc_ratio),
             0x16 => registers[..2].fill(self.tsc_khz / 1000),
             HIGHEST_HYPERVISOR => registers[0] = self.tsc_khz,
+            0x8000_0008 => {
+                let widest = self.offers(&feature::LA57);
+                let linear = if widest { WIDEST_LINEAR_ADDRESS_BITS } else { LINEAR_ADDRESS_BITS };
+                registers[0] = linear << 8 | PHYSICAL_ADDRESS_BITS;
+            }
             _ => {}
         }
         registers
@@ -246,7 +251,8 @@ pub const LEAVES: &[Leaf] = &[
     leaf(0x8000_0004, words(BRAND, 32)),
     // L2 cache: 1 MiB, 16 ways (code 8), 64-byte lines.
     leaf(0x8000_0006, [0, 0, 1024 << 16 | 8 << 12 | CACHE_LINE_BYTES, 0]),
-    leaf(0x8000_0008, [LINEAR_ADDRESS_BITS << 8 | PHYSICAL_ADDRESS_BITS, 0, 0, 0]),
+    // The widths of addresses are the model's.
+    leaf(0x8000_0008, [0, 0, 0, 0]),
 ];
 
 /// Bits of CR4 that software may set where every feature is offered.
@@ -276,6 +282,10 @@ const CR4_FEATURES: &[(Cr4Flags, Feature)] = &[
     (Cr4Flags::OSXSAVE, feature::XSAVE),
     (Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, feature::SMEP),
     (Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, feature::SMAP),
+    (Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, feature::UMIP),
+    (Cr4Flags::L5_PAGING, feature::LA57),
+    (Cr4Flags::PCID, feature::PCID),
+    (Cr4Flags::PROTECTION_KEY_SUPERVISOR, feature::PKS),
 ];
 
 /// What CPUID returns in EAX, EBX, ECX and EDX for EAX = `leaf` and ECX = `subleaf`.

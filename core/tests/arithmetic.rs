@@ -215,3 +215,28 @@ fn quotients_that_do_not_fit_are_divide_errors() {
         assert_eq!((guest.get(Register::Rax), guest.get(Register::Rdx)), (rax, rdx));
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn two_chains_of_carries() {
+    use common::native::{ALL, compare_all};
+    if !is_x86_feature_detected!("adx") {
+        eprintln!("skipped: this processor lacks the instructions");
+        return;
+    }
+    compare_all(
+        &[
+            ("adcx rax, rcx", &[0x66, 0x48, 0x0f, 0x38, 0xf6, 0xc1], ALL),
+            ("adcx eax, ecx", &[0x66, 0x0f, 0x38, 0xf6, 0xc1], ALL),
+            ("adcx rax, rax", &[0x66, 0x48, 0x0f, 0x38, 0xf6, 0xc0], ALL),
+            ("adcx rax, [r9]", &[0x66, 0x49, 0x0f, 0x38, 0xf6, 0x01], ALL),
+            ("adcx eax, [r9]", &[0x66, 0x41, 0x0f, 0x38, 0xf6, 0x01], ALL),
+            ("adox rax, rcx", &[0xf3, 0x48, 0x0f, 0x38, 0xf6, 0xc1], ALL),
+            ("adox eax, ecx", &[0xf3, 0x0f, 0x38, 0xf6, 0xc1], ALL),
+            ("adox rcx, rcx", &[0xf3, 0x48, 0x0f, 0x38, 0xf6, 0xc9], ALL),
+            ("adox rax, [r9]", &[0xf3, 0x49, 0x0f, 0x38, 0xf6, 0x01], ALL),
+            ("adox eax, [r9]", &[0xf3, 0x41, 0x0f, 0x38, 0xf6, 0x01], ALL),
+        ],
+        300,
+    );
+}

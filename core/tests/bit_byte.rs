@@ -1,4 +1,4 @@
-//! BT, BTS, BTR, BTC, BSF, BSR, POPCNT, BSWAP.
+//! BT, BTS, BTR, BTC, BSF, BSR, BSWAP.
 
 mod common;
 
@@ -32,10 +32,6 @@ mod against_the_host {
                 ("bsr ax, cx", &[0x66, 0x0f, 0xbd, 0xc1], ZF),
                 ("bsf rax, [r9]", &[0x49, 0x0f, 0xbc, 0x01], ZF),
                 ("bsr ax, [r9]", &[0x66, 0x41, 0x0f, 0xbd, 0x01], ZF),
-                ("popcnt rax, rcx", &[0xf3, 0x48, 0x0f, 0xb8, 0xc1], ALL),
-                ("popcnt eax, ecx", &[0xf3, 0x0f, 0xb8, 0xc1], ALL),
-                ("popcnt ax, cx", &[0x66, 0xf3, 0x0f, 0xb8, 0xc1], ALL),
-                ("popcnt r8d, [r9]", &[0xf3, 0x45, 0x0f, 0xb8, 0x01], ALL),
                 ("bswap rcx", &[0x48, 0x0f, 0xc9], ALL),
                 ("bswap edx", &[0x0f, 0xca], ALL),
             ],

@@ -97,3 +97,24 @@ fn addresses_that_are_not_canonical() {
         assert_eq!(guest.run(code), End::Fault(exception), "{code:x?}");
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn loads_and_stores_in_reverse() {
+    use common::native::{ALL, compare_all};
+    if !is_x86_feature_detected!("movbe") {
+        eprintln!("skipped: this processor lacks the instructions");
+        return;
+    }
+    compare_all(
+        &[
+            ("movbe rax, [r9]", &[0x49, 0x0f, 0x38, 0xf0, 0x01], ALL),
+            ("movbe eax, [r9]", &[0x41, 0x0f, 0x38, 0xf0, 0x01], ALL),
+            ("movbe ax, [r9]", &[0x66, 0x41, 0x0f, 0x38, 0xf0, 0x01], ALL),
+            ("movbe [r9], rcx", &[0x49, 0x0f, 0x38, 0xf1, 0x09], ALL),
+            ("movbe [r9], ecx", &[0x41, 0x0f, 0x38, 0xf1, 0x09], ALL),
+            ("movbe [r9], cx", &[0x66, 0x41, 0x0f, 0x38, 0xf1, 0x09], ALL),
+        ],
+        300,
+    );
+}

@@ -42,6 +42,41 @@ fn user_mode_may_not() {
     }
 }
 
+/// SDM, "User-Mode Instruction Prevention".
+#[test]
+fn tables_are_hidden_from_user_mode() {
+    let rows: [(&str, &[u8]); 7] = [
+        ("sgdt [r9]", &[0x41, 0x0f, 0x01, 0x01]),
+        ("sidt [r9]", &[0x41, 0x0f, 0x01, 0x09]),
+        ("sldt ax", &[0x66, 0x0f, 0x00, 0xc0]),
+        ("sldt [r9]", &[0x41, 0x0f, 0x00, 0x01]),
+        ("str ax", &[0x66, 0x0f, 0x00, 0xc8]),
+        ("smsw ax", &[0x66, 0x0f, 0x01, 0xe0]),
+        ("smsw [r9]", &[0x41, 0x0f, 0x01, 0x21]),
+    ];
+    for (name, code) in rows {
+        for (hidden, user, expected) in
+            [(true, true, GP0), (true, false, End::Done), (false, true, End::Done)]
+        {
+            let mut guest = if user { Guest::user_mode() } else { Guest::long_mode() };
+            guest.state.control.cr4.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, hidden);
+            guest.set(Register::R9, DATA);
+            assert_eq!(guest.run(code), expected, "{name} {hidden} {user}");
+        }
+    }
+}
+
+#[test]
+fn processor_numbers_and_serialization_are_for_all() {
+    let mut guest = Guest::user_mode();
+    guest.state.control.cr4 |= Cr4Flags::TIMESTAMP_DISABLE;
+    guest.state.msr.tsc_aux = 0x1234;
+    // rdpid rax; serialize
+    assert_eq!(with_rax(&mut guest, u64::MAX, &[0xf3, 0x0f, 0xc7, 0xf8]), End::Done);
+    assert_eq!(guest.get(Register::Rax), 0x1234);
+    assert_eq!(with_rax(&mut guest, 0, &[0x0f, 0x01, 0xe8]), End::Done);
+}
+
 #[test]
 fn what_does_not_exist_is_undefined() {
     let undefined: [(&str, &[u8]); 8] = [
@@ -52,7 +87,7 @@ fn what_does_not_exist_is_undefined() {
         ("mov cs, ax", &[0x8e, 0xc8]),
         ("monitor", &[0x0f, 0x01, 0xc8]),
         ("vmcall", &[0x0f, 0x01, 0xc1]),
-        ("movbe eax, [rax]", &[0x0f, 0x38, 0xf0, 0x00]),
+        ("mwait", &[0x0f, 0x01, 0xc9]),
     ];
     let mut guest = Guest::long_mode();
     for (name, code) in undefined {

@@ -72,8 +72,11 @@ features! {
     PCLMULQDQ: 1 Ecx 1;
     SSSE3: 1 Ecx 9;
     CX16: 1 Ecx 13;
+    PCID: 1 Ecx 17;
     SSE4_1: 1 Ecx 19;
+    SSE4_2: 1 Ecx 20;
     X2APIC: 1 Ecx 21;
+    MOVBE: 1 Ecx 22;
     POPCNT: 1 Ecx 23;
     TSC_DEADLINE: 1 Ecx 24;
     AES: 1 Ecx 25;
@@ -84,22 +87,37 @@ features! {
     ARAT: 6 Eax 2;
     FSGSBASE: 7 Ebx 0;
     TSC_ADJUST: 7 Ebx 1;
+    BMI1: 7 Ebx 3;
     SMEP: 7 Ebx 7;
+    BMI2: 7 Ebx 8;
     ERMS: 7 Ebx 9;
+    INVPCID: 7 Ebx 10;
     // The x87 selectors FCS and FDS are saved as zero.
     ZERO_FCS_FDS: 7 Ebx 13;
     RDSEED: 7 Ebx 18;
+    ADX: 7 Ebx 19;
     SMAP: 7 Ebx 20;
+    CLFLUSHOPT: 7 Ebx 23;
+    CLWB: 7 Ebx 24;
     SHA: 7 Ebx 29;
+    UMIP: 7 Ecx 2;
+    LA57: 7 Ecx 16;
+    RDPID: 7 Ecx 22;
+    MOVDIRI: 7 Ecx 27;
+    PKS: 7 Ecx 31;
     FSRM: 7 Edx 4;
+    SERIALIZE: 7 Edx 14;
     ARCH_CAPABILITIES: 7 Edx 29;
     LAHF_SAHF: 0x8000_0001 Ecx 0;
+    LZCNT: 0x8000_0001 Ecx 5;
+    PREFETCHW: 0x8000_0001 Ecx 8;
     SYSCALL: 0x8000_0001 Edx 11;
     NX: 0x8000_0001 Edx 20;
     PAGE_1GB: 0x8000_0001 Edx 26;
     RDTSCP: 0x8000_0001 Edx 27;
     LONG_MODE: 0x8000_0001 Edx 29;
     INVARIANT_TSC: 0x8000_0007 Edx 8;
+    WBNOINVD: 0x8000_0008 Ebx 9;
 }
 
 /// What every x86-64 processor under every engine has: a guest that is told of nothing else runs

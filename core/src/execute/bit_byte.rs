@@ -1,5 +1,5 @@
-//! Bits: BT, BTS, BTR, BTC, BSF, BSR, POPCNT, BSWAP. SETcc is in `control_transfer`, beside the
-//! other instructions that test a condition; TEST is in `logical`.
+//! Bits: BT, BTS, BTR, BTC, BSF, BSR, BSWAP. SETcc is in `control_transfer`, beside the other
+//! instructions that test a condition; TEST is in `logical`; counts are in `bit_count`.
 //!
 //! Flags that the manual leaves undefined stay as they were or follow the result, whichever needs
 //! less.
@@ -8,7 +8,7 @@ use iced_x86::Mnemonic;
 
 use super::dispatch::{Flow, next};
 use super::emit::{ByWidth, Emit, by_width, functions};
-use super::flags::{CF, Class, Kind, ZF};
+use super::flags::{CF, Class, Kind};
 use super::op::{Detail, Op};
 use super::operand::address_mask;
 use super::table::Row;
@@ -23,10 +23,6 @@ pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Btc, |e| bit::<Complement>(e)),
     (Mnemonic::Bsf, |e| scan::<Forward>(e)),
     (Mnemonic::Bsr, |e| scan::<Reverse>(e)),
-    // Without BMI1 and LZCNT their encodings are BSF and BSR behind a prefix that is ignored.
-    (Mnemonic::Tzcnt, |e| scan::<Forward>(e)),
-    (Mnemonic::Lzcnt, |e| scan::<Reverse>(e)),
-    (Mnemonic::Popcnt, popcnt),
     (Mnemonic::Bswap, bswap),
 ];
 
@@ -196,40 +192,6 @@ fn scan_memory<S: Scan, W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), 
         res = found | FOUND;
     }
     cpu.set_status(Kind::of::<W>(Class::Logic).word(res, 0));
-    Ok(())
-}
-
-fn popcnt(emit: &mut Emit) -> Option<()> {
-    let width = emit.width(0);
-    if emit.is_memory(1) {
-        emit.call_out_with_flags(functions!(popcnt_memory)[width]);
-        return Some(());
-    }
-    let handlers: ByWidth = by_width!(W => popcnt_register::<W>);
-    emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, 0);
-    emit.writes_flags(Kind::KNOWN);
-    Some(())
-}
-
-/// POPCNT clears all flags but ZF.
-unsafe extern "C" fn popcnt_register<W: Width>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    _src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, .. } = unsafe { *op };
-    let value = cpu.get::<W>(b);
-    cpu.set::<W>(a, u64::from(value.count_ones()));
-    next!(cpu, op.wrapping_add(1), res, if value == 0 { ZF } else { 0 }, budget)
-}
-
-fn popcnt_memory<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let value = cpu.read_memory::<W>(detail)?.extend();
-    cpu.set::<W>(detail.registers[0], u64::from(value.count_ones()));
-    cpu.set_status(if value == 0 { ZF } else { 0 });
     Ok(())
 }
 

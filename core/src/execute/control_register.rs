@@ -49,7 +49,9 @@ const CR4_TRANSLATION: Cr4Flags = Cr4Flags::PAGE_SIZE_EXTENSION
     .union(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION)
     .union(Cr4Flags::PAGE_GLOBAL)
     .union(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION)
-    .union(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION);
+    .union(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION)
+    .union(Cr4Flags::PROTECTION_KEY_USER)
+    .union(Cr4Flags::PROTECTION_KEY_SUPERVISOR);
 
 /// MOV to CR0. Reserved bits of the low half are ignored, those of the high half fault.
 pub(crate) fn write_cr0(state: &mut CpuState, value: u64) -> Result<ControlEffect, Exception> {
@@ -64,9 +66,10 @@ pub(crate) fn write_cr0(state: &mut CpuState, value: u64) -> Result<ControlEffec
     }
     let changed = old ^ new;
     if changed.contains(Cr0Flags::PAGING) {
+        let identified = state.control.cr4.contains(Cr4Flags::PCID);
         if paging {
             activate_long_mode(state)?;
-        } else if state.mode_64bit() {
+        } else if state.mode_64bit() || identified {
             return Err(Exception::GP0);
         } else {
             state.control.efer.remove(EferFlags::LONG_MODE_ACTIVE);
@@ -111,8 +114,19 @@ pub(crate) fn loads_pointers(before: &Control, state: &CpuState) -> bool {
         && (CR0.intersects(before.cr0 ^ after.cr0) || CR4.intersects(before.cr4 ^ after.cr4))
 }
 
-/// MOV to CR3.
+/// The bit of a value for CR3 that lets translations of the process-context identifier stay.
+const NO_FLUSH: u64 = 1 << 63;
+/// The process-context identifier in CR3, with CR4.PCIDE.
+pub(crate) const PROCESS_CONTEXT: u64 = 0xfff;
+
+/// MOV to CR3 (SDM, "Operations that Invalidate TLBs and Paging-Structure Caches").
+///
+/// With process-context identifiers, too, all but global translations go: the TLB has no room for
+/// those of several address spaces, and what bit 63 lets stay need not stay. So no translation of
+/// another identifier than the current one is ever there.
 pub(crate) fn write_cr3(state: &mut CpuState, value: u64) -> Result<ControlEffect, Exception> {
+    let identified = state.control.cr4.contains(Cr4Flags::PCID);
+    let value = if identified { value & !NO_FLUSH } else { value };
     if value >> PHYSICAL_ADDRESS_BITS != 0 {
         return Err(Exception::GP0);
     }
@@ -132,8 +146,17 @@ pub(crate) fn write_cr4(
         return Err(Exception::GP0);
     }
     let changed = state.control.cr4 ^ new;
+    if changed.contains(Cr4Flags::L5_PAGING) && state.long_mode() {
+        return Err(Exception::GP0);
+    }
+    let identifies = changed.contains(Cr4Flags::PCID) && new.contains(Cr4Flags::PCID);
+    if identifies && (!state.long_mode() || state.control.cr3 & PROCESS_CONTEXT != 0) {
+        return Err(Exception::GP0);
+    }
     state.control.cr4 = new;
-    let flush = if changed.intersects(CR4_TRANSLATION) { Flush::All } else { Flush::None };
+    let forgets = changed.intersects(CR4_TRANSLATION)
+        || changed.contains(Cr4Flags::PCID) && !new.contains(Cr4Flags::PCID);
+    let flush = if forgets { Flush::All } else { Flush::None };
     Ok(ControlEffect { flush, ..ControlEffect::NONE })
 }
 

@@ -23,7 +23,10 @@ pub(crate) mod table;
 
 mod arithmetic;
 mod bit_byte;
+mod bit_count;
+mod bit_manipulation;
 mod call_out;
+mod checksum;
 pub(crate) mod control_transfer;
 mod data_transfer;
 mod decimal;
@@ -42,6 +45,7 @@ mod shift_rotate;
 pub(crate) mod sse;
 mod string;
 mod system;
+mod translation;
 mod x87;
 
 use alloc::boxed::Box;

@@ -7,7 +7,7 @@
 //! Invariant: an `Err` leaves the state and the APIC as they were.
 
 use crate::apic::{Effect, LocalApic};
-use crate::paging::PHYSICAL_ADDRESS_BITS;
+use crate::paging::{PHYSICAL_ADDRESS_BITS, is_canonical_base};
 use crate::state::{BRANCH_TRAP, CpuState, EferFlags, Exception, SegmentRegister};
 
 #[cfg(test)]
@@ -164,6 +164,18 @@ const MSRS: &[Msr] = &[
     ),
     // IA32_TSC_DEADLINE
     msr(0x6e0, ANY, Access::Functions(|m, _| Ok(m.apic.tsc_deadline()), write_tsc_deadline)),
+    // IA32_PKRS
+    msr(
+        0x6e1,
+        LOW_HALF,
+        Access::Functions(
+            |m, _| Ok(m.state.control.pkrs.into()),
+            |m, _, value| {
+                m.state.control.pkrs = value as u32;
+                Ok(MsrEffect::None)
+            },
+        ),
+    ),
     // The local APIC in x2APIC mode, which knows its reserved bits.
     range(
         0x800,
@@ -236,7 +248,7 @@ pub fn write(
     let mut machine = Machine { state, apic, now_ns };
     match msr.access {
         Access::Constant(_) => Err(Exception::GP0),
-        Access::Address(_) if !is_canonical(value) => Err(Exception::GP0),
+        Access::Address(_) if !is_canonical_base(value) => Err(Exception::GP0),
         Access::Fixed(_) => Ok(MsrEffect::None),
         Access::Field(field) | Access::Address(field) => {
             *field(machine.state) = value;
@@ -362,9 +374,4 @@ fn write_mtrr_fixed(m: &mut Machine, number: u32, value: u64) -> Result<MsrEffec
     }
     m.state.msr.mtrr_fixed[index] = value;
     Ok(MsrEffect::None)
-}
-
-/// Whether bits 47 to 63 are all equal.
-fn is_canonical(address: u64) -> bool {
-    matches!(address as i64 >> 47, 0 | -1)
 }

@@ -3,7 +3,7 @@
 use super::op::{Detail, Prefixes};
 use super::{Cpu, Leave};
 use crate::memory::Width;
-use crate::paging::{AccessKind, LINEAR_ADDRESS_BITS, Privilege, Update};
+use crate::paging::{AccessKind, Privilege, Update};
 use crate::state::{Exception, Register, Segment, SegmentRegister};
 
 use super::address::SegmentWindow;
@@ -268,12 +268,6 @@ impl Cpu {
     pub fn require_cpl0(&self) -> Result<(), Leave> {
         if self.state.cpl() == 0 { Ok(()) } else { Err(Exception::GP0.into()) }
     }
-}
-
-/// Whether the bits above those of a linear address repeat its highest one.
-pub(in crate::execute) fn canonical(linear: u64) -> bool {
-    const UNUSED: u32 = 64 - LINEAR_ADDRESS_BITS;
-    (linear as i64) << UNUSED >> UNUSED == linear as i64
 }
 
 /// The mask of addresses of this width in bits.

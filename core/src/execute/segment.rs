@@ -9,10 +9,12 @@ use iced_x86::Mnemonic;
 use super::emit::{Emit, Function};
 use super::flags::ZF;
 use super::op::Detail;
+use super::system::require_visible_tables;
 use super::table::Row;
 use super::{Cpu, Leave, segment_register};
 use crate::interrupt;
 use crate::memory::Width;
+use crate::paging::is_canonical_base;
 use crate::state::{Cr4Flags, Exception, Register, SegmentRegister};
 
 pub(super) const ROWS: &[Row] = &[
@@ -189,11 +191,13 @@ fn ltr(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
 
 fn sldt(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     require_protected(cpu)?;
+    require_visible_tables(cpu)?;
     store_selector(cpu, detail, cpu.state.segments[SegmentRegister::Ldtr].selector)
 }
 
 fn str(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     require_protected(cpu)?;
+    require_visible_tables(cpu)?;
     store_selector(cpu, detail, cpu.state.segments[SegmentRegister::Tr].selector)
 }
 
@@ -280,7 +284,7 @@ fn write_base(cpu: &mut Cpu, detail: &Detail, register: SegmentRegister) -> Resu
         4 => cpu.get::<u32>(detail.registers[0]),
         _ => cpu.get::<u64>(detail.registers[0]),
     };
-    if !super::operand::canonical(base) {
+    if !is_canonical_base(base) {
         return Err(Exception::GP0.into());
     }
     cpu.state.segments[register].base = base;

@@ -48,7 +48,7 @@ pub(super) struct Shl;
 pub(super) struct Shr;
 pub(super) struct Sar;
 struct Rol;
-struct Ror;
+pub(super) struct Ror;
 struct Rcl;
 struct Rcr;
 

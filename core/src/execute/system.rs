@@ -1,8 +1,13 @@
-//! System instructions: control and debug registers, descriptor-table registers, MSRs, TLB and
-//! cache management, HLT, and what reads clocks and counters.
+//! System instructions: control and debug registers, descriptor-table registers, MSRs, cache
+//! management, HLT, and what reads clocks and counters. TLB management is in `translation`.
 //!
 //! What a register may hold and what a change of it asks for is in `control_register` and `msr`;
 //! here are privilege checks and operands, and the engine is told of the effect.
+//!
+//! MONITOR and MWAIT are absent on purpose: a guest that waits with HLT lets the host sleep, and without
+//! them CPUID offers no reason to wait otherwise.
+
+use core::sync::atomic::{Ordering, fence};
 
 use iced_x86::{Code, Mnemonic, Register as Name};
 
@@ -10,10 +15,9 @@ use super::control_register::{self as control, ControlEffect, Flush};
 use super::emit::{Emit, Function};
 use super::msr::{self, MsrEffect};
 use super::op::Detail;
-use super::operand::canonical;
 use super::table::Row;
 use super::{Cpu, Leave, segment_register};
-use crate::paging::PagingMode;
+use crate::paging::{PagingMode, is_canonical_base};
 use crate::state::{
     Activity, Cr4Flags, DescriptorTable, Dr6Flags, Dr7Flags, Exception, Register, Vector,
 };
@@ -26,7 +30,6 @@ pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Lmsw, |e| last(e, lmsw)),
     (Mnemonic::Smsw, |e| plain(e, smsw)),
     (Mnemonic::Clts, |e| last(e, clts)),
-    (Mnemonic::Invlpg, |e| last(e, invlpg)),
     (Mnemonic::Invd, |e| plain(e, flush_caches)),
     (Mnemonic::Wbinvd, |e| plain(e, flush_caches)),
     // A prefix that is ignored.
@@ -37,6 +40,8 @@ pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Rdtsc, |e| plain(e, rdtsc)),
     (Mnemonic::Rdtscp, |e| plain(e, rdtscp)),
     (Mnemonic::Rdpmc, |e| plain(e, rdpmc)),
+    (Mnemonic::Rdpid, |e| plain(e, rdpid)),
+    (Mnemonic::Serialize, |e| plain(e, serialize)),
 ];
 
 fn plain(emit: &mut Emit, function: Function) -> Option<()> {
@@ -98,11 +103,12 @@ fn mov_to_control(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
         _ => return Ok(control::write_cr8(&mut cpu.apic, value)?),
     };
     let to_cr3 = detail.registers[0] == 3 && PagingMode::of(&cpu.state) == PagingMode::Pae;
-    if (to_cr3 || control::loads_pointers(&before, &cpu.state))
-        && let Err(fault) = cpu.mmu.load_pointers(cpu.state.control.cr3)
-    {
-        cpu.state.control = before;
-        return Err(fault.into());
+    if to_cr3 || control::loads_pointers(&before, &cpu.state) {
+        let cr3 = cpu.state.control.cr3;
+        if let Err(fault) = cpu.mmu.load_pointers(&mut cpu.state, cr3) {
+            cpu.state.control = before;
+            return Err(fault.into());
+        }
     }
     follow(cpu, effect);
     Ok(())
@@ -140,8 +146,18 @@ fn lmsw(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     Ok(())
 }
 
+/// SDM, "User-Mode Instruction Prevention": CR4.UMIP keeps SGDT, SIDT, SLDT, SMSW and STR for privilege
+/// level 0.
+pub(super) fn require_visible_tables(cpu: &Cpu) -> Result<(), Leave> {
+    match cpu.state.control.cr4.contains(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION) {
+        true => cpu.require_cpl0(),
+        false => Ok(()),
+    }
+}
+
 /// SMSW: memory takes 16 bits, a register as many of CR0 as the operand has.
 fn smsw(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    require_visible_tables(cpu)?;
     let cr0 = cpu.state.control.cr0.bits();
     match (detail.memory, detail.width) {
         (0, _) => cpu.write_memory::<u16>(detail, cr0 as u16)?,
@@ -231,7 +247,7 @@ fn load_table<const NARROW: bool>(
         _ => u64::from(cpu.load::<u32>(segment, at)?),
     };
     let base = if NARROW { base & BASE_16BIT } else { base };
-    if !canonical(base) {
+    if !is_canonical_base(base) {
         return Err(Exception::GP0.into());
     }
     Ok(DescriptorTable { base, limit })
@@ -248,6 +264,7 @@ fn lidt<const NARROW: bool>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave>
 }
 
 fn store_table(cpu: &mut Cpu, detail: &Detail, table: DescriptorTable) -> Result<(), Leave> {
+    require_visible_tables(cpu)?;
     let segment = segment_register(detail.segment);
     let bytes = 2 + base_bytes(detail);
     let linear = cpu.linear(detail, bytes, true)?;
@@ -266,18 +283,6 @@ fn sgdt(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
 
 fn sidt(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     store_table(cpu, detail, cpu.state.idtr)
-}
-
-/// INVLPG. An address that is not canonical is no error, and neither segment limits nor rights are
-/// looked at (SDM, INVLPG).
-fn invlpg(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    cpu.require_cpl0()?;
-    let offset = cpu.effective_address(detail);
-    let window = cpu.segment_windows[usize::from(detail.segment & 7)];
-    let linear = window.base.wrapping_add(offset) & window.linear_mask;
-    cpu.mmu.flush_page(linear);
-    cpu.forget_jumps_near(linear);
-    Ok(())
 }
 
 /// INVD and WBINVD: there are no caches to flush.
@@ -347,7 +352,21 @@ fn rdtscp(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     Ok(())
 }
 
-/// There are no performance counters: every number is invalid.
+/// RDPID, which CR4.TSD does not keep from anybody.
+fn rdpid(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+    let number = cpu.state.msr.tsc_aux & 0xffff_ffff;
+    cpu.set::<u64>(detail.registers[0], number);
+    Ok(())
+}
+
+/// SERIALIZE: what others have written to code is seen from here on.
+fn serialize(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
+    fence(Ordering::SeqCst);
+    cpu.mmu.serialize();
+    Ok(())
+}
+
+/// There are no performance counters: every number is invalid, whatever CR4.PCE says.
 fn rdpmc(_: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     Err(Exception::GP0.into())
 }

@@ -5,7 +5,7 @@
 //! or a stack reads all ones.
 
 use crate::memory::Width;
-use crate::paging::{AccessError, AccessKind, LINEAR_ADDRESS_BITS, Mmu, Privilege};
+use crate::paging::{AccessError, AccessKind, Mmu, Privilege};
 use crate::state::{CpuState, Exception, Vector};
 
 /// An exception whose error code names a selector (or 0) and says in EXT whether the event under
@@ -18,12 +18,6 @@ pub(super) fn fault(vector: Vector, selector: u16, external: bool) -> Exception 
 pub(super) fn table_address(state: &CpuState, base: u64, offset: u64) -> u64 {
     let linear = base.wrapping_add(offset);
     if state.long_mode() { linear } else { linear & 0xffff_ffff }
-}
-
-/// Whether the bits above those of a linear address repeat its highest one.
-pub(super) fn canonical(linear: u64) -> bool {
-    const UNUSED: u32 = 64 - LINEAR_ADDRESS_BITS;
-    (linear as i64) << UNUSED >> UNUSED == linear as i64
 }
 
 /// Reads; an address that is not canonical raises `non_canonical`.

@@ -1,9 +1,9 @@
 //! Checks of code segments, by the way they are entered, and what all ways have in common.
 
-use super::access::{canonical, fault};
+use super::access::fault;
 use super::descriptor::{Descriptor, is_null, rpl};
 use super::segment;
-use crate::paging::Mmu;
+use crate::paging::{Mmu, is_canonical};
 use crate::state::{Access, CpuState, Exception, RFlags, Segment, SegmentRegister, Vector};
 
 /// Conforming code segments keep the privilege level of their caller.
@@ -96,7 +96,11 @@ pub(super) fn is_64bit(state: &CpuState, segment: &Segment) -> bool {
 
 /// Whether `rip` is a place to execute at: within the limit, or canonical in 64-bit mode.
 pub(super) fn holds(state: &CpuState, segment: &Segment, rip: u64) -> bool {
-    if is_64bit(state, segment) { canonical(rip) } else { rip <= u64::from(segment.limit) }
+    if is_64bit(state, segment) {
+        is_canonical(state, rip)
+    } else {
+        rip <= u64::from(segment.limit)
+    }
 }
 
 /// Commits a transfer.

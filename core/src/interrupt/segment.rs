@@ -1,10 +1,10 @@
 //! Loads of the data and stack segment registers, of LDTR and of TR. CS changes only with the
 //! instruction pointer, in the files of the transfers.
 
-use super::access::{canonical, fault, set_type_bits};
+use super::access::{fault, set_type_bits};
 use super::descriptor::{BUSY, Descriptor, is_local, is_null, kind, rpl};
 use super::virtual_8086;
-use crate::paging::Mmu;
+use crate::paging::{Mmu, is_canonical_base};
 use crate::state::{Access, CpuState, Exception, Segment, SegmentRegister, Vector};
 
 /// Loads DS, ES, FS, GS or SS as MOV, POP and LDS do (SDM, MOV). CS, LDTR and TR can't be loaded
@@ -194,7 +194,7 @@ fn system_segment(
     let mut segment = descriptor.segment(selector);
     if state.mode_64bit() {
         segment.base |= descriptor.upper(state, mmu, selector)? << 32;
-        if !canonical(segment.base) {
+        if !is_canonical_base(segment.base) {
             return Err(Exception::gp(selector));
         }
     }

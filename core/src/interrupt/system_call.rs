@@ -2,9 +2,8 @@
 //! never touch a descriptor table. Where Intel's and AMD's processors differ, this is Intel's
 //! behaviour.
 
-use super::access::canonical;
 use super::code;
-use crate::paging::Mmu;
+use crate::paging::{Mmu, is_canonical};
 use crate::state::{
     Access, CpuState, EferFlags, Exception, RFlags, Register, Segment, SegmentRegister,
 };
@@ -52,7 +51,7 @@ pub(crate) fn sysret(
     enabled(state)?;
     let target = state.gpr[Register::Rcx];
     let to_64bit = operand_bits == 64;
-    if state.cpl() != 0 || to_64bit && !canonical(target) {
+    if state.cpl() != 0 || to_64bit && !is_canonical(state, target) {
         return Err(Exception::GP0);
     }
     state.rflags = RFlags::from_bits_retain(state.gpr[Register::R11] & RESTORED | 2);
@@ -95,7 +94,9 @@ pub(crate) fn sysexit(
     let selector = sysenter_selector(state)?;
     let (pointer, target) = (state.gpr[Register::Rcx], state.gpr[Register::Rdx]);
     let to_64bit = operand_bits == 64;
-    if state.cpl() != 0 || to_64bit && !(canonical(pointer) && canonical(target)) {
+    if state.cpl() != 0
+        || to_64bit && !(is_canonical(state, pointer) && is_canonical(state, target))
+    {
         return Err(Exception::GP0);
     }
     let (distance, size, mask) =

@@ -1,12 +1,12 @@
 //! Stack pointers out of the task-state segment (SDM, "Task-State Segment", "64-Bit Task State
 //! Segment").
 
-use super::access::{canonical, fault, read_system, table_address};
+use super::access::{fault, read_system, table_address};
 use super::descriptor::{Descriptor, is_null, kind, rpl};
 use super::segment::{is_writable_data, null_segment};
 use super::stack::Stack;
 use crate::memory::Width;
-use crate::paging::Mmu;
+use crate::paging::{Mmu, is_canonical};
 use crate::state::{CpuState, Exception, Register, SegmentRegister, Vector};
 
 /// The stack of privilege level `cpl` outside IA-32e mode: SS:ESP or SS:SP from the TSS, checked
@@ -87,7 +87,11 @@ fn pointer_64bit(
 ) -> Result<u64, Exception> {
     check(state, offset + 7, external)?;
     let pointer = field(state, mmu, offset, external)?;
-    if canonical(pointer) { Ok(pointer) } else { Err(fault(Vector::StackFault, 0, external)) }
+    if is_canonical(state, pointer) {
+        Ok(pointer)
+    } else {
+        Err(fault(Vector::StackFault, 0, external))
+    }
 }
 
 fn check(state: &CpuState, last: u32, external: bool) -> Result<(), Exception> {

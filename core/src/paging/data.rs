@@ -7,7 +7,6 @@
 use core::ptr::{self, NonNull};
 
 use super::devices::pieces;
-use super::mode::is_canonical;
 use super::regions::Located;
 use super::rights::View;
 use super::{AccessError, AccessKind, Mmu, Privilege};
@@ -147,7 +146,18 @@ impl Mmu {
         linear: u64,
         bytes: usize,
     ) -> Result<(), AccessError> {
-        check_alignment(linear, bytes, View::of(state, Privilege::Current))
+        self.check_alignment_as(linear, bytes, View::of(state, Privilege::Current))
+    }
+
+    fn check_alignment_as(&self, linear: u64, bytes: usize, view: View) -> Result<(), AccessError> {
+        // The manual's table of alignments ends at eight bytes; MOVUPS and its like are checked to 16.
+        if view == View::UserAligned && !linear.is_multiple_of(bytes as u64) {
+            // An address that is not canonical is looked at first.
+            self.check_canonical(linear)?;
+            self.check_canonical(linear.wrapping_add(bytes as u64 - 1))?;
+            return Err(AccessError::ALIGNMENT);
+        }
+        Ok(())
     }
 
     /// The longest run of RAM bytes from `linear` on, within its page and `length`, that may be
@@ -245,7 +255,7 @@ impl Mmu {
         kind: AccessKind,
         view: View,
     ) -> Result<Parts, AccessError> {
-        check_alignment(linear, W::BYTES, view)?;
+        self.check_alignment_as(linear, W::BYTES, view)?;
         let in_first = (PAGE_SIZE - linear % PAGE_SIZE) as usize;
         let parts = if in_first >= W::BYTES {
             Parts::One(self.part(state, linear, W::BYTES, kind, view)?)
@@ -364,15 +374,4 @@ fn following(state: &CpuState, linear: u64, bytes: u64) -> u64 {
     let next = linear.wrapping_add(bytes);
     let wraps = linear >> 32 == 0 && !state.mode_64bit();
     if wraps { next & 0xffff_ffff } else { next }
-}
-
-fn check_alignment(linear: u64, bytes: usize, view: View) -> Result<(), AccessError> {
-    // The manual's table of alignments ends at eight bytes; MOVUPS and its like are checked to 16.
-    if view == View::UserAligned && !linear.is_multiple_of(bytes as u64) {
-        // An address that is not canonical is looked at first.
-        let last = linear.wrapping_add(bytes as u64 - 1);
-        let canonical = is_canonical(linear) && is_canonical(last);
-        return Err(if canonical { AccessError::ALIGNMENT } else { AccessError::NonCanonical });
-    }
-    Ok(())
 }

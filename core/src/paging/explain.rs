@@ -7,6 +7,7 @@ use heapless::Vec;
 use x86_64::structures::idt::PageFaultErrorCode;
 use x86_64::structures::paging::PageTableFlags;
 
+use super::keys::key;
 use super::mode::{Mode, PagingMode};
 use super::walk::{Level, Stop, walk};
 use crate::CpuState;
@@ -55,7 +56,7 @@ pub struct Walk {
     /// The paging mode.
     pub mode: PagingMode,
     /// The entries from the top down to the one that ends the walk.
-    pub entries: Vec<WalkEntry, 4>,
+    pub entries: Vec<WalkEntry, 5>,
     /// How it ends.
     pub outcome: Outcome,
 }
@@ -75,6 +76,8 @@ pub enum Denial {
     Smep,
     /// Supervisor mode accesses a user page with CR4.SMAP.
     Smap,
+    /// PKRU or IA32_PKRS forbids the access to pages with this protection key.
+    ProtectionKey(u8),
 }
 
 /// Walks the paging structures for `linear` as `state` has them.
@@ -92,8 +95,12 @@ pub fn explain(state: &CpuState, memory: &dyn GuestMemory, linear: u64) -> Walk 
         },
         Some(wrapped) => {
             let walked = walk(&mode, state.control.cr3, wrapped, |level, address| {
-                let value = read(memory, address, mode.entry_bytes());
-                let _ = entries.push(WalkEntry { level, address, value }); // There are four levels.
+                let register = state.control.pdptes.filter(|_| !mode.has_rights(level));
+                let value = match register {
+                    Some(pdptes) => pdptes[(address >> 3 & 3) as usize],
+                    None => read(memory, address, mode.entry_bytes()),
+                };
+                let _ = entries.push(WalkEntry { level, address, value }); // There are five levels.
                 value
             });
             match walked {
@@ -130,6 +137,9 @@ impl Walk {
         let Outcome::Mapped { writable, user, executable, .. } = self.outcome else {
             return Some(Denial::Ends(self.outcome));
         };
+        if code.contains(PageFaultErrorCode::PROTECTION_KEY) {
+            return self.entries.last().map(|last| Denial::ProtectionKey(key(last.flags())));
+        }
         let by_user = code.contains(PageFaultErrorCode::USER_MODE);
         if by_user && !user {
             return self
@@ -160,7 +170,7 @@ impl Walk {
 impl WalkEntry {
     /// The entry's flags.
     pub fn flags(&self) -> PageTableFlags {
-        PageTableFlags::from_bits_truncate(self.value)
+        PageTableFlags::from_bits_retain(self.value)
     }
 
     fn has_rights(&self, mode: PagingMode) -> bool {
@@ -231,6 +241,9 @@ impl fmt::Display for Denial {
             Self::NoExecute(level) => write!(formatter, "the {level} forbids execution"),
             Self::Smep => formatter.write_str("CR4.SMEP forbids execution from a user page"),
             Self::Smap => formatter.write_str("CR4.SMAP forbids access to a user page"),
+            Self::ProtectionKey(key) => {
+                write!(formatter, "protection key {key} forbids the access")
+            }
         }
     }
 }

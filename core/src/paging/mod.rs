@@ -14,6 +14,7 @@ mod devices;
 mod explain;
 mod fault;
 mod gibibytes;
+mod keys;
 mod locked;
 mod mode;
 mod pointers;
@@ -34,7 +35,10 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 pub use explain::{Denial, Outcome, Walk, WalkEntry, explain};
-pub use mode::{LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS, PagingMode};
+pub use mode::{
+    LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS, PagingMode, WIDEST_LINEAR_ADDRESS_BITS,
+    is_canonical, linear_address_bits,
+};
 pub use rights::AccessKind;
 pub use shared_code::SharedCode;
 pub use walk::Level;
@@ -43,6 +47,7 @@ pub(crate) use devices::DeviceAccesses;
 pub(crate) use fault::AccessError;
 pub(crate) use gibibytes::Gibibytes;
 pub(crate) use locked::Update;
+pub(crate) use mode::{is_canonical_base, repeats_highest};
 pub(crate) use rights::Privilege;
 pub(crate) use tlb::{Tlb, TlbEntry};
 pub(crate) use translate::FetchPage;
@@ -52,6 +57,7 @@ use crate::memory::{GuestMemory, PAGE_SIZE};
 use crate::state::Debug;
 use crate::{Access, CpuState, Space};
 use device_page::DevicePage;
+use keys::Keys;
 use locked::Locking;
 use mode::{Mode, ModeKey};
 use regions::Regions;
@@ -83,14 +89,13 @@ pub(crate) struct Mmu {
     regions: Regions,
     device_page: DevicePage,
     watchpoints: Watchpoints,
-    /// The PDPTE registers of PAE paging.
-    pointers: [u64; 4],
     /// This vCPU's place among others, if there are any.
     sharing: Option<Sharing>,
     locking: Locking,
     /// What the control registers said at the last `update_mode`; the TLBs agree with it.
     mode: Mode,
     permissions: Permissions,
+    keys: Keys,
 }
 
 impl Mmu {
@@ -110,33 +115,30 @@ impl Mmu {
             regions: Regions::new(),
             device_page: DevicePage::NONE,
             watchpoints: Watchpoints::default(),
-            pointers: [0; 4],
             sharing: None,
             locking: Locking::alone(),
             permissions: Permissions::of(&mode),
+            keys: Keys::default(),
             mode,
         })
     }
 
-    /// Chooses the active TLB. To be called after any change of CPL, EFLAGS.AC, CR0, CR4 or EFER;
-    /// a change of control bits that translations depend on empties the TLBs.
+    /// Chooses the active TLB. To be called after any change of CPL, EFLAGS.AC, CR0, CR4, EFER,
+    /// PKRU or IA32_PKRS; a change of control bits that translations depend on empties the TLBs.
     #[inline]
     pub(crate) fn update_mode(&mut self, state: &CpuState) {
         if self.mode.key != ModeKey::of(state) {
             self.change_mode(state);
         }
+        self.update_keys(state);
         self.active = View::of(state, Privilege::Current) as usize * size_of::<Tlb>();
     }
 
     #[cold]
     fn change_mode(&mut self, state: &CpuState) {
         self.flush_all();
-        let before = self.mode.paging;
         self.mode = Mode::of(state);
         self.permissions = Permissions::of(&self.mode);
-        if before != self.mode.paging {
-            self.adopt_pointers(state.control.cr3);
-        }
     }
 
     /// The entries of the active TLB, in the order of their indices.

@@ -10,8 +10,12 @@ use crate::state::{Cr0Flags, Cr4Flags, EferFlags};
 /// Width of physical addresses (MAXPHYADDR), as CPUID leaf 0x8000_0008 reports it.
 pub const PHYSICAL_ADDRESS_BITS: u32 = 46;
 
-/// Width of linear addresses in 64-bit mode, as CPUID leaf 0x8000_0008 reports it.
+/// Width of linear addresses under 4-level paging.
 pub const LINEAR_ADDRESS_BITS: u32 = 48;
+
+/// Width of linear addresses under 5-level paging, as CPUID leaf 0x8000_0008 reports it of a processor
+/// that has it.
+pub const WIDEST_LINEAR_ADDRESS_BITS: u32 = 57;
 
 /// The bits of a physical page address in an entry.
 pub(super) const PAGE_ADDRESS: u64 = bits(PHYSICAL_ADDRESS_BITS - 1, 12);
@@ -37,6 +41,8 @@ pub enum PagingMode {
     Pae,
     /// 4-level paging.
     Level4,
+    /// 5-level paging.
+    Level5,
 }
 
 impl PagingMode {
@@ -47,7 +53,7 @@ impl PagingMode {
         if !control.cr0.contains(Cr0Flags::PAGING) {
             Self::Off
         } else if control.efer.contains(EferFlags::LONG_MODE_ACTIVE) {
-            Self::Level4
+            if control.cr4.contains(Cr4Flags::L5_PAGING) { Self::Level5 } else { Self::Level4 }
         } else if control.cr4.contains(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION) {
             Self::Pae
         } else {
@@ -64,6 +70,8 @@ pub(crate) struct Mode {
     pub(super) paging: PagingMode,
     /// IA-32e mode: linear addresses are 64 bits wide and must be canonical.
     pub(super) long: bool,
+    /// How wide they are there.
+    pub(super) linear_bits: u32,
     /// EFER.NXE, where entries have a bit for it.
     pub(super) no_execute: bool,
     /// CR0.WP.
@@ -93,7 +101,8 @@ impl ModeKey {
             .union(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION)
             .union(Cr4Flags::PAGE_GLOBAL)
             .union(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION)
-            .union(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION);
+            .union(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION)
+            .union(Cr4Flags::L5_PAGING);
         const { assert!(CR0.bits() & EFER.bits() == 0 && CR4.bits() >> 32 == 0) };
         let control = &state.control;
         let low = control.cr0.bits() & CR0.bits() | control.efer.bits() & EFER.bits();
@@ -112,13 +121,14 @@ impl Mode {
             key: ModeKey::of(state),
             paging,
             long: state.long_mode(),
+            linear_bits: linear_address_bits(control.cr4),
             no_execute,
             write_protect: control.cr0.contains(Cr0Flags::WRITE_PROTECT),
             smep: control.cr4.contains(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
             smap: control.cr4.contains(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
             global: if has_global { PageTableFlags::GLOBAL } else { PageTableFlags::empty() },
             always_reserved: match paging {
-                PagingMode::Level4 => bits(51, PHYSICAL_ADDRESS_BITS),
+                PagingMode::Level4 | PagingMode::Level5 => bits(51, PHYSICAL_ADDRESS_BITS),
                 PagingMode::Pae => bits(62, PHYSICAL_ADDRESS_BITS),
                 PagingMode::Bits32 | PagingMode::Off => 0,
             } | if no_execute { 0 } else { PageTableFlags::NO_EXECUTE.bits() },
@@ -133,7 +143,7 @@ impl Mode {
         if !self.long {
             return Some(linear & 0xffff_ffff);
         }
-        is_canonical(linear).then_some(linear)
+        repeats_highest(linear, self.linear_bits).then_some(linear)
     }
 
     /// The top structure: its level and its physical address.
@@ -141,6 +151,7 @@ impl Mode {
     pub(super) fn root(&self, cr3: u64) -> (Level, u64) {
         match self.paging {
             PagingMode::Level4 => (Level::Pml4, cr3 & PAGE_ADDRESS),
+            PagingMode::Level5 => (Level::Pml5, cr3 & PAGE_ADDRESS),
             PagingMode::Pae => (Level::PageDirectoryPointer, cr3 & bits(31, 5)),
             _ => (Level::PageDirectory, cr3 & bits(31, 12)),
         }
@@ -167,8 +178,8 @@ impl Mode {
     pub(super) fn maps_page(&self, level: Level, entry: u64) -> bool {
         let large = entry & PRESENT_PAGE_SIZE != 0;
         match level {
-            Level::Pml4 => false,
-            Level::PageDirectoryPointer => large && self.paging == PagingMode::Level4,
+            Level::Pml4 | Level::Pml5 => false,
+            Level::PageDirectoryPointer => large && self.paging != PagingMode::Pae,
             Level::PageDirectory => {
                 large && (self.paging != PagingMode::Bits32 || self.page_size_extension)
             }
@@ -194,7 +205,7 @@ impl Mode {
             (PagingMode::Pae, Level::PageDirectoryPointer) => {
                 return entry & POINTER_RESERVED;
             }
-            (_, Level::Pml4) => PRESENT_PAGE_SIZE,
+            (_, Level::Pml4 | Level::Pml5) => PRESENT_PAGE_SIZE,
             (_, Level::PageDirectoryPointer) if large => bits(29, 13),
             (_, Level::PageDirectory) if large => bits(20, 13),
             _ => 0,
@@ -227,9 +238,32 @@ impl Mode {
     }
 }
 
-/// Whether the bits above those of a linear address repeat its highest one.
+/// Width of linear addresses in 64-bit mode with this CR4.
 #[inline(always)]
-pub(super) fn is_canonical(linear: u64) -> bool {
-    const UNUSED: u32 = 64 - LINEAR_ADDRESS_BITS;
-    ((linear << UNUSED) as i64 >> UNUSED) as u64 == linear
+pub fn linear_address_bits(cr4: Cr4Flags) -> u32 {
+    match cr4.contains(Cr4Flags::L5_PAGING) {
+        true => WIDEST_LINEAR_ADDRESS_BITS,
+        false => LINEAR_ADDRESS_BITS,
+    }
+}
+
+/// Whether the bits above those of a linear address repeat its highest one, in the paging mode that
+/// the state is in: of instruction pointers and of whatever is accessed.
+#[inline]
+pub fn is_canonical(state: &CpuState, linear: u64) -> bool {
+    repeats_highest(linear, linear_address_bits(state.control.cr4))
+}
+
+/// Whether a register that is loaded ahead of its use (a segment's or a table's base, a target of
+/// system calls) takes the address: its width there is the processor's, whatever the paging mode is.
+#[inline]
+pub(crate) fn is_canonical_base(linear: u64) -> bool {
+    repeats_highest(linear, WIDEST_LINEAR_ADDRESS_BITS)
+}
+
+/// Whether the bits above the lowest `bits` repeat the highest of those.
+#[inline(always)]
+pub(crate) fn repeats_highest(linear: u64, bits: u32) -> bool {
+    let unused = 64 - bits;
+    ((linear << unused) as i64 >> unused) as u64 == linear
 }

@@ -1,5 +1,6 @@
 //! Who accesses, what for, and whether the combined flags of a translation permit it (SDM,
-//! "Determination of Access Rights"), and the page fault that says it does not.
+//! "Determination of Access Rights"), and the page fault that says it does not. What protection keys
+//! take away of that is in `keys`.
 
 use x86_64::structures::idt::PageFaultErrorCode;
 use x86_64::structures::paging::PageTableFlags;
@@ -35,6 +36,18 @@ pub enum AccessKind {
 pub(super) struct Kinds(u8);
 
 impl Kinds {
+    pub(super) const NONE: Self = Self(0);
+
+    #[inline(always)]
+    pub(super) fn with(self, kind: AccessKind, wanted: bool) -> Self {
+        Self(self.0 | u8::from(wanted) << kind as u8)
+    }
+
+    #[inline(always)]
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     #[inline(always)]
     pub(super) fn contains(self, kind: AccessKind) -> bool {
         self.0 & 1 << kind as u8 != 0
@@ -120,7 +133,7 @@ impl View {
     }
 
     #[inline(always)]
-    fn user(self) -> bool {
+    pub(super) fn is_user(self) -> bool {
         matches!(self, Self::User | Self::UserAligned)
     }
 
@@ -129,7 +142,7 @@ impl View {
         let user_page = flags.contains(PageTableFlags::USER_ACCESSIBLE);
         let writable = flags.contains(PageTableFlags::WRITABLE);
         let executable = !flags.contains(PageTableFlags::NO_EXECUTE);
-        if self.user() {
+        if self.is_user() {
             return user_page
                 && match kind {
                     AccessKind::Read => true,
@@ -157,7 +170,7 @@ impl View {
     ) -> Exception {
         let mut code = cause;
         code.set(PageFaultErrorCode::CAUSED_BY_WRITE, kind == AccessKind::Write);
-        code.set(PageFaultErrorCode::USER_MODE, self.user());
+        code.set(PageFaultErrorCode::USER_MODE, self.is_user());
         code.set(
             PageFaultErrorCode::INSTRUCTION_FETCH,
             kind == AccessKind::Execute && (mode.smep || mode.no_execute),

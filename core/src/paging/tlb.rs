@@ -101,12 +101,14 @@ pub(super) struct Extent {
     pub(super) bits: u8,
     /// Whether a flush for a new CR3 keeps it.
     pub(super) global: bool,
+    /// Its protection key.
+    pub(super) key: u8,
 }
 
 impl Filled {
     pub(super) const NOTHING: Self = Self {
         any: [0; ENTRIES / 64],
-        pages: [Extent { physical: 0, bits: 12, global: false }; ENTRIES],
+        pages: [Extent { physical: 0, bits: 12, global: false, key: 0 }; ENTRIES],
         large: Gibibytes::NONE,
     };
 
@@ -140,6 +142,18 @@ impl Filled {
         }
         if !keep_global {
             self.large = Gibibytes::NONE;
+        }
+    }
+
+    /// Removes the pages whose keys have their bit in `keys` set.
+    pub(super) fn flush_keys(&mut self, tlb: &mut Tlb, keys: u16) {
+        for (word, any) in self.any.iter_mut().enumerate() {
+            for index in indices(word, *any) {
+                if keys >> self.pages[index].key & 1 != 0 {
+                    tlb.0[index] = TlbEntry::INVALID;
+                    *any &= !(1 << (index % 64));
+                }
+            }
         }
     }
 

@@ -6,15 +6,17 @@ use x86_64::structures::idt::PageFaultErrorCode;
 use x86_64::structures::paging::PageTableFlags;
 
 use super::device_page::DevicePage;
+use super::keys::key;
 use super::mode::{Mode, ModeKey, PAGE_ADDRESS, PagingMode};
 use super::regions::{Located, Regions};
-use super::rights::View;
+use super::rights::{Kinds, View};
 use super::structures::PageTable;
 use super::tlb::{Extent, TlbEntry};
 use super::walk::{Accumulated, Leaf, Level, Stop, walk};
 use super::{AccessError, AccessKind, Mmu, Privilege};
 use crate::CpuState;
 use crate::memory::{GuestMemory, PAGE_SIZE, Width};
+use crate::state::Control;
 
 /// A page that instructions are fetched from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,25 +46,25 @@ struct Step {
 
 /// The entries of a walk in order; at most one of each level.
 struct Steps {
-    steps: [Step; 4],
+    steps: [Step; 5],
     count: usize,
 }
 
 impl Steps {
     #[inline(always)]
     fn new() -> Self {
-        Self { steps: [Step { level: Level::Pml4, address: 0, entry: 0 }; 4], count: 0 }
+        Self { steps: [Step { level: Level::Pml5, address: 0, entry: 0 }; 5], count: 0 }
     }
 
     #[inline(always)]
     fn push(&mut self, level: Level, address: u64, entry: u64) {
-        self.steps[self.count % 4] = Step { level, address, entry };
+        self.steps[self.count % 5] = Step { level, address, entry };
         self.count += 1;
     }
 
     #[inline(always)]
     fn get(&self) -> &[Step] {
-        &self.steps[..self.count.min(4)]
+        &self.steps[..self.count.min(5)]
     }
 }
 
@@ -117,7 +119,7 @@ impl Mmu {
     ) -> Result<(), AccessError> {
         let linear = self.mode.linear(linear).ok_or(AccessError::NonCanonical)?;
         if self.mode.paging != PagingMode::Off {
-            self.walk_checked(state.control.cr3, linear, kind, view, &mut Steps::new())?;
+            self.walk_checked(&state.control, linear, kind, view, &mut Steps::new())?;
         }
         Ok(())
     }
@@ -149,14 +151,20 @@ impl Mmu {
         let leaf = match self.short_walk(linear) {
             Some(leaf) if settled(&leaf, kind) && self.permits(view, &leaf, kind) => leaf,
             _ if self.mode.paging == PagingMode::Off => Leaf::unpaged(linear),
-            _ => self.walk_marking(state.control.cr3, linear, kind, view)?,
+            _ => self.walk_marking(&state.control, linear, kind, view)?,
         };
         Ok(self.install(linear, kind, view, &leaf))
     }
 
     #[inline(always)]
     fn permits(&self, view: View, leaf: &Leaf, kind: AccessKind) -> bool {
-        self.permissions.get(view, leaf.flags).contains(kind)
+        self.permitted(view, leaf).contains(kind)
+    }
+
+    /// How a page may be accessed.
+    #[inline(always)]
+    fn permitted(&self, view: View, leaf: &Leaf) -> Kinds {
+        self.permissions.get(view, leaf.flags).minus(self.keys.denied(view, leaf.flags))
     }
 
     /// The translation of a 4 KiB page from its page-table entry alone, where the paging-structure
@@ -180,13 +188,14 @@ impl Mmu {
     #[inline(always)]
     fn walk_checked(
         &mut self,
-        cr3: u64,
+        control: &Control,
         linear: u64,
         kind: AccessKind,
         view: View,
         steps: &mut Steps,
     ) -> Result<Leaf, AccessError> {
-        let Self { mode, regions, memory, pointers, .. } = self;
+        let Self { mode, regions, memory, .. } = self;
+        let (cr3, pointers) = (control.cr3, control.pdptes.unwrap_or_default());
         let mut read = |level, address| {
             let entry = read_entry(regions, &**memory, address, mode.entry_bytes());
             steps.push(level, address, entry);
@@ -205,6 +214,9 @@ impl Mmu {
         };
         let cause = match found {
             Ok(leaf) if self.permits(view, &leaf, kind) => return Ok(leaf),
+            Ok(leaf) if self.keys.denied(view, leaf.flags).contains(kind) => {
+                PageFaultErrorCode::PROTECTION_VIOLATION | PageFaultErrorCode::PROTECTION_KEY
+            }
             Ok(_) => PageFaultErrorCode::PROTECTION_VIOLATION,
             Err(Stop::NotPresent(_)) => PageFaultErrorCode::empty(),
             Err(Stop::Reserved(..)) => {
@@ -218,14 +230,14 @@ impl Mmu {
     #[inline(never)]
     fn walk_marking(
         &mut self,
-        cr3: u64,
+        control: &Control,
         linear: u64,
         kind: AccessKind,
         view: View,
     ) -> Result<Leaf, AccessError> {
         loop {
             let mut steps = Steps::new();
-            let mut leaf = self.walk_checked(cr3, linear, kind, view, &mut steps)?;
+            let mut leaf = self.walk_checked(control, linear, kind, view, &mut steps)?;
             if !settled(&leaf, kind) && !self.mark(steps.get(), kind) {
                 continue; // Another processor has changed an entry: the walk is stale.
             }
@@ -303,7 +315,7 @@ impl Mmu {
             }
             return Page { physical, located, installed: false };
         };
-        let mut served = self.permissions.get(view, leaf.flags);
+        let mut served = self.permitted(view, leaf);
         let write = writable && leaf.flags.contains(PageTableFlags::DIRTY);
         if !write
             || served.contains(AccessKind::Write)
@@ -317,7 +329,7 @@ impl Mmu {
         let entry = TlbEntry::new(linear & !0xfff, host, served);
         let bits = leaf.page_bits as u8;
         let global = leaf.flags.intersects(self.mode.global);
-        let page = Extent { physical, bits, global };
+        let page = Extent { physical, bits, global, key: key(leaf.flags) };
         let slot = view as usize;
         self.filled[slot].insert(&mut self.tlbs[slot], linear, entry, page);
         Page { physical, located, installed: served.contains(kind) }

@@ -6,6 +6,7 @@ use core::fmt;
 
 use x86_64::structures::paging::PageTableFlags;
 
+use super::keys::KEY;
 use super::mode::Mode;
 
 /// A level of the paging structures, by its entries.
@@ -19,6 +20,8 @@ pub enum Level {
     PageDirectoryPointer,
     /// Page map level 4.
     Pml4,
+    /// Page map level 5.
+    Pml5,
 }
 
 impl Level {
@@ -31,6 +34,7 @@ impl Level {
     #[inline(always)]
     fn below(self) -> Self {
         match self {
+            Self::Pml5 => Self::Pml4,
             Self::Pml4 => Self::PageDirectoryPointer,
             Self::PageDirectoryPointer => Self::PageDirectory,
             Self::PageDirectory | Self::PageTable => Self::PageTable,
@@ -41,6 +45,7 @@ impl Level {
 impl fmt::Display for Level {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
+            Self::Pml5 => "PML5E",
             Self::Pml4 => "PML4E",
             Self::PageDirectoryPointer => "PDPTE",
             Self::PageDirectory => "PDE",
@@ -57,7 +62,7 @@ pub(super) struct Leaf {
     /// Size of the whole page as a power of two.
     pub(super) page_bits: u32,
     /// WRITABLE, USER_ACCESSIBLE and NO_EXECUTE as all levels together have them, ACCESSED if all
-    /// levels have it, DIRTY and GLOBAL of the last entry.
+    /// levels have it, DIRTY, GLOBAL and the protection key of the last entry.
     pub(super) flags: PageTableFlags,
 }
 
@@ -85,7 +90,7 @@ pub(super) enum Stop {
 const RESTRICTING: u64 = PageTableFlags::WRITABLE.bits()
     | PageTableFlags::USER_ACCESSIBLE.bits()
     | PageTableFlags::ACCESSED.bits();
-const OF_LAST: u64 = PageTableFlags::DIRTY.bits() | PageTableFlags::GLOBAL.bits();
+const OF_LAST: u64 = PageTableFlags::DIRTY.bits() | PageTableFlags::GLOBAL.bits() | KEY;
 
 /// What the entries above and including some level add up to.
 #[derive(Clone, Copy, Debug)]

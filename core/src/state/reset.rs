@@ -35,9 +35,12 @@ impl CpuState {
                     | Cr0Flags::EXTENSION_TYPE,
                 cr2: 0,
                 cr3: 0,
+                pdptes: None,
                 cr4: Cr4Flags::empty(),
                 efer: EferFlags::empty(),
                 xcr0: XCr0Flags::X87,
+                pkru: 0,
+                pkrs: 0,
             },
             debug: Debug { address: [0; 4], dr6: 0xffff_0ff0, dr7: 0x400 },
             msr: Msrs {
@@ -89,6 +92,8 @@ impl CpuState {
             control: Control {
                 cr0: kept | Cr0Flags::EXTENSION_TYPE,
                 xcr0: self.control.xcr0,
+                pkru: self.control.pkru,
+                pkrs: self.control.pkrs,
                 ..reset.control
             },
             activity: if bootstrap { Activity::Active } else { Activity::WaitForSipi },

@@ -397,7 +397,14 @@ mod tests {
         let mut mmu = Mmu::new(Arc::new(Ram::new(0x1000).expect("so little memory")));
         let pages = (1..).map(|number| number << 12);
         pages.take_while(|&page| mmu.watch(page, 1)).for_each(drop);
-        let mode = Mode { bitness: 64, step: false, sse: Sse::Enabled, simd_masked: true };
+        let mode = Mode {
+            bitness: 64,
+            step: false,
+            linear_bits: 48,
+            vex: true,
+            sse: Sse::Enabled,
+            simd_masked: true,
+        };
         let key = Key { physical: 0, rip: 0, cs_base: 0, cs_limit: 0, mode };
         let extent = Extent { second_page: None, bytes: 1 };
         Cache::new().insert(key, &extent, (&[], &[]), &mut mmu);

@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use core::ptr::NonNull;
 
 use iced_x86::{
-    Code, Decoder, DecoderError, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind,
-    Register,
+    Code, Decoder, DecoderError, DecoderOptions, EncodingKind, FlowControl, Instruction, Mnemonic,
+    OpKind, Register,
 };
 
 use super::block::Key;
@@ -13,7 +13,7 @@ use super::cache::{Cache, Extent, Found};
 use super::length::{LONGEST, is_too_long};
 use crate::CpuState;
 use crate::execute::control_transfer::fuse;
-use crate::execute::emit::{Emit, MOST_INSTRUCTIONS, MOST_SLOTS};
+use crate::execute::emit::{Emit, MOST_INSTRUCTIONS, MOST_SLOTS, Mode};
 use crate::execute::pair::emit_pair;
 use crate::execute::table::emit_function;
 use crate::execute::{self};
@@ -182,7 +182,7 @@ impl Lowering {
                 return bytes(key, jump);
             }
             if let Some(second) = instructions.get(index + 1) {
-                emit.flags_dead = flags_dead(instructions, index + 1);
+                emit.flags_dead = flags_dead(instructions, index + 1, key.mode);
                 if emit_pair(emit, second).is_some() {
                     emit.retire();
                     emit.retire();
@@ -190,9 +190,10 @@ impl Lowering {
                     continue;
                 }
             }
-            emit.flags_dead = flags_dead(instructions, index);
+            emit.flags_dead = flags_dead(instructions, index, key.mode);
             let row = emit_function(emit.instruction.mnemonic());
-            if row.and_then(|row| row(emit)).is_none() {
+            let exists = is_encodable(&emit.instruction, key.mode);
+            if row.filter(|_| exists).and_then(|row| row(emit)).is_none() {
                 emit.call_out_last(execute::undefined);
             }
             emit.retire();
@@ -251,8 +252,8 @@ fn bytes(key: &Key, last: &Instruction) -> u32 {
     (last.next_ip().wrapping_sub(key.rip) as u32) & 0xffff
 }
 
-fn single(mode: crate::execute::emit::Mode) -> crate::execute::emit::Mode {
-    crate::execute::emit::Mode { step: true, ..mode }
+fn single(mode: Mode) -> Mode {
+    Mode { step: true, ..mode }
 }
 
 /// The Jcc behind a CMP or TEST.
@@ -262,9 +263,14 @@ fn fusible(instructions: &[Instruction], index: usize) -> Option<&Instruction> {
     (compares && second.is_jcc_short_or_near()).then_some(second)
 }
 
+/// Whether `mode` has the kind of prefix that the instruction is encoded with.
+fn is_encodable(instruction: &Instruction, mode: Mode) -> bool {
+    mode.vex || instruction.code().encoding() == EncodingKind::Legacy
+}
+
 /// Whether the flags that instruction `index` leaves are overwritten before anything reads them or
 /// can fault.
-fn flags_dead(instructions: &[Instruction], index: usize) -> bool {
+fn flags_dead(instructions: &[Instruction], index: usize, mode: Mode) -> bool {
     for instruction in &instructions[index + 1..] {
         let computes_address = instruction.mnemonic() == Mnemonic::Lea;
         let pure = computes_address
@@ -273,7 +279,7 @@ fn flags_dead(instructions: &[Instruction], index: usize) -> bool {
                 kind != OpKind::Register && kind < OpKind::MemorySegSI
                     || kind == OpKind::Register && instruction.op_register(position).is_gpr()
             });
-        if !pure {
+        if !pure || !is_encodable(instruction, mode) {
             return false;
         }
         match instruction.mnemonic() {
@@ -285,7 +291,16 @@ fn flags_dead(instructions: &[Instruction], index: usize) -> bool {
             | Mnemonic::Cmp
             | Mnemonic::Test
             | Mnemonic::Neg
-            | Mnemonic::Mul => return true,
+            | Mnemonic::Mul
+            | Mnemonic::Andn
+            | Mnemonic::Bextr
+            | Mnemonic::Blsi
+            | Mnemonic::Blsmsk
+            | Mnemonic::Blsr
+            | Mnemonic::Bzhi
+            | Mnemonic::Lzcnt
+            | Mnemonic::Popcnt
+            | Mnemonic::Tzcnt => return true,
             // With one operand it is a function, which looks at the flags before.
             Mnemonic::Imul if instruction.op_count() > 1 => return true,
             // They leave CF alone, which nobody reads either.
@@ -304,7 +319,13 @@ fn flags_dead(instructions: &[Instruction], index: usize) -> bool {
             | Mnemonic::Not
             | Mnemonic::Lea
             | Mnemonic::Rol
-            | Mnemonic::Ror => {}
+            | Mnemonic::Ror
+            | Mnemonic::Bswap
+            | Mnemonic::Mulx
+            | Mnemonic::Rorx
+            | Mnemonic::Sarx
+            | Mnemonic::Shlx
+            | Mnemonic::Shrx => {}
             _ => return false,
         }
     }

@@ -42,7 +42,6 @@ impl Engine for Vcpu {
         self.come_back();
         let cpu = &mut *self.cpu;
         cpu.mmu.flush_all();
-        cpu.mmu.adopt_pointers(cpu.state.control.cr3);
         cpu.mmu.code.everything = true;
         cpu.mmu.attention = true;
     }

@@ -24,7 +24,7 @@ use crate::execute::op::Op;
 use crate::execute::sse::host_float;
 use crate::execute::{Cpu, Leave};
 use crate::interrupt::{FaultLog, Shutdown};
-use crate::paging::{AccessError, chunks, pages};
+use crate::paging::{AccessError, chunks, linear_address_bits, pages};
 use crate::state::{CpuState, Cr0Flags, Cr4Flags, Exception, RFlags, SegmentRegister, Shadow};
 use crate::translate::{Cache, Found, Key, Lowering};
 use crate::{Access, Clock, Engine, Exit, GuestMemory};
@@ -129,7 +129,7 @@ impl Vcpu {
         self.cpu.state.gpr.clear_hidden();
         self.cpu.apic.restore_base(state.msr.apic_base);
         self.cpu.mmu.flush_all();
-        self.cpu.mmu.adopt_pointers(state.control.cr3);
+        self.cpu.mmu.adopt_pointers(&mut self.cpu.state);
         self.cpu.mmu.watch_data(&state.debug);
         self.cpu.mmu.devices.retire();
         (self.device, self.written) = (DeviceRead::None, 0);
@@ -551,7 +551,10 @@ fn translated_for(state: &CpuState, step: bool) -> (Mode, u64, u32) {
         Sse::Enabled
     };
     let simd_masked = state.fpu.mxcsr & MASKS == MASKS;
-    let mode = Mode { bitness: state.bitness() as u8, step, sse, simd_masked };
+    let vex = state.protected() && !state.rflags.contains(RFlags::VIRTUAL_8086_MODE);
+    let linear_bits = linear_address_bits(cr4) as u8;
+    let bitness = state.bitness() as u8;
+    let mode = Mode { bitness, step, linear_bits, vex, sse, simd_masked };
     let cs = &state.segments[SegmentRegister::Cs];
     if state.mode_64bit() { (mode, 0, 0) } else { (mode, cs.base, cs.limit) }
 }

@@ -1,7 +1,7 @@
 //! Instructions that cannot be compared in a program of Linux, and why.
 
 use iced_x86::{CpuidFeature, FlowControl, Instruction, Mnemonic, OpKind};
-use monovisor_core::cpuid::OFFERED;
+use monovisor_core::cpuid::{Feature, OFFERED};
 
 /// It asks Linux, or the machine monitor under it.
 const ASKS_SYSTEM: &str = "enters the system";
@@ -70,6 +70,9 @@ const TABLE: &[(Mnemonic, &str)] = &[
 /// The interpreter does not offer it, though the processor may have it.
 const NOT_OFFERED: &str = "is of a feature that the interpreter does not offer";
 
+/// The processor under us does not have it, though the interpreter has.
+const NOT_HERE: &str = "is of a feature that this processor has not got";
+
 /// Features that every processor with 64-bit mode has, or that CPUID does not tell.
 const BASELINE: &[CpuidFeature] = &[
     CpuidFeature::INTEL8086,
@@ -93,11 +96,26 @@ const NAMES: &[(CpuidFeature, &str)] = &[
     (CpuidFeature::FPU387, "FPU"),
 ];
 
-/// Whether the interpreter says by CPUID that it has `feature`.
-fn is_offered(feature: CpuidFeature) -> bool {
+/// The row of CPUID that tells of `feature`.
+fn row(feature: CpuidFeature) -> Option<&'static Feature> {
     let own = format!("{feature:?}");
     let name = NAMES.iter().find(|(known, _)| *known == feature).map_or(&*own, |(_, name)| *name);
-    BASELINE.contains(&feature) || OFFERED.iter().any(|offered| offered.name == name)
+    OFFERED.iter().find(|offered| offered.name == name)
+}
+
+/// Whether the interpreter says by CPUID that it has `feature`.
+fn is_offered(feature: CpuidFeature) -> bool {
+    BASELINE.contains(&feature) || row(feature).is_some()
+}
+
+/// Whether the processor under us has what the instruction needs, as far as CPUID tells.
+fn is_here(instruction: &Instruction) -> bool {
+    let told = |row: &Feature| {
+        let leaf = std::arch::x86_64::__cpuid_count(row.leaf, row.subleaf);
+        let register = [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx][row.output as usize];
+        register >> row.bit & 1 != 0
+    };
+    instruction.cpuid_features().iter().filter_map(|feature| row(*feature)).all(told)
 }
 
 /// Whether the interpreter offers the instruction.
@@ -118,6 +136,9 @@ pub fn asks_system(instruction: &Instruction) -> bool {
 pub fn reason(instruction: &Instruction) -> Option<&'static str> {
     if !is_instruction_offered(instruction) {
         return Some(NOT_OFFERED);
+    }
+    if !is_here(instruction) {
+        return Some(NOT_HERE);
     }
     let listed = TABLE.iter().find(|(mnemonic, _)| *mnemonic == instruction.mnemonic());
     let listed = listed.map(|(_, reason)| *reason);

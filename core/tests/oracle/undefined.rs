@@ -16,10 +16,14 @@ const SF: u64 = 0x80;
 const OF: u64 = 0x800;
 
 /// Undefined flags that the interpreter does not have as AMD's processors do: to follow them, each
-/// multiplication and division of compiled code would have to compute the flags before it.
+/// multiplication, division and count of compiled code would have to compute the flags before it.
 const NOT_FOLLOWED: &[NotFollowed] = &[
     // AMD keeps these, Intel computes some.
     NotFollowed { mnemonics: &[Mnemonic::Mul, Mnemonic::Imul], flags: SF | ZF | AF | PF },
+    // AMD clears it; here it is the result's.
+    NotFollowed { mnemonics: &[Mnemonic::Bextr], flags: SF },
+    // AMD keeps it, and clears the others.
+    NotFollowed { mnemonics: &[Mnemonic::Lzcnt, Mnemonic::Tzcnt], flags: OF },
     // AMD clears these but AF, which it sets.
     NotFollowed { mnemonics: &[Mnemonic::Div, Mnemonic::Idiv], flags: SF | ZF | AF | PF },
 ];

@@ -5,7 +5,7 @@
 
 use iced_x86::{CpuidFeature, Decoder, DecoderOptions, EncodingKind, Instruction, Mnemonic};
 use monovisor_core::CpuState;
-use monovisor_core::paging::LINEAR_ADDRESS_BITS;
+use monovisor_core::paging::is_canonical;
 use monovisor_core::state::{Cr0Flags, Cr4Flags, Exception, Register, Vector};
 
 use super::disassemble::{Code, MAX_INSTRUCTION_BYTES};
@@ -70,11 +70,13 @@ fn general_protection(
     instruction: &Instruction,
     operand: Option<u64>,
 ) -> Option<String> {
-    if let Some(address) = operand.filter(|&address| state.mode_64bit() && !is_canonical(address)) {
+    if let Some(address) =
+        operand.filter(|&address| state.mode_64bit() && !is_canonical(state, address))
+    {
         return Some(format!("its operand's address {address:#x} is not canonical"));
     }
     let stack = state.gpr[Register::Rsp];
-    if instruction.is_stack_instruction() && state.mode_64bit() && !is_canonical(stack) {
+    if instruction.is_stack_instruction() && state.mode_64bit() && !is_canonical(state, stack) {
         return Some(format!("the stack pointer {stack:#x} is not canonical"));
     }
     let cpl = state.cpl();
@@ -106,11 +108,6 @@ fn needs_alignment(instruction: &Instruction) -> bool {
         && is_sse(instruction)
         && instruction.memory_size().size() == 16
         && !unaligned.contains(&instruction.mnemonic())
-}
-
-fn is_canonical(address: u64) -> bool {
-    let unused = 64 - LINEAR_ADDRESS_BITS;
-    ((address << unused) as i64 >> unused) as u64 == address
 }
 
 #[cfg(test)]

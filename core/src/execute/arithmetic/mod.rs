@@ -1,6 +1,8 @@
 //! Binary arithmetic: ADD, ADC, SUB, SBB, CMP, and what all operations on two operands share. INC,
-//! DEC and NEG are in `unary`; MUL, IMUL, DIV and IDIV in `multiply_divide`.
+//! DEC and NEG are in `unary`; ADCX and ADOX in
+//! `carry_chain`; MUL, IMUL, DIV and IDIV in `multiply_divide`.
 
+pub(super) mod carry_chain;
 pub(super) mod multiply_divide;
 pub(super) mod unary;
 

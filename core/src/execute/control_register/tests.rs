@@ -171,10 +171,13 @@ fn cr4_bits() {
         (8, Flush::None),  // PCE
         (9, Flush::None),  // OSFXSR
         (10, Flush::None), // OSXMMEXCPT
+        (11, Flush::None), // UMIP
+        (12, Flush::None), // LA57
         (16, Flush::None), // FSGSBASE
         (18, Flush::None), // OSXSAVE
         (20, Flush::All),  // SMEP
         (21, Flush::All),  // SMAP
+        (24, Flush::All),  // PKS
     ];
     for bit in 0..64 {
         let mut state = protected(0, 0);
@@ -199,6 +202,43 @@ fn long_mode_needs_pae() {
     assert_eq!(write_cr4(&mut state, PGE, all()), Err(Exception::GP0));
     assert!(write_cr4(&mut state, PAE | PGE, all()).is_ok());
     assert!(write_cr4(&mut protected(PG, PAE), PGE, all()).is_ok(), "outside, paging can lose it");
+}
+
+/// "Process-Context Identifiers (PCIDs)": (IA-32e mode, CR3, legal).
+#[test]
+fn process_context_identifiers() {
+    let pcide = Cr4Flags::PCID.bits();
+    for (long_mode, cr3, legal) in
+        [(true, 0x5000, true), (true, 0x5018, false), (true, 0x5001, false), (false, 0, false)]
+    {
+        let mut state = if long_mode { long(CODE_64) } else { protected(PG, PAE) };
+        state.control.cr3 = cr3;
+        let result = write_cr4(&mut state, PAE | pcide, all());
+        assert_eq!(result.is_ok(), legal, "{long_mode} {cr3:#x}");
+        assert!(result.is_err() || result.is_ok_and(|effect| effect.flush == Flush::None));
+    }
+    let mut state = long(CODE_32);
+    assert!(write_cr4(&mut state, PAE | pcide, all()).is_ok());
+    // Bit 63 is there with them, and not kept.
+    assert!(write_cr3(&mut state, 1 << 63 | 0x7123).is_ok());
+    assert_eq!(state.control.cr3, 0x7123);
+    assert_eq!(write_cr3(&mut state, 1 << 62), Err(Exception::GP0));
+    // Paging does not go off under them.
+    assert_eq!(write_cr0(&mut state, PE), Err(Exception::GP0));
+    let effect = ControlEffect { flush: Flush::All, mode_changed: false };
+    assert_eq!(write_cr4(&mut state, PAE, all()), Ok(effect), "identifiers may be left behind");
+    assert!(write_cr0(&mut state, PE).is_ok());
+}
+
+/// "MOV—Move to/from Control Registers": CR4.LA57 stays as it is in IA-32e mode.
+#[test]
+fn levels_of_paging_do_not_change_in_long_mode() {
+    let la57 = Cr4Flags::L5_PAGING.bits();
+    let mut state = long(CODE_64);
+    assert_eq!(write_cr4(&mut state, PAE | la57, all()), Err(Exception::GP0));
+    state.control.cr4 |= Cr4Flags::L5_PAGING;
+    assert_eq!(write_cr4(&mut state, PAE, all()), Err(Exception::GP0));
+    assert!(write_cr4(&mut state, PAE | PGE | la57, all()).is_ok());
 }
 
 #[test]

@@ -8,11 +8,10 @@ use crate::execute::dispatch::{Flow, Frame, LEFT, leave, next};
 use crate::execute::emit::{Emit, Origin};
 use crate::execute::flags::Kind;
 use crate::execute::op::{Detail, Handler, Links, Op};
-use crate::execute::operand::canonical;
 use crate::execute::table::Row;
 use crate::execute::{Cpu, Leave};
 use crate::memory::Width;
-use crate::paging::{AccessKind, Privilege};
+use crate::paging::{AccessKind, Privilege, is_canonical};
 use crate::state::{Exception, Gpr, Register, SegmentRegister};
 
 pub(in crate::execute) const ROWS: &[Row] = &[(Mnemonic::Call, call), (Mnemonic::Ret, ret)];
@@ -58,7 +57,7 @@ unsafe extern "C" fn call_register(
     let linear = cpu.get::<u64>(RSP).wrapping_sub(8);
     let target = cpu.get::<u64>(a);
     // What the jump cache knows can be executed; the rest is looked at before anything is pushed.
-    if !cpu.knows_jump(target) && !canonical(target) {
+    if !cpu.knows_jump(target) && !is_canonical(&cpu.state, target) {
         return leave(cpu, op, res, src, budget, &const { Leave::Exception(Exception::GP0) });
     }
     let Some(pointer) = cpu.write_hit::<u64>(linear) else {

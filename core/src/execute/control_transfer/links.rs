@@ -6,8 +6,8 @@ use crate::exclusive::Watch;
 use crate::execute::dispatch::{Flow, Frame, LEFT, leave, next};
 use crate::execute::jump_cache::JumpEntry;
 use crate::execute::op::Op;
-use crate::execute::operand::canonical;
 use crate::execute::{Cpu, Leave};
+use crate::paging::is_canonical;
 use crate::state::{Exception, Register, SegmentRegister};
 
 /// What operand `d` of an indirect transfer's op tells: which one it is.
@@ -84,7 +84,7 @@ impl Cpu {
     /// Whether `target` is canonical, or within the code segment.
     fn reaches(&self, target: u64) -> bool {
         if self.state.mode_64bit() {
-            canonical(target)
+            is_canonical(&self.state, target)
         } else {
             target <= u64::from(self.state.segments[SegmentRegister::Cs].limit)
         }

@@ -1,8 +1,9 @@
 //! Moves: MOV, LEA, XCHG and CMOVcc. PUSH, POP and LEAVE are in `stack`; MOVZX, MOVSX, MOVSXD and sign
-//! extension within the accumulator in `extend`.
+//! extension within the accumulator in `extend`; MOVBE in `swap`.
 
 pub(super) mod extend;
 pub(super) mod stack;
+pub(super) mod swap;
 
 use iced_x86::{Mnemonic, Register as Name};
 

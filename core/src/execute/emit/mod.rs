@@ -60,6 +60,10 @@ pub(crate) struct Mode {
     pub bitness: u8,
     /// One instruction per block.
     pub step: bool,
+    /// Width of linear addresses in 64-bit mode.
+    pub linear_bits: u8,
+    /// Whether VEX prefixes exist: in protected mode, but not in virtual-8086 mode.
+    pub vex: bool,
     /// What SSE instructions raise, if anything: [`Sse`].
     pub sse: Sse,
     /// Whether SIMD floating-point exceptions are all masked.
@@ -115,7 +119,14 @@ impl Emit {
         Self {
             instruction: Instruction::default(),
             bytes: [0; 15],
-            mode: Mode { bitness: 64, step: false, sse: Sse::Enabled, simd_masked: true },
+            mode: Mode {
+                bitness: 64,
+                step: false,
+                linear_bits: 48,
+                vex: true,
+                sse: Sse::Enabled,
+                simd_masked: true,
+            },
             flags_dead: false,
             kind: None,
             carried: Carried::NOTHING,

@@ -7,7 +7,7 @@ use super::{Emit, Function};
 use crate::execute::address::{Address, Base, Far, Indexed};
 use crate::execute::forward::{Carried, LastResult, Place};
 use crate::execute::op::{Detail, FarAddress, Prefixes};
-use crate::execute::operand::canonical;
+use crate::paging::repeats_highest;
 use crate::state::{Gpr, SegmentRegister};
 
 /// A memory operand, packed for an op.
@@ -164,7 +164,7 @@ impl Emit {
     /// segment.
     pub fn reaches(&self, target: u64) -> bool {
         match self.mode.bitness {
-            64 => canonical(target),
+            64 => repeats_highest(target, self.mode.linear_bits.into()),
             _ => target <= u64::from(self.cs_limit),
         }
     }

@@ -50,7 +50,8 @@ fn values_after_reset() {
 #[test]
 fn reserved_bits_are_checked() {
     const CANONICAL: u64 = 0xffff_8000_0000_0000;
-    const NON_CANONICAL: u64 = 0x0000_8000_0000_0000;
+    // Registers take addresses of 5-level paging.
+    const NON_CANONICAL: u64 = 0x0100_0000_0000_0000;
     let rows = [
         (0x3b, u64::MAX, true),
         (0x175, CANONICAL, true),
@@ -76,7 +77,10 @@ fn reserved_bits_are_checked() {
         (0x2ff, 0xc06, true),
         (0x2ff, 0xc02, false),
         (0x2ff, 0x1000, false),
+        (0x6e1, 0xffff_ffff, true),
+        (0x6e1, 1 << 32, false),
         (0xc000_0081, u64::MAX, true),
+        (0xc000_0082, 0x0000_8000_0000_0000, true),
         (0xc000_0082, CANONICAL, true),
         (0xc000_0082, NON_CANONICAL, false),
         (0xc000_0083, CANONICAL, true),

@@ -9,6 +9,7 @@ use core::sync::atomic::{Ordering, fence};
 
 use iced_x86::Mnemonic;
 
+use super::super::emit::Emit;
 use super::super::miscellaneous::nothing;
 use super::super::op::Detail;
 use super::super::table::Row;
@@ -40,10 +41,9 @@ pub(in crate::execute) const FENCE_ROWS: &[Row] = &[
         e.call_out(pause);
         Some(())
     }),
-    (Mnemonic::Clflush, |e| {
-        e.call_out(flush_line);
-        Some(())
-    }),
+    (Mnemonic::Clflush, line),
+    (Mnemonic::Clflushopt, line),
+    (Mnemonic::Clwb, line),
     (Mnemonic::Prefetchnta, nothing),
     (Mnemonic::Prefetcht0, nothing),
     (Mnemonic::Prefetcht1, nothing),
@@ -59,6 +59,12 @@ fn pause(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     core::hint::spin_loop();
     cpu.mmu.attention |= cpu.pauses.add_one();
     Ok(())
+}
+
+/// CLFLUSH, CLFLUSHOPT, CLWB.
+fn line(emit: &mut Emit) -> Option<()> {
+    emit.call_out(flush_line);
+    Some(())
 }
 
 fn flush_line(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {

@@ -247,7 +247,7 @@ fn enter(
 
 fn load_page_directory(state: &mut CpuState, mmu: &mut Mmu, cr3: u64) -> Result<(), Exception> {
     let pae = PagingMode::of(state) == PagingMode::Pae;
-    let pointers = if pae { mmu.load_pointers(cr3) } else { Ok(()) };
+    let pointers = if pae { mmu.load_pointers(state, cr3) } else { Ok(()) };
     state.control.cr3 = cr3;
     mmu.flush_non_global();
     pointers

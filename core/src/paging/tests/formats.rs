@@ -98,7 +98,7 @@ fn pae() {
     guest.poke(0x2_3000, 0x99);
     guest.set_cpl(3);
     assert_eq!(guest.read::<u8>(0xffff_f000), Err(page_fault(0xffff_f000, 4)), "not loaded");
-    assert_eq!(guest.mmu.load_pointers(guest.state.control.cr3), Ok(()));
+    assert_eq!(guest.load_pointers(), Ok(()));
     assert_eq!(guest.read(0xffff_f000), Ok(0x99u8));
     assert_eq!(guest.write(0xffff_f000, 1u8), Ok(()));
     assert_eq!(guest.peek(0x2_0038), 0x2_1000 | P, "a PDPTE has no accessed flag");
@@ -115,10 +115,34 @@ fn pae() {
     assert_eq!(guest.access(0xffe0_0000, Execute), Err(page_fault(0xffe0_0000, 0x15)));
     for bit in [1, 2, 5, 8, 46, 63] {
         guest.poke(0x2_0020, 0x2_1000 | P | 1 << bit);
-        assert_eq!(guest.mmu.load_pointers(0x2_0020), Err(Exception::GP0), "{bit}");
-        guest.mmu.adopt_pointers(0x2_0020);
+        assert_eq!(guest.load_pointers(), Err(Exception::GP0), "{bit}");
+        guest.adopt_pointers();
         assert_eq!(guest.read::<u8>(0x1000), Err(page_fault(0x1000, 0xd)), "{bit}");
         guest.poke(0x2_0020, 1 << bit);
-        assert_eq!(guest.mmu.load_pointers(0x2_0020), Ok(()), "not present");
+        assert_eq!(guest.load_pointers(), Ok(()), "not present");
     }
+}
+
+/// The registers are state: whoever gets it sees what was loaded, whatever memory holds by now.
+#[test]
+fn pointers_travel_with_the_state() {
+    let mut guest = legacy(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
+    guest.poke(0x2_0000, 0x2_1000 | P);
+    guest.poke(0x2_1000, P | W | PS);
+    assert_eq!(guest.load_pointers(), Ok(()));
+    guest.poke(0x2_0000, 0);
+    let mut other = Mmu::new(guest.memory.clone());
+    let mut state = guest.state.clone();
+    other.update_mode(&state);
+    other.adopt_pointers(&mut state);
+    assert_eq!(state, guest.state);
+    assert_eq!(other.read::<u8>(&state, 0x1234, Privilege::Current), Ok(0));
+    state.control.pdptes = None;
+    other.flush_all();
+    other.adopt_pointers(&mut state);
+    assert_eq!(
+        other.read::<u8>(&state, 0x1234, Privilege::Current),
+        Err(page_fault(0x1234, 0)),
+        "those in memory, if nobody tells"
+    );
 }

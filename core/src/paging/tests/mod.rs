@@ -8,6 +8,8 @@ mod devices;
 mod explain;
 mod flush;
 mod formats;
+mod keys;
+mod levels;
 mod locked;
 mod reference;
 mod rights;
@@ -137,6 +139,18 @@ impl Guest {
 
     pub(super) fn sync(&mut self) {
         self.mmu.update_mode(&self.state);
+    }
+
+    /// Loads the PDPTE registers as MOV to CR3 does.
+    pub(super) fn load_pointers(&mut self) -> Result<(), Exception> {
+        let cr3 = self.state.control.cr3;
+        self.mmu.load_pointers(&mut self.state, cr3)
+    }
+
+    /// Loads the PDPTE registers without a check.
+    pub(super) fn adopt_pointers(&mut self) {
+        self.state.control.pdptes = None;
+        self.mmu.adopt_pointers(&mut self.state);
     }
 
     pub(super) fn read<T: Width>(&mut self, linear: u64) -> Result<T, AccessError> {

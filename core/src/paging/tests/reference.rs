@@ -42,6 +42,7 @@ impl Manual<'_> {
         let nxe = control.efer.contains(EferFlags::NO_EXECUTE_ENABLE);
         let long = control.efer.contains(EferFlags::LONG_MODE_ACTIVE);
         let pae = self.cr4(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
+        let la57 = self.cr4(Cr4Flags::L5_PAGING);
         let user = self.state.cpl() == 3;
         let smep = self.cr4(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION);
         let smap = self.cr4(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION);
@@ -54,6 +55,7 @@ impl Manual<'_> {
         };
         // Levels from the top: lowest bit of the index, its width.
         let levels: &[(u32, u32)] = match (long, pae) {
+            (true, _) if la57 => &[(48, 9), (39, 9), (30, 9), (21, 9), (12, 9)],
             (true, _) => &[(39, 9), (30, 9), (21, 9), (12, 9)],
             (false, true) => &[(30, 2), (21, 9), (12, 9)],
             (false, false) => &[(22, 10), (12, 10)],
@@ -76,7 +78,7 @@ impl Manual<'_> {
             let pdpte = !long && pae && shift == 30;
             let large = bit(7)
                 && match shift {
-                    39 | 12 => false,
+                    48 | 39 | 12 => false,
                     30 => long,
                     21 => true,
                     _ => self.cr4(Cr4Flags::PAGE_SIZE_EXTENSION),
@@ -93,7 +95,7 @@ impl Manual<'_> {
             }
             match (shift, large) {
                 _ if pdpte => reserved.extend([1, 2, 5, 6, 7, 8]),
-                (39, _) => reserved.push(7),
+                (48 | 39, _) => reserved.push(7),
                 (30, true) => reserved.extend(13..30),
                 (21, true) => reserved.extend(13..21),
                 (22, true) => reserved.push(21),
@@ -128,8 +130,9 @@ impl Manual<'_> {
                         Execute => !(no_execute || smep && user_page),
                     }
                 };
-                if !permitted {
-                    return Err(fault(1));
+                let by_key = long && self.denied_by_key(entry >> 59 & 15, user, user_page, kind);
+                if !permitted || by_key {
+                    return Err(fault(1 | if by_key { 0x20 } else { 0 }));
                 }
                 if kind == Write {
                     marks.push((address, 1 << 6));
@@ -147,11 +150,30 @@ impl Manual<'_> {
         unreachable!("the last level maps a page")
     }
 
+    /// Whether PKRU or IA32_PKRS denies the access.
+    fn denied_by_key(&self, key: u64, user: bool, user_page: bool, kind: AccessKind) -> bool {
+        let control = &self.state.control;
+        let register = match (user, user_page) {
+            (_, true) if self.cr4(Cr4Flags::PROTECTION_KEY_USER) => control.pkru,
+            (false, false) if self.cr4(Cr4Flags::PROTECTION_KEY_SUPERVISOR) => control.pkrs,
+            _ => return false,
+        };
+        let (access_disable, write_disable) =
+            (register >> (2 * key) & 1 != 0, register >> (2 * key + 1) & 1 != 0);
+        let write_protect = control.cr0.contains(Cr0Flags::WRITE_PROTECT);
+        match kind {
+            Read => access_disable,
+            Write => access_disable || write_disable && (user || write_protect),
+            Execute => false,
+        }
+    }
+
     /// Checks all bytes, then sets flags and gives their physical addresses.
     fn access(&mut self, linear: u64, bytes: u64, kind: AccessKind) -> Result<Vec<u64>, Refused> {
         let long = self.state.long_mode();
         // All of the access must be canonical, before any of it is looked up.
-        let canonical = |byte: u64| matches!(byte >> 47, 0 | 0x1ffff);
+        let highest = if self.cr4(Cr4Flags::L5_PAGING) { 56 } else { 47 };
+        let canonical = |byte: u64| byte >> highest == 0 || byte as i64 >> highest == -1;
         if long && !(canonical(linear) && canonical(linear.wrapping_add(bytes - 1))) {
             return Err(Refused::NonCanonical);
         }
@@ -189,6 +211,7 @@ fn entry() -> impl Strategy<Value = u64> {
         5 => Just(A | D),
         3 => Just(G),
         3 => Just(NX),
+        8 => (0u64..16).prop_map(|key| key << 59),
         3 => (0u32..64).prop_map(|bit| 1 << bit),
     ];
     (flags, rare, 0..PAGES + 1, 0u64..10).prop_map(|(flags, rare, page, high)| {
@@ -205,7 +228,7 @@ struct Machine {
 }
 
 fn machine() -> impl Strategy<Value = Machine> {
-    (prop::collection::vec(entry(), 24), 0u8..4, any::<u16>(), 0..TABLES)
+    (prop::collection::vec(entry(), 24), 0u8..6, any::<u16>(), 0..TABLES)
         .prop_map(|(entries, mode, control, top)| Machine { entries, mode, control, top })
 }
 
@@ -216,21 +239,31 @@ struct Operation {
     ac: bool,
     kind: AccessKind,
     size_log: u32,
+    /// PKRU and IA32_PKRS change before it.
+    keys: Option<(u32, u32)>,
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
     let index = || prop_oneof![Just(0u64), Just(1), Just(255), Just(511)];
     let offset = prop_oneof![Just(0u64), Just(0xff8), Just(0xffb), Just(0xfff), 0u64..0x1000];
     let kind = prop_oneof![Just(Read), Just(Write), Just(Execute)];
-    let linear = (index(), index(), index(), index(), offset, 0u8..20).prop_map(
-        |(a, b, c, d, offset, spoil)| {
-            let low = a << 39 | b << 30 | c << 21 | d << 12 | offset;
-            let canonical = ((low << 16) as i64 >> 16) as u64;
+    let linear = (index(), index(), index(), index(), index(), offset, 0u8..20).prop_map(
+        |(top, a, b, c, d, offset, spoil)| {
+            let low = top << 48 | a << 39 | b << 30 | c << 21 | d << 12 | offset;
+            let canonical = ((low << 7) as i64 >> 7) as u64;
             if spoil == 0 { canonical ^ 1 << 60 } else { canonical }
         },
     );
-    (linear, any::<bool>(), any::<bool>(), kind, 0u32..4).prop_map(
-        |(linear, cpl3, ac, kind, size_log)| Operation { linear, cpl3, ac, kind, size_log },
+    let keys = prop::option::weighted(0.2, (any::<u32>(), any::<u32>()));
+    (linear, any::<bool>(), any::<bool>(), kind, 0u32..4, keys).prop_map(
+        |(linear, cpl3, ac, kind, size_log, keys)| Operation {
+            linear,
+            cpl3,
+            ac,
+            kind,
+            size_log,
+            keys,
+        },
     )
 }
 
@@ -265,6 +298,9 @@ fn build(machine: &Machine) -> Guest {
     control.cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, bit(3));
     control.cr4.set(Cr4Flags::PAGE_SIZE_EXTENSION, bit(4));
     control.cr4.set(Cr4Flags::PAGE_GLOBAL, bit(5));
+    control.cr4.set(Cr4Flags::PROTECTION_KEY_USER, bit(8));
+    control.cr4.set(Cr4Flags::PROTECTION_KEY_SUPERVISOR, bit(9));
+    control.cr4.set(Cr4Flags::L5_PAGING, machine.mode > 3);
     if machine.mode < 2 {
         control.efer.remove(EferFlags::LONG_MODE_ACTIVE);
         control.cr4.set(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION, machine.mode == 1);
@@ -314,8 +350,16 @@ fn refused(error: AccessError) -> Option<Refused> {
 fn prepare(guest: &mut Guest, operation: &mut Operation) {
     guest.set_cpl(if operation.cpl3 { 3 } else { 0 });
     guest.set_ac(operation.ac);
+    if let Some((pkru, pkrs)) = operation.keys {
+        (guest.state.control.pkru, guest.state.control.pkrs) = (pkru, pkrs);
+        guest.sync();
+    }
     if !guest.state.long_mode() {
         operation.linear &= 0xffff_ffff;
+    } else if !guest.state.control.cr4.contains(Cr4Flags::L5_PAGING) {
+        // What is spoilt for 57 bits is so for 48.
+        let spoilt = (operation.linear >> 60 ^ operation.linear >> 63) & 1;
+        operation.linear = ((operation.linear << 16) as i64 >> 16) as u64 ^ spoilt << 60;
     }
 }
 
@@ -358,7 +402,7 @@ proptest! {
         for (mut operation, value) in operations {
             prepare(&mut guest, &mut operation);
             guest.mmu.flush_all();
-            guest.mmu.adopt_pointers(guest.state.control.cr3);
+            guest.adopt_pointers();
             let Operation { linear, kind, size_log, .. } = operation;
             let written = (kind == Write).then_some(value);
             if kind == Execute {
@@ -407,7 +451,7 @@ proptest! {
         let top = (guest.state.control.cr3 & 0xffff_ffe0) as usize;
         let pointers = |memory: &[u8]| memory.get(top..top + 32).map(<[u8]>::to_vec);
         let mut adopted = pointers(&memory);
-        guest.mmu.adopt_pointers(guest.state.control.cr3);
+        guest.adopt_pointers();
         for mut operation in operations {
             operation.size_log = 0;
             prepare(&mut guest, &mut operation);
@@ -415,7 +459,7 @@ proptest! {
             // pointer is a reserved bit there; software loads CR3 for that to be seen.
             if !guest.state.long_mode() && pointers(&memory) != adopted {
                 adopted = pointers(&memory);
-                guest.mmu.adopt_pointers(guest.state.control.cr3);
+                guest.adopt_pointers();
                 guest.mmu.flush_all();
             }
             let expected = by_manual(&guest.state, &mut memory, operation, None);

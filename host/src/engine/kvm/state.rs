@@ -126,6 +126,7 @@ pub(super) fn load_sregs(state: &mut CpuState, sregs: &kvm_sregs) {
     state.control.cr0 = Cr0Flags::from_bits_retain(sregs.cr0);
     state.control.cr2 = sregs.cr2;
     state.control.cr3 = sregs.cr3;
+    state.control.pdptes = None;
     state.control.cr4 = Cr4Flags::from_bits_retain(sregs.cr4);
     state.control.efer = EferFlags::from_bits_retain(sregs.efer);
     state.msr.apic_base = sregs.apic_base;
