@@ -40,6 +40,7 @@ mod logical;
 mod materialize;
 mod miscellaneous;
 mod mmx;
+mod rounding;
 mod segment;
 mod shift_rotate;
 pub(crate) mod sse;

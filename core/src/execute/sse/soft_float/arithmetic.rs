@@ -1,9 +1,7 @@
 //! Sum, difference, product, quotient, square root, and the approximations.
 
-use super::{DIVIDE_BY_ZERO, Environment, Format, Kind, Number, Rounding};
-
-/// Bits that the larger summand is moved up at most: more than both have together.
-const ROOM: u32 = 70;
+use super::{DIVIDE_BY_ZERO, Environment, Format, Kind, Rounding};
+use crate::execute::rounding::{Finite, exact_sum};
 
 pub(in super::super) fn add(env: &mut Environment, format: Format, left: u64, right: u64) -> u64 {
     sum(env, format, left, right, false)
@@ -39,41 +37,17 @@ fn sum(env: &mut Environment, format: Format, left: u64, right: u64, subtract: b
         }
         _ => env.look_for_denormals(&[left, right]),
     }
-    let (significand, negative, exponent) = match (left.kind, right.kind) {
+    let sum = match (left.kind, right.kind) {
         (Kind::Zero, Kind::Zero) if left.negative == right.negative => return left.bits,
-        (Kind::Zero, Kind::Zero) => (0, false, 0),
-        (Kind::Zero, _) => (right.significand, right.negative, right.exponent),
-        (_, Kind::Zero) => (left.significand, left.negative, left.exponent),
-        _ => finite_sum(left, right),
+        (Kind::Zero, Kind::Zero) => Finite { negative: false, significand: 0, exponent: 0 },
+        (_, Kind::Zero) => left.finite(),
+        (Kind::Zero, _) => right.finite(),
+        _ => exact_sum(left.finite(), right.finite()),
     };
-    match significand {
+    match sum.significand {
         // An exact zero is positive, except when rounding down.
         0 => format.sign(env.rounding() == Rounding::Down),
-        _ => env.round(format, negative, significand, exponent),
-    }
-}
-
-/// Significand, sign and exponent of a sum.
-fn finite_sum(left: Number, right: Number) -> (u128, bool, i32) {
-    let (high, low) = if left.exponent >= right.exponent { (left, right) } else { (right, left) };
-    let distance = (high.exponent - low.exponent) as u32;
-    let up = distance.min(ROOM);
-    let down = distance - up;
-    let large = high.significand << up;
-    let small = shift_sticky(low.significand, down);
-    let exponent = high.exponent - up as i32;
-    match high.negative == low.negative {
-        true => (large + small, high.negative, exponent),
-        false if large >= small => (large - small, high.negative, exponent),
-        false => (small - large, low.negative, exponent),
-    }
-}
-
-/// Shifts right; the lowest bit stands for all that are lost.
-fn shift_sticky(value: u128, bits: u32) -> u128 {
-    match bits {
-        0..128 => value >> bits | u128::from(value & ((1 << bits) - 1) != 0),
-        _ => u128::from(value != 0),
+        _ => env.round(format, sum.negative, sum.significand, sum.exponent),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Conversions among formats and integers.
 
-use super::{DOUBLE, Environment, Format, INVALID, Kind, PRECISION, ROUNDING_SHIFT, SINGLE};
+use super::{DOUBLE, Environment, Format, INVALID, Kind, PRECISION, SINGLE};
+use crate::execute::rounding::Rounding;
 
 /// A signed integer of `bits` bits; what does not fit gives the integer indefinite.
 pub(in super::super) fn to_integer(
@@ -11,16 +12,14 @@ pub(in super::super) fn to_integer(
     truncate: bool,
 ) -> u64 {
     let number = env.unpack(format, source);
-    let mut mxcsr = *env.0 | if truncate { 3 << ROUNDING_SHIFT } else { 0 };
-    let rounding = Environment(&mut mxcsr);
+    let rounding = if truncate { Rounding::TowardZero } else { env.rounding() };
     let indefinite = 1_u64 << (bits - 1);
     let (magnitude, inexact) = match number.kind {
         Kind::Zero => return 0,
         Kind::Finite if number.exponent + (number.significand.ilog2() as i32) < 64 => {
             let negative = number.negative;
-            let (kept, place, inexact) =
-                rounding.cut(negative, number.significand, number.exponent, |_| 0);
-            (kept << place, inexact)
+            let cut = rounding.cut(negative, number.significand, number.exponent, |_| 0);
+            (cut.kept << cut.place, cut.inexact)
         }
         _ => (u128::MAX, false),
     };
@@ -86,15 +85,13 @@ pub(in super::super) fn round_to_integral(
     if number.kind != Kind::Finite || number.exponent >= 0 {
         return number.bits;
     }
-    let mut mxcsr = *env.0;
-    if control & 4 == 0 {
-        mxcsr = mxcsr & !(3 << ROUNDING_SHIFT) | u32::from(control & 3) << ROUNDING_SHIFT;
-    }
-    let rounding = Environment(&mut mxcsr);
-    let (kept, place, inexact) =
-        rounding.cut(number.negative, number.significand, number.exponent, |_| 0);
-    if inexact && control & 8 == 0 {
+    let rounding = match control & 4 {
+        0 => Rounding::from_bits(control.into()),
+        _ => env.rounding(),
+    };
+    let cut = rounding.cut(number.negative, number.significand, number.exponent, |_| 0);
+    if cut.inexact && control & 8 == 0 {
         env.raise(PRECISION);
     }
-    env.round(format, number.negative, kept, place)
+    env.round(format, number.negative, cut.kept, cut.place)
 }

@@ -22,6 +22,8 @@ pub(super) use compare::{maximum, minimum, order, predicate};
 pub(super) use convert::{from_integer, narrow, round_to_integral, to_integer, widen};
 pub(super) use lanes::{doubled, doubles, halved, singles};
 
+use crate::execute::rounding::{Finite, Rounding};
+
 use super::host_float::{COMPLETED_SHIFT, FLAGS, FLUSH_TO_ZERO, MASK_SHIFT};
 
 /// Invalid operation.
@@ -100,27 +102,11 @@ impl Number {
     fn is_nan(self) -> bool {
         matches!(self.kind, Kind::Quiet | Kind::Signalling)
     }
-}
 
-/// The rounding modes, as MXCSR encodes them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rounding {
-    NearestEven,
-    Down,
-    Up,
-    TowardZero,
-}
-
-impl Rounding {
-    /// Whether the magnitude goes up, given whether what is cut off is more, equal or less than
-    /// half.
-    fn away(self, negative: bool, odd: bool, cut: u128, half: u128) -> bool {
-        match self {
-            Self::NearestEven => cut > half || cut == half && odd,
-            Self::Down => negative && cut != 0,
-            Self::Up => !negative && cut != 0,
-            Self::TowardZero => false,
-        }
+    /// A finite value, which is not zero.
+    fn finite(self) -> Finite {
+        let Self { negative, significand, exponent, .. } = self;
+        Finite { negative, significand, exponent }
     }
 }
 
@@ -151,12 +137,7 @@ impl Environment<'_> {
     }
 
     fn rounding(&self) -> Rounding {
-        match *self.0 >> ROUNDING_SHIFT & 3 {
-            0 => Rounding::NearestEven,
-            1 => Rounding::Down,
-            2 => Rounding::Up,
-            _ => Rounding::TowardZero,
-        }
+        Rounding::from_bits(*self.0 >> ROUNDING_SHIFT)
     }
 
     fn unpack(&self, format: Format, bits: u64) -> Number {
@@ -213,10 +194,10 @@ impl Environment<'_> {
         }
         let sign = format.sign(negative);
         let precision = format.fraction_bits + 1;
-        let (rounded, place, inexact) =
-            self.cut(negative, significand, exponent, |top| top + 1 - precision as i32);
+        let cut =
+            self.rounding().cut(negative, significand, exponent, |top| top + 1 - precision as i32);
         // Tininess is detected after rounding.
-        let top = place + rounded.ilog2() as i32;
+        let (top, inexact) = (cut.top(), cut.inexact);
         if top < format.smallest_exponent() {
             return sign | self.tiny(format, negative, significand, exponent, inexact);
         }
@@ -226,34 +207,9 @@ impl Environment<'_> {
         if inexact {
             self.raise(PRECISION);
         }
-        let fraction = (rounded << (precision - 1) >> rounded.ilog2()) as u64;
+        let fraction = (cut.kept << (precision - 1) >> cut.kept.ilog2()) as u64;
         let field = (top + format.bias()) as u64;
         sign | field << format.fraction_bits | fraction & ((1 << format.fraction_bits) - 1)
-    }
-
-    /// Cuts a number off below the place that `lowest` gives for the place of its highest bit:
-    /// what is left, its place, and whether anything was lost.
-    fn cut(
-        &self,
-        negative: bool,
-        significand: u128,
-        exponent: i32,
-        lowest: impl Fn(i32) -> i32,
-    ) -> (u128, i32, bool) {
-        let place = lowest(exponent + significand.ilog2() as i32);
-        let Ok(lost) = u32::try_from(place - exponent) else {
-            return (significand, exponent, false);
-        };
-        if lost == 0 {
-            return (significand, exponent, false);
-        }
-        // A number far below the place is less than half of it.
-        let (kept, cut, half) = match lost {
-            1..128 => (significand >> lost, significand & ((1 << lost) - 1), 1_u128 << (lost - 1)),
-            _ => (0, 1, 2),
-        };
-        let away = self.rounding().away(negative, kept & 1 != 0, cut, half);
-        (kept + u128::from(away), place, cut != 0)
     }
 
     /// A result below the smallest normal number, without its sign.
@@ -274,24 +230,19 @@ impl Environment<'_> {
             return 0;
         }
         let lowest = format.smallest_exponent() - format.fraction_bits as i32;
-        let (kept, place, inexact) = self.cut(negative, significand, exponent, |_| lowest);
-        if inexact {
+        let cut = self.rounding().cut(negative, significand, exponent, |_| lowest);
+        if cut.inexact {
             self.raise(UNDERFLOW | PRECISION);
         }
         // Rounding may have made it the smallest normal number, whose encoding follows.
-        (kept << (place - lowest)) as u64
+        (cut.kept << (cut.place - lowest)) as u64
     }
 
     /// A result beyond the largest number, without its sign.
     fn too_large(&mut self, format: Format, negative: bool, inexact: bool) -> u64 {
         let inexact = inexact || self.masked(OVERFLOW);
         self.raise(if inexact { OVERFLOW | PRECISION } else { OVERFLOW });
-        let to_infinity = match self.rounding() {
-            Rounding::NearestEven => true,
-            Rounding::Down => negative,
-            Rounding::Up => !negative,
-            Rounding::TowardZero => false,
-        };
+        let to_infinity = self.rounding().overflows_to_infinity(negative);
         format.infinity() - u64::from(!to_infinity)
     }
 }

@@ -1,10 +1,7 @@
 //! Sum, difference, product, quotient, square root; scaling, splitting, rounding to an integer.
 
 use super::{Environment, Float80, Kind, Number, Rounding, ZERO_DIVIDE};
-
-/// Bits that the larger summand is moved up at most: both have room then, and what the smaller one
-/// loses is too low for rounding to tell.
-const ROOM: u32 = 63;
+use crate::execute::rounding::exact_sum;
 
 pub(in super::super) fn add(env: &mut Environment, left: Number, right: Number) -> Float80 {
     sum(env, left, right, false)
@@ -25,44 +22,20 @@ fn sum(env: &mut Environment, left: Number, mut right: Number, subtract: bool) -
         }
         _ => env.look_for_denormals(&[left, right]),
     }
-    let (significand, negative, exponent) = match (left.kind, right.kind) {
+    let sum = match (left.kind, right.kind) {
         (Kind::Infinite, _) => return Float80::infinity(left.negative),
         (_, Kind::Infinite) => return Float80::infinity(right.negative),
         (Kind::Zero, Kind::Zero) if left.negative == right.negative => {
             return Float80::zero(left.negative);
         }
-        (Kind::Zero, Kind::Zero) => (0, false, 0),
-        (Kind::Zero, _) => (u128::from(right.significand), right.negative, right.exponent),
-        (_, Kind::Zero) => (u128::from(left.significand), left.negative, left.exponent),
-        _ => finite_sum(left, right),
+        (_, Kind::Zero) => left.finite(),
+        (Kind::Zero, _) => right.finite(),
+        _ => exact_sum(left.finite(), right.finite()),
     };
-    match significand {
+    match sum.significand {
         // An exact zero is positive, except when rounding down.
         0 => Float80::zero(env.rounding() == Rounding::Down),
-        _ => env.round(negative, significand, exponent),
-    }
-}
-
-/// Significand, sign and exponent of a sum.
-fn finite_sum(left: Number, right: Number) -> (u128, bool, i32) {
-    let (high, low) = if left.exponent >= right.exponent { (left, right) } else { (right, left) };
-    let distance = (high.exponent - low.exponent) as u32;
-    let up = distance.min(ROOM);
-    let large = u128::from(high.significand) << up;
-    let small = shift_sticky(low.significand.into(), distance - up);
-    let exponent = high.exponent - up as i32;
-    match high.negative == low.negative {
-        true => (large + small, high.negative, exponent),
-        false if large >= small => (large - small, high.negative, exponent),
-        false => (small - large, low.negative, exponent),
-    }
-}
-
-/// Shifts right; the lowest bit stands for all that are lost.
-fn shift_sticky(value: u128, bits: u32) -> u128 {
-    match bits {
-        0..128 => value >> bits | u128::from(value & ((1 << bits) - 1) != 0),
-        _ => u128::from(value != 0),
+        _ => env.round(sum.negative, sum.significand, sum.exponent),
     }
 }
 

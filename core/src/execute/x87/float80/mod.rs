@@ -27,6 +27,8 @@ pub(super) use elementary::{
 pub(super) use remainder::{Quotient, remainder};
 pub(super) use round::Format;
 
+use crate::execute::rounding::{Finite, Rounding};
+
 /// Exceptions, as status and control word place them.
 pub(super) const INVALID: u16 = 1;
 /// Denormal operand.
@@ -163,32 +165,16 @@ impl Number {
         }
     }
 
+    /// A finite value or zero.
+    fn finite(self) -> Finite {
+        let Self { negative, exponent, .. } = self;
+        Finite { negative, significand: self.significand.into(), exponent }
+    }
+
     /// Significand with its integer bit set, and the exponent that goes with it.
     fn normalized(self) -> (u64, i32) {
         let up = self.significand.leading_zeros();
         (self.significand << up, self.exponent - up as i32)
-    }
-}
-
-/// The rounding modes, as the control word encodes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rounding {
-    NearestEven,
-    Down,
-    Up,
-    TowardZero,
-}
-
-impl Rounding {
-    /// Whether the magnitude goes up, given whether what is cut off is more, equal or less than
-    /// half.
-    fn away(self, negative: bool, odd: bool, cut: u128, half: u128) -> bool {
-        match self {
-            Self::NearestEven => cut > half || cut == half && odd,
-            Self::Down => negative && cut != 0,
-            Self::Up => !negative && cut != 0,
-            Self::TowardZero => false,
-        }
     }
 }
 
@@ -226,12 +212,7 @@ impl Environment {
     }
 
     pub fn rounding(&self) -> Rounding {
-        match self.control >> 10 & 3 {
-            0 => Rounding::NearestEven,
-            1 => Rounding::Down,
-            2 => Rounding::Up,
-            _ => Rounding::TowardZero,
-        }
+        Rounding::from_bits(u32::from(self.control) >> 10)
     }
 
     /// The precision that sums, products, quotients and roots are rounded to.

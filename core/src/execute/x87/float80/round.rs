@@ -1,7 +1,8 @@
 //! Rounding: an exact value, or one with a sticky lowest bit, to a precision and a range; overflow
 //! and underflow with their masked and unmasked responses.
 
-use super::{BIAS, Environment, Float80, INTEGER, OVERFLOW, PRECISION, Rounding, UNDERFLOW, sign};
+use super::{BIAS, Environment, Float80, INTEGER, OVERFLOW, PRECISION, UNDERFLOW, sign};
+use crate::execute::rounding::Cut;
 
 /// Precision in bits, and the exponents of the smallest and the largest normal number.
 #[derive(Clone, Copy, Debug)]
@@ -32,28 +33,13 @@ pub(super) enum Rounded {
     },
 }
 
-/// A number that has been cut off: what is left, its place, and what became of the rest.
-struct Cut {
-    kept: u128,
-    place: i32,
-    inexact: bool,
-    up: bool,
-}
-
-impl Cut {
-    /// The place of the highest bit.
-    fn top(&self) -> i32 {
-        self.place + self.kept.ilog2() as i32
-    }
-
-    /// With the highest bit in bit 63.
-    fn rounded(&self, adjustment: i32) -> Rounded {
-        let length = self.kept.ilog2();
-        let significand = if length > 63 { self.kept >> (length - 63) } else { self.kept };
-        Rounded::Finite {
-            significand: (significand << (63_u32.saturating_sub(length))) as u64,
-            exponent: self.top() + adjustment,
-        }
+/// The number with its highest bit in bit 63.
+fn rounded(cut: &Cut, adjustment: i32) -> Rounded {
+    let length = cut.kept.ilog2();
+    let significand = if length > 63 { cut.kept >> (length - 63) } else { cut.kept };
+    Rounded::Finite {
+        significand: (significand << (63_u32.saturating_sub(length))) as u64,
+        exponent: cut.top() + adjustment,
     }
 }
 
@@ -104,7 +90,7 @@ impl Environment {
             return Rounded::Finite { significand: 0, exponent: format.smallest };
         }
         let precision = format.precision as i32;
-        let cut = self.cut(negative, significand, exponent, |top| top + 1 - precision);
+        let cut = self.rounding().cut(negative, significand, exponent, |top| top + 1 - precision);
         // Tininess is detected after rounding.
         if cut.top() < format.smallest {
             if self.masked(UNDERFLOW) {
@@ -117,7 +103,7 @@ impl Environment {
                 return Rounded::Finite { significand: 0, exponent: format.smallest };
             }
             self.inexact(register && cut.inexact, cut.up);
-            return cut.rounded(ADJUSTMENT);
+            return rounded(&cut, ADJUSTMENT);
         }
         if cut.top() > format.largest {
             self.raise(OVERFLOW);
@@ -129,10 +115,10 @@ impl Environment {
                 return Rounded::Infinite;
             }
             self.inexact(register && cut.inexact, cut.up);
-            return cut.rounded(-ADJUSTMENT);
+            return rounded(&cut, -ADJUSTMENT);
         }
         self.inexact(cut.inexact, cut.up);
-        cut.rounded(0)
+        rounded(&cut, 0)
     }
 
     fn inexact(&mut self, inexact: bool, up: bool) {
@@ -155,31 +141,9 @@ impl Environment {
             64.. => return u128::MAX,
             _ => {}
         }
-        let cut = self.cut(negative, significand, exponent, |_| 0);
+        let cut = self.rounding().cut(negative, significand, exponent, |_| 0);
         self.inexact(cut.inexact, cut.up);
         cut.kept
-    }
-
-    /// Cuts a number off below the place that `lowest` gives for the place of its highest bit.
-    fn cut(
-        &self,
-        negative: bool,
-        significand: u128,
-        exponent: i32,
-        lowest: impl Fn(i32) -> i32,
-    ) -> Cut {
-        let place = lowest(exponent + significand.ilog2() as i32);
-        let lost = match u32::try_from(place - exponent) {
-            Ok(lost) if lost > 0 => lost,
-            _ => return Cut { kept: significand, place: exponent, inexact: false, up: false },
-        };
-        // A number far below the place is less than half of it.
-        let (kept, cut, half) = match lost {
-            1..128 => (significand >> lost, significand & ((1 << lost) - 1), 1_u128 << (lost - 1)),
-            _ => (0, 1, 2),
-        };
-        let up = self.rounding().away(negative, kept & 1 != 0, cut, half);
-        Cut { kept: kept + u128::from(up), place, inexact: cut != 0, up }
     }
 
     /// The masked response to underflow.
@@ -191,7 +155,7 @@ impl Environment {
         exponent: i32,
     ) -> Rounded {
         let lowest = format.smallest + 1 - format.precision as i32;
-        let cut = self.cut(negative, significand, exponent, |_| lowest);
+        let cut = self.rounding().cut(negative, significand, exponent, |_| lowest);
         if cut.inexact {
             self.raise(UNDERFLOW);
         }
@@ -204,12 +168,7 @@ impl Environment {
 
     /// The masked response to overflow.
     fn largest(&mut self, format: Format, negative: bool) -> Rounded {
-        let to_infinity = match self.rounding() {
-            Rounding::NearestEven => true,
-            Rounding::Down => negative,
-            Rounding::Up => !negative,
-            Rounding::TowardZero => false,
-        };
+        let to_infinity = self.rounding().overflows_to_infinity(negative);
         self.inexact(true, to_infinity);
         match to_infinity {
             true => Rounded::Infinite,
