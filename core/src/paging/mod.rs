@@ -251,7 +251,7 @@ impl Mmu {
     ) -> Option<Access> {
         let page = self.device_page.find(linear, kind, View::of(state, Privilege::Current))?;
         let address = page + linear % PAGE_SIZE;
-        (size <= 8).then(|| Access { space: Space::Memory, address, size: size as u8 })
+        (size <= 8).then_some(Access { space: Space::Memory, address, size: size as u8 })
     }
 
     /// Queues a write to a device.
