@@ -43,7 +43,7 @@ pub struct Contender {
 
 enum Kind {
     Native(PathBuf),
-    Guest { machine: Machine, image: PathBuf, header: Header },
+    Guest { machine: Machine, image: PathBuf, header: Box<Header> },
 }
 
 /// All that this machine has. Says of each that is missing why.
@@ -122,7 +122,7 @@ impl Guests {
             (Some(why), _) => bail!("{why}"),
         };
         let (image, header) = self.find(guest)?;
-        let kind = Kind::Guest { machine, image, header: header.clone() };
+        let kind = Kind::Guest { machine, image, header: Box::new(header.clone()) };
         Ok(Contender { name, version, only_user_mode: guest == USER_GUEST, kind })
     }
 
@@ -158,7 +158,7 @@ impl Contender {
             ]),
             Kind::Guest { machine, image, header } => {
                 let append = format!("run={name} ms={ms} threads={cpus}");
-                let header = Header { cpus, ..header.clone() };
+                let header = Header { cpus, ..Header::clone(header) };
                 let disk = (name == WITH_DISK).then_some(disk);
                 machine.invocation(image, &header, Some(&append), disk)
             }
