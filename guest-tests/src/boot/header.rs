@@ -33,6 +33,27 @@ macro_rules! entry {
     };
 }
 
+/// A guest that is assembly alone, entered by PVH in 32-bit protected mode: for machines that cannot run
+/// compiled code, which uses SSE, in kernel mode.
+#[macro_export]
+macro_rules! bare {
+    ($($line:literal),* $(,)?) => {
+        // The panic handler, which nothing calls.
+        use guest_tests as _;
+
+        $crate::boot_header!(note);
+        ::core::arch::global_asm!(
+            ".pushsection .text.guest_entry, \"ax\", @progbits",
+            ".global guest_entry",
+            ".code32",
+            "guest_entry:",
+            $($line,)*
+            ".code64",
+            ".popsection",
+        );
+    };
+}
+
 /// The header of one protocol; `guest_entry` is what the ELF header names.
 #[doc(hidden)]
 #[macro_export]
@@ -43,8 +64,12 @@ macro_rules! boot_header {
     (pvh_in_user_mode) => {
         $crate::boot_header!(pvh "pvh_start_in_user_mode");
     };
-    // Xen's public/elfnote.h: an ELF note XEN_ELFNOTE_PHYS32_ENTRY (18), as wide as Linux has it.
     (pvh $start:literal) => {
+        $crate::boot_header!(note);
+        $crate::boot_header!(entry $start);
+    };
+    // Xen's public/elfnote.h: an ELF note XEN_ELFNOTE_PHYS32_ENTRY (18), as wide as Linux has it.
+    (note) => {
         ::core::arch::global_asm!(
             ".pushsection .note.pvh, \"a\", @note",
             ".balign 4",
@@ -53,7 +78,6 @@ macro_rules! boot_header {
             ".quad guest_entry",
             ".popsection",
         );
-        $crate::boot_header!(entry $start);
     };
     // Multiboot Specification, Header layout. QEMU takes a 64-bit ELF only with the address fields
     // (bit 16); bits 0 and 1 ask for page-aligned modules and the memory map.

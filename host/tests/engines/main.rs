@@ -4,6 +4,7 @@
 
 mod diff;
 mod events;
+mod exclusive;
 mod guest;
 mod hostile;
 mod local_apic;

@@ -10,6 +10,7 @@ mod exclusive;
 mod host;
 mod measure;
 mod report;
+mod start;
 mod statistics;
 mod svg;
 mod tables;
@@ -71,6 +72,7 @@ pub struct Bench {
 enum Special {
     Compare(Box<compare::Compare>),
     Exclusive(exclusive::Exclusive),
+    Start(start::Start),
 }
 
 impl Bench {
@@ -79,6 +81,7 @@ impl Bench {
         match &self.special {
             Some(Special::Compare(compare)) => return compare.execute(workspace),
             Some(Special::Exclusive(exclusive)) => return exclusive.execute(workspace),
+            Some(Special::Start(start)) => return start.execute(workspace),
             None => {}
         }
         let guests = guest::find_all(&workspace.guest_sources())?;

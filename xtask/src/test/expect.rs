@@ -26,12 +26,6 @@ pub fn on_monovisor(header: &Header, finished: &Finished) -> Vec<String> {
     complaints
 }
 
-/// What is wrong with a run of monovisor on KVM, which sees no exceptions that it could report.
-pub fn on_kvm(header: &Header, finished: &Finished) -> Vec<String> {
-    let header = Header { stderr_contains: Vec::new(), ..header.clone() };
-    on_monovisor(&header, finished)
-}
-
 /// Why KVM did not run a guest, if it did not and neither the guest nor monovisor is to blame.
 pub fn kvm_refusal(finished: &Finished) -> Option<&str> {
     /// monovisor's exit status for a failure of its own.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use super::{durability, expect};
 use crate::guest::Guest;
@@ -47,9 +47,7 @@ pub fn run(
             Ok(header) => {
                 let image = images.join(&guest.name);
                 trials.extend(
-                    machines
-                        .iter()
-                        .filter_map(|machine| trial(guest, header, &image, machine, machines)),
+                    machines.iter().map(|machine| trial(guest, header, &image, machine, machines)),
                 );
                 if durability::is_for(&guest.name) {
                     let (label, machine) = &machines[0];
@@ -70,7 +68,7 @@ pub fn run(
     !libtest_mimic::run(&arguments, trials).has_failed()
 }
 
-/// Why guests can't be run on KVM with this monovisor; none if the guest `image` runs there.
+/// Why no guest can be run on KVM with this monovisor; none if the guest `image` runs there.
 pub fn kvm_is_missing(program: &Path, image: &Path) -> anyhow::Result<Option<String>> {
     let header = header::parse("").map_err(|_| anyhow::anyhow!("an empty header is none"))?;
     let machine = Machine::Kvm(program.to_owned());
@@ -78,47 +76,48 @@ pub fn kvm_is_missing(program: &Path, image: &Path) -> anyhow::Result<Option<Str
     Ok(expect::kvm_refusal(&finished).map(str::to_owned))
 }
 
-/// The test of one guest on one machine, or `None` where the header has none to run.
+/// The test of one guest on one machine. What does not run there is told with its reason, and counted
+/// apart.
 fn trial(
     guest: &Guest,
     header: &Header,
     image: &Path,
     (label, machine): &(&'static str, Machine),
     machines: &[(&'static str, Machine)],
-) -> Option<Trial> {
+) -> Trial {
     let mut reference = None;
+    let name = format!("{}::{label}", guest.name);
+    let skipped = |reason: &str| {
+        let reason = reason.to_owned();
+        Trial::ignorable_test(name.clone(), || Ok(Completion::ignored_with(reason)))
+    };
     if *machine == Machine::Qemu {
         match &header.qemu {
             Qemu::Same => reference = machines.first().map(|(_, machine)| machine.clone()),
             Qemu::Differs(reason) => eprintln!("xtask: {} differs on QEMU: {reason}", guest.name),
-            Qemu::Skip(reason) => {
-                eprintln!("xtask: {} does not run on QEMU: {reason}", guest.name);
-                return None;
-            }
+            Qemu::Skip(reason) => return skipped(reason),
         }
     }
     if let (Machine::Kvm(_), Some(reason)) = (machine, &header.kvm_skip) {
-        eprintln!("xtask: {} does not run on KVM: {reason}", guest.name);
-        return None;
+        return skipped(reason);
     }
     let mut header = header.clone();
     if flag_value(&header.flags, "--timeout").is_none() {
         header.flags.push(REPORTED_LIMIT.to_owned());
     }
     let case = Case { image: image.to_owned(), header, machine: machine.clone(), reference };
-    Some(Trial::test(format!("{}::{label}", guest.name), move || case.run()))
+    Trial::ignorable_test(name, move || case.run())
 }
 
 impl Case {
-    fn run(&self) -> Result<(), Failed> {
+    fn run(&self) -> Result<Completion, Failed> {
         let (invocation, finished) = self.run_on(&self.machine)?;
         let mut complaints = match (&self.machine, &self.header.qemu) {
             (Machine::Kvm(_), _) => {
                 if let Some(reason) = expect::kvm_refusal(&finished) {
-                    eprintln!("xtask: skipped on KVM: `{invocation}`: {reason}");
-                    return Ok(());
+                    return Ok(Completion::ignored_with(reason));
                 }
-                expect::on_kvm(&self.header, &finished)
+                expect::on_monovisor(&self.header, &finished)
             }
             (Machine::Monovisor(_), _) => expect::on_monovisor(&self.header, &finished),
             (_, Qemu::Same) => expect::on_qemu(&self.header, &finished),
@@ -130,7 +129,7 @@ impl Case {
             complaints.extend(expect::same_output(&ours, &finished));
         }
         if complaints.is_empty() {
-            return Ok(());
+            return Ok(Completion::Completed);
         }
         // A guest's own assertion speaks there.
         complaints.push(expect::tail("standard output ended with", &finished.stdout));

@@ -27,7 +27,7 @@ use crate::workspace::{Dispatcher, Workspace};
 const MODELS: &str = "core/tests/loom/Cargo.toml";
 
 /// The guest that shows whether KVM can be used.
-const PROBE: &str = "hello";
+const PROBE: &str = "bare_hello";
 
 /// Runs every test: cargo's, and every guest on monovisor and on QEMU
 ///
