@@ -6,8 +6,8 @@
 //! Invariant: regions are set before the first vCPU, and again only by a vCPU that is the only one,
 //! while it does not run; their memory outlives the machine.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use kvm_bindings::{
     CpuId, KVM_CAP_X86_USER_SPACE_MSR, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2,
@@ -55,8 +55,12 @@ const MSR_RANGE: u32 = 0x2000;
 #[derive(Debug)]
 pub struct Machine {
     vm: VmFd,
-    pub(super) system: System,
-    model: Model,
+    pub(super) system: Arc<System>,
+    /// What vCPUs are to tell; `model` is that without what this KVM lacks, when it is known.
+    offered: Model,
+    model: OnceLock<Model>,
+    /// Asks KVM what it has.
+    asking: Mutex<Option<JoinHandle<Result<CpuId, Unavailable>>>>,
     /// KVM has its addresses.
     ram: Arc<GuestRam>,
     /// How many there have been; locked while one is made and while regions are set.
@@ -69,19 +73,33 @@ impl Machine {
     /// # Errors
     /// What KVM refuses.
     pub fn new(system: System, model: Model, ram: Arc<GuestRam>) -> Result<Arc<Self>, Unavailable> {
-        // Each takes long; neither needs the other.
-        let (vm, supported) = thread::scope(|scope| {
-            let supported = thread::Builder::new().spawn_scoped(scope, || system.supported());
-            (create_vm(&system, &ram), supported.map(ScopedJoinHandle::join))
-        });
-        let vm = vm?;
-        let supported = match supported {
-            Ok(Ok(supported)) => supported?,
-            // No thread can be had, or it is lost: then one after the other.
-            Ok(Err(_)) | Err(_) => system.supported()?,
+        let system = Arc::new(system);
+        // It takes long, and the machine is made meanwhile. Without a thread it is asked later.
+        let asked = Arc::clone(&system);
+        let asking = thread::Builder::new().name("cpuid".into()).spawn(move || asked.supported());
+        Ok(Arc::new(Self {
+            vm: create_vm(&system, &ram)?,
+            system,
+            offered: model,
+            model: OnceLock::new(),
+            asking: Mutex::new(asking.ok()),
+            ram,
+            vcpus: Mutex::new(0),
+        }))
+    }
+
+    /// What vCPUs tell about themselves, but for the frequency of the time-stamp counter.
+    fn model(&self) -> Result<Model, Unavailable> {
+        if let Some(model) = self.model.get() {
+            return Ok(*model);
+        }
+        let asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let supported = match asking.map(JoinHandle::join) {
+            Some(Ok(supported)) => supported?,
+            Some(Err(_)) | None => self.system.supported()?,
         };
-        let model = model.masked(|feature| system::has(supported.as_slice(), feature));
-        Ok(Arc::new(Self { vm, system, model, ram, vcpus: Mutex::new(0) }))
+        let has = |feature: &_| system::has(supported.as_slice(), feature);
+        Ok(*self.model.get_or_init(|| self.offered.masked(has)))
     }
 
     /// Makes KVM forget what it has derived from the contents of RAM, which somebody else has
@@ -116,7 +134,7 @@ impl Machine {
             let _ = fd.set_tsc_khz(TSC_HZ / 1000);
         }
         let tsc_khz = fd.get_tsc_khz().map_err(Unavailable::call("KVM_GET_TSC_KHZ"))?;
-        let model = self.model.with_tsc_khz(tsc_khz);
+        let model = self.model()?.with_tsc_khz(tsc_khz);
         let entries: Vec<_> = model.table(apic_id).iter().map(entry).collect();
         let table = CpuId::from_entries(&entries)
             .map_err(|_| Unavailable::Unfit("the CPUID table is too long for KVM".to_owned()))?;
