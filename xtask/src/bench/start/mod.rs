@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 use xshell::cmd;
 
-use super::report::Spread;
+use super::statistics::Spread;
 use crate::guest;
 use crate::machine::Machine;
 use crate::process::Invocation;
