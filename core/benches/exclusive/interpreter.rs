@@ -16,18 +16,20 @@ use serde::Serialize;
 use crate::measure::Quantiles;
 use crate::threads::Threads;
 
-/// `add eax, [bx]; mov [bx + 4], eax; inc cx; jmp` back.
+/// `add eax, [bx]; mov [bx + 4], eax; inc cx; jmp` back. What it adds is never 0.
 const CODE: [u8; 10] = [0x66, 0x03, 0x07, 0x66, 0x89, 0x47, 0x04, 0x41, 0xeb, 0xf6];
 
 /// Sections whose wait is measured.
 const SECTIONS: usize = 5000;
 
-/// Time between two of them: longer than what a vCPU is owed.
+/// Time between two of them: longer than what a vCPU is owed. If it has not executed by then, as long
+/// as this more.
 const BETWEEN: Duration = Duration::from_micros(20);
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Instructions of one measurement of speed, and how many there are of each kind.
-const INSTRUCTIONS: u64 = 20_000_000;
-const PAIRS: usize = 15;
+const INSTRUCTIONS: u64 = 2_000_000;
+const PAIRS: usize = 100;
 
 /// The interpreter's figures.
 #[derive(Serialize)]
@@ -39,16 +41,17 @@ pub struct Interpreter {
     speed: [f64; 2],
 }
 
-/// A vCPU about to execute the guest.
-fn vcpu() -> Option<Vcpu> {
+/// A vCPU about to execute the guest, and its memory.
+fn vcpu() -> Option<(Vcpu, Arc<Ram>)> {
     let ram = Arc::new(Ram::new(1 << 20)?);
     ram.write(0x7c00, &CODE);
-    let mut vcpu = Vcpu::new(ram, Arc::new(InstructionClock), 0);
+    ram.write(0, &[1]);
+    let mut vcpu = Vcpu::new(ram.clone(), Arc::new(InstructionClock), 0);
     let mut state = vcpu.state().clone();
     state.segments[SegmentRegister::Cs].base = 0;
     state.rip = 0x7c00;
     vcpu.set_state(&state);
-    Some(vcpu)
+    Some((vcpu, ram))
 }
 
 /// Measures both; nothing if the host has no memory.
@@ -59,7 +62,7 @@ pub fn measure() -> Option<Interpreter> {
 fn waits_ns() -> Option<Vec<f64>> {
     let (threads, gate) = Threads::with_gate(2);
     let (place, mut owner) = (gate.claim(0)?, gate.claim(1)?);
-    let mut vcpu = vcpu()?;
+    let (mut vcpu, ram) = vcpu()?;
     vcpu.take_place(place);
     let over = Arc::new(AtomicBool::new(false));
     let executing = thread::spawn({
@@ -72,9 +75,14 @@ fn waits_ns() -> Option<Vec<f64>> {
         }
     });
     threads.attach(1);
-    let spin = |time: Duration| {
-        let start = Instant::now();
-        while start.elapsed() < time {
+    let count = || {
+        let mut bytes = [0; 4];
+        ram.read(4, &mut bytes);
+        bytes
+    };
+    let wait = || {
+        let (start, before) = (Instant::now(), count());
+        while start.elapsed() < BETWEEN || count() == before && start.elapsed() < PATIENCE {
             spin_loop();
         }
     };
@@ -82,7 +90,7 @@ fn waits_ns() -> Option<Vec<f64>> {
     thread::sleep(Duration::from_millis(20));
     let mut waits = Vec::with_capacity(SECTIONS);
     for _ in 0..SECTIONS {
-        spin(BETWEEN);
+        wait();
         let requested = Instant::now();
         let section = owner.open();
         waits.push(requested.elapsed().as_nanos() as f64);
@@ -96,7 +104,7 @@ fn waits_ns() -> Option<Vec<f64>> {
 fn speed() -> Option<[f64; 2]> {
     let (threads, gate) = Threads::with_gate(1);
     threads.attach(0);
-    let [alone, mut behind] = [vcpu()?, vcpu()?];
+    let [(alone, _), (mut behind, _)] = [vcpu()?, vcpu()?];
     behind.take_place(gate.claim(0)?);
     let mut best = [0_f64; 2];
     let mut vcpus = [alone, behind];
