@@ -39,6 +39,10 @@ pub trait Engine: Send {
     /// Completes the read that the last [`Exit::Read`] asked for.
     fn answer(&mut self, data: u64);
 
+    /// Behind [`Exit::FloatingPointError`]: asserts IGNNE#, so that x87 instructions execute until no
+    /// unmasked exception is pending.
+    fn ignore_floating_point_error(&mut self) {}
+
     /// The architectural state.
     ///
     /// # Errors

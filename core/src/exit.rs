@@ -34,6 +34,13 @@ pub enum Exit {
     /// it that no other vCPU executes and calls
     /// [`Engine::run_exclusive`](crate::Engine::run_exclusive).
     Exclusive,
+    /// An x87 instruction waits at the unmasked exception of an earlier one, and CR0.NE is clear: the
+    /// processor asserts FERR#, and stops until an interrupt, as in HLT. The host can have it go on by
+    /// [`Engine::ignore_floating_point_error`](crate::Engine::ignore_floating_point_error).
+    FloatingPointError {
+        /// Whether there was no exception between the last time and now.
+        new: bool,
+    },
     /// A fault during the delivery of a double fault: the processor has shut down.
     TripleFault,
     /// A debugger's breakpoint or step; nothing of it is visible to the guest.

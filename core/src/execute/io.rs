@@ -8,7 +8,6 @@ use iced_x86::Mnemonic;
 
 use super::dispatch::{Flow, Frame, LEFT};
 use super::emit::{Emit, Function};
-use super::flag_control::within_iopl;
 use super::op::{Detail, Handler, Op};
 use super::table::Row;
 use super::{Cpu, Leave, Output};
@@ -109,7 +108,10 @@ fn consult_bitmap(cpu: &mut Cpu, op: *const Op, port: u16, size: u32) {
 /// whatever IOPL is (SDM, "I/O Permission Bit Map").
 #[inline(always)]
 fn has_all_ports(cpu: &Cpu) -> bool {
-    within_iopl(cpu) && !cpu.state.rflags.contains(RFlags::VIRTUAL_8086_MODE)
+    // Of the flags from bit 10 on, IOPL is in bits 2 and 3, and VM is the sign: below any level.
+    const { assert!(RFlags::VIRTUAL_8086_MODE.bits() >> 10 == 0x80) };
+    let permitted = (cpu.state.rflags.bits() >> 10) as i8 & !0x73;
+    (cpu.state.cpl() << 2) as i8 <= permitted
 }
 
 fn access<W: Width>(port: u16) -> Access {

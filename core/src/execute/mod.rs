@@ -47,7 +47,7 @@ pub(crate) mod sse;
 mod string;
 mod system;
 mod translation;
-mod x87;
+pub(crate) mod x87;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -57,6 +57,7 @@ use self::dispatch::Frame;
 use self::flags::Kind;
 use self::jump_cache::{JumpCache, JumpEntry};
 use self::op::{Detail, Op};
+use self::x87::ErrorLine;
 use crate::apic::{Effect, LocalApic};
 use crate::cpuid::Model;
 use crate::exclusive::Watch;
@@ -151,6 +152,8 @@ pub(crate) struct Cpu {
     pub trap_suppressed: bool,
     /// The single instruction that has left is no branch, or one that was not taken.
     pub goes_on: bool,
+    /// What the host knows of x87 exceptions that are no #MF.
+    pub error_line: ErrorLine,
     /// Random numbers for RDRAND and RDSEED: the state of a SplitMix64 generator.
     pub random: u64,
 }
@@ -186,6 +189,8 @@ pub(crate) enum Leave {
     Input(crate::Access),
     /// The instruction of the frame's op is to be executed while no other vCPU executes.
     Exclusive,
+    /// The instruction of the frame's op waits with FERR# asserted.
+    FloatingPointError,
     /// A string instruction has made progress and is to be executed again: events come first.
     Again,
 }
@@ -263,6 +268,7 @@ impl Cpu {
             window_wanted: false,
             trap_suppressed: false,
             goes_on: false,
+            error_line: ErrorLine::Low,
             random: 0x9e37_79b9_7f4a_7c15 ^ u64::from(apic_id),
         })
     }
@@ -378,7 +384,10 @@ impl Cpu {
         let quiet = !self.mmu.attention && !self.timer_changed && self.apic_effect.is_none();
         quiet
             && state.activity == Activity::Active
-            && state.pending.is_empty()
+            // A fault of a task switch asks for attention.
+            && state.pending.debug.is_none()
+            && !state.pending.nmi
+            && state.pending.interrupt.is_none()
             && !self.is_watched()
             && (!state.rflags.contains(RFlags::INTERRUPT_FLAG)
                 || !self.window_wanted && self.apic.pending().is_none())

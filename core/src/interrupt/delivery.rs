@@ -78,19 +78,20 @@ fn through_vector_table(
 
 fn through_gate(state: &mut CpuState, mmu: &mut Mmu, event: &Event) -> Result<(), Exception> {
     let gate = read_gate(state, mmu, event)?;
-    if gate.kind() == Some(kind::TASK_GATE) {
+    let legacy = gate.bits != 64;
+    if legacy && gate.kind() == Some(kind::TASK_GATE) {
         return through_task_gate(state, mmu, event, gate.selector);
     }
     let cs = code::behind_gate(state, mmu, gate.selector, event.external, false)?;
     let cpl = rpl(cs.selector);
     let inner = cpl < state.cpl();
-    let leaves_virtual_8086 = state.virtual_8086();
+    let leaves_virtual_8086 = legacy && state.virtual_8086();
     if leaves_virtual_8086 && cpl != 0 {
         return Err(fault(Vector::GeneralProtection, gate.selector, event.external));
     }
     let mut stack = handler_stack(state, mmu, &gate, cpl, event.external)?;
     // A 64-bit gate always saves the stack pointer.
-    let start = if inner || gate.bits == 64 { 0 } else { 2 };
+    let start = if inner || !legacy { 0 } else { 2 };
     let end = if event.error_code.is_some() { 6 } else { 5 };
     let frame = &frame(state, event)[start..end];
     let data = leaves_virtual_8086.then(|| virtual_8086::data_selectors(state));

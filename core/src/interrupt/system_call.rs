@@ -21,6 +21,7 @@ const DEFAULT_BIG: u32 = 0x4000;
 ///
 /// # Errors
 /// #UD outside 64-bit mode or without EFER.SCE; the state is then untouched.
+#[inline]
 pub(crate) fn syscall(
     state: &mut CpuState,
     mmu: &mut Mmu,
@@ -42,6 +43,7 @@ pub(crate) fn syscall(
 /// # Errors
 /// #UD outside 64-bit mode or without EFER.SCE, #GP(0) at a privilege level other than 0 or on a
 /// return address that is not canonical; the state is then untouched.
+#[inline]
 pub(crate) fn sysret(
     state: &mut CpuState,
     mmu: &mut Mmu,

@@ -95,14 +95,6 @@ pub struct Pending {
     pub fault: Option<Exception>,
 }
 
-impl Pending {
-    /// Whether there are none.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        !(self.debug.is_some() | self.nmi | self.interrupt.is_some() | self.fault.is_some())
-    }
-}
-
 impl CpuState {
     /// The current privilege level: SS.DPL (SDM, "Current Privilege Level").
     #[inline]

@@ -3,6 +3,8 @@
 use super::{DeviceRead, Vcpu};
 use crate::apic::{LocalApic, Message};
 use crate::exclusive::Outside;
+use crate::execute::x87::ErrorLine;
+use crate::state::Activity;
 use crate::{CpuState, Engine, EngineError, Exit, FaultLog, Kick};
 
 impl Engine for Vcpu {
@@ -27,6 +29,12 @@ impl Engine for Vcpu {
             self.cpu.mmu.devices.answer(data);
             self.device = DeviceRead::Answered(access);
         }
+    }
+
+    fn ignore_floating_point_error(&mut self) {
+        self.come_back();
+        self.cpu.error_line = ErrorLine::Ignored;
+        self.cpu.state.activity = Activity::Active;
     }
 
     fn state(&mut self) -> Result<CpuState, EngineError> {

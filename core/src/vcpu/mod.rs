@@ -22,10 +22,13 @@ use crate::execute::emit::{Mode, Origin, Sse};
 use crate::execute::flags::Kind;
 use crate::execute::op::Op;
 use crate::execute::sse::host_float;
+use crate::execute::x87::ErrorLine;
 use crate::execute::{Cpu, Leave};
 use crate::interrupt::{FaultLog, Shutdown};
 use crate::paging::{AccessError, chunks, linear_address_bits, pages};
-use crate::state::{CpuState, Cr0Flags, Cr4Flags, Exception, RFlags, SegmentRegister, Shadow};
+use crate::state::{
+    Activity, CpuState, Cr0Flags, Cr4Flags, Exception, RFlags, SegmentRegister, Shadow,
+};
 use crate::translate::{Cache, Found, Key, Lowering};
 use crate::{Access, Clock, Engine, Exit, GuestMemory};
 
@@ -375,7 +378,10 @@ impl Vcpu {
                 self.rewind(op);
                 self.abort(Leave::Device(access))?;
             }
-            leave @ (Leave::Exception(_) | Leave::Device(_) | Leave::Exclusive) => {
+            leave @ (Leave::Exception(_)
+            | Leave::Device(_)
+            | Leave::Exclusive
+            | Leave::FloatingPointError) => {
                 self.rewind(op);
                 self.abort(leave)?;
                 let delivered = matches!(leave, Leave::Exception(_));
@@ -460,6 +466,13 @@ impl Vcpu {
                 self.restore_shadow();
                 self.cpu.mmu.devices.restart();
                 Err(Exit::Exclusive)
+            }
+            Leave::FloatingPointError => {
+                self.cpu.mmu.devices.retire();
+                self.device = DeviceRead::None;
+                self.cpu.state.activity = Activity::Halted;
+                let before = core::mem::replace(&mut self.cpu.error_line, ErrorLine::Asserted);
+                Err(Exit::FloatingPointError { new: before == ErrorLine::Low })
             }
             _ => Ok(()),
         }

@@ -1,7 +1,8 @@
 //! Which instructions wait, what keeps them from executing, and what an instruction leaves behind
 //! about itself.
 
-use monovisor_core::state::{Cr0Flags, Exception, Fpu, Register, Vector};
+use monovisor_core::state::{Activity, Cr0Flags, Exception, Fpu, Register, Vector};
+use monovisor_core::{Engine, Exit};
 
 use super::common::guest::{CODE, DATA, End, Guest, PAGES};
 
@@ -135,4 +136,31 @@ fn pointers_tell_of_the_last_instruction() {
     // fsqrt keeps the data pointer; fnstcw, fwait and fnclex keep all.
     assert_eq!(guest.run(&[0xd9, 0xfa, 0xd9, 0x39, 0x9b, 0xdb, 0xe2]), End::Done);
     assert_eq!(pointers(&guest.state.fpu), (CODE, DATA + 8, 0x1fa));
+}
+
+/// With CR0.NE clear a waiting instruction tells the host, and stops until an interrupt or the host's
+/// leave to go on.
+#[test]
+fn without_numeric_error_the_host_is_told() {
+    let told = |new| End::Exit(Exit::FloatingPointError { new });
+    for (name, code) in WAITING {
+        let mut guest = pending();
+        guest.state.control.cr0.remove(Cr0Flags::NUMERIC_ERROR);
+        assert_eq!(guest.run(code), told(true), "{name}");
+        assert_eq!((guest.state.rip, guest.state.activity), (CODE, Activity::Halted), "{name}");
+        assert_eq!(guest.vcpu.run(100), Exit::Halted, "{name} stops");
+        guest.vcpu.ignore_floating_point_error();
+        assert_eq!(guest.resume(CODE + code.len() as u64), End::Done, "{name}");
+    }
+    // fnstsw ax; fwait; fnclex; fwait; fsub st, st; fdiv st(1), st; fwait
+    let mut guest = pending();
+    guest.state.control.cr0.remove(Cr0Flags::NUMERIC_ERROR);
+    let code = [0xdf, 0xe0, 0x9b, 0xdb, 0xe2, 0x9b, 0xd8, 0xe0, 0xdc, 0xf9, 0x9b];
+    assert_eq!(guest.run(&code), told(true));
+    assert_eq!(guest.state.rip, CODE + 2);
+    guest.vcpu.ignore_floating_point_error();
+    assert_eq!(guest.resume(CODE + code.len() as u64), told(true), "another exception");
+    assert_eq!(guest.state.rip, CODE + 10);
+    guest.vcpu.inject_nmi();
+    assert_eq!(guest.resume(0), End::Exit(Exit::TripleFault), "it wakes up");
 }

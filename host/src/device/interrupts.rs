@@ -10,6 +10,9 @@ use crate::memory::layout::{IO_APIC_ID, TIMER_PIN};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line(pub u8);
 
+/// Where the coprocessor's errors go.
+const COPROCESSOR: Line = Line(13);
+
 /// Registers of the I/O APIC, and fields of the low half of a redirection entry.
 const SELECT: u32 = 0x00;
 const DATA: u32 = 0x10;
@@ -27,6 +30,8 @@ pub struct Interrupts {
     changed: bool,
     /// The lines as they are, a bit each.
     levels: u16,
+    /// The system has taken note of the coprocessor's error.
+    error_ignored: bool,
 }
 
 impl Default for Interrupts {
@@ -37,6 +42,7 @@ impl Default for Interrupts {
             messages: Vec::new(),
             changed: false,
             levels: 0,
+            error_ignored: false,
         }
     }
 }
@@ -64,6 +70,20 @@ impl Interrupts {
         self.set_line(line, false);
         self.set_line(line, true);
         self.set_line(line, level);
+    }
+
+    /// A processor has asserted FERR#, which is a `new` error or the one before it still. Whether it is
+    /// to go on, because the system has taken note; else its line interrupts.
+    pub fn floating_point_error(&mut self, new: bool) -> bool {
+        self.error_ignored &= !new;
+        self.set_line(COPROCESSOR, !self.error_ignored);
+        self.error_ignored
+    }
+
+    /// The system takes note of the coprocessor's error.
+    pub fn ignore_floating_point_error(&mut self) {
+        self.error_ignored |= self.levels >> COPROCESSOR.0 & 1 != 0;
+        self.set_line(COPROCESSOR, false);
     }
 
     /// Reads a register of the I/O APIC.
@@ -183,5 +203,20 @@ mod tests {
             redirect(&mut interrupts, 3, entry);
             assert_eq!(interrupts.can_send_nmi(), nmi);
         }
+    }
+
+    #[test]
+    fn the_coprocessors_error_interrupts_until_the_system_takes_note() {
+        let mut interrupts = Interrupts::default();
+        redirect(&mut interrupts, 13, 0x4d);
+        interrupts.ignore_floating_point_error();
+        assert!(!interrupts.floating_point_error(true), "nothing was there to note before");
+        assert_eq!(interrupts.take_messages().count(), 1);
+        assert!(!interrupts.floating_point_error(false));
+        interrupts.ignore_floating_point_error();
+        assert!(interrupts.floating_point_error(false));
+        assert_eq!(interrupts.take_messages().count(), 0);
+        assert!(!interrupts.floating_point_error(true), "another one");
+        assert_eq!(interrupts.take_messages().count(), 1);
     }
 }

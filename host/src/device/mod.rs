@@ -5,6 +5,7 @@
 //! Invariant: no sequence of accesses makes a device panic, block for ever, or grow.
 
 mod acpi_pm;
+mod coprocessor;
 mod debug_console;
 mod debug_exit;
 mod input;

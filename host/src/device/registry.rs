@@ -8,6 +8,7 @@ use std::sync::Arc;
 use monovisor_core::Space;
 
 use super::acpi_pm::AcpiPm;
+use super::coprocessor::CoprocessorError;
 use super::debug_console::DebugConsole;
 use super::debug_exit::DebugExit;
 use super::io_apic::IoApicRegisters;
@@ -97,6 +98,8 @@ const PLATFORM: &[Row] = &[
           make: |_| Box::new(Post) },
     Row { regions: &[byte(layout::SYSTEM_CONTROL, 0)],
           make: |_| Box::new(SystemControl) },
+    Row { regions: &[byte(layout::COPROCESSOR_ERROR, 0)],
+          make: |_| Box::new(CoprocessorError) },
     Row { regions: &[byte(layout::DEBUG_CONSOLE, 0)],
           make: |p| Box::new(DebugConsole::new(Output::new(p.console.debug.clone()))) },
     Row { regions: &[words(layout::DEBUG_EXIT, 0, 4)],

@@ -86,6 +86,8 @@ pub const POWER_OFF_WORD: &[u8] = b"Shutdown";
 pub const POST: u16 = 0x80;
 /// System control port A: address line 20, fast reset.
 pub const SYSTEM_CONTROL: u16 = 0x92;
+/// Takes note of a coprocessor's error.
+pub const COPROCESSOR_ERROR: u16 = 0xf0;
 /// The reset control register.
 pub const RESET_CONTROL: u16 = 0xcf9;
 /// The keyboard controller's data and command ports.

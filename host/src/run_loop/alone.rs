@@ -201,6 +201,10 @@ impl Surroundings for Board<'_> {
         self.bus.interrupts.end_of_interrupt(vector);
     }
 
+    fn floating_point_error(&mut self, new: bool) -> bool {
+        self.bus.interrupts.floating_point_error(new)
+    }
+
     /// There is no other processor that it could be for.
     fn send(&mut self, message: Message, receiver: &mut Receiver<'_>) {
         if message.mode == DeliveryMode::LowestPriority {

@@ -212,6 +212,11 @@ impl Surroundings for Seat<'_> {
         self.access(|bus| bus.interrupts.end_of_interrupt(vector));
     }
 
+    /// The line is wired to the bootstrap processor alone.
+    fn floating_point_error(&mut self, new: bool) -> bool {
+        self.number == 0 && self.access(|bus| bus.interrupts.floating_point_error(new))
+    }
+
     fn send(&mut self, message: Message, receiver: &mut Receiver<'_>) {
         let Self { machine, .. } = self;
         let sender = Some(receiver.engine.local_apic().id());

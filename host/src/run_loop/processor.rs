@@ -62,6 +62,9 @@ pub trait Surroundings {
     /// The processor's local APIC ended the handling of a level-triggered interrupt.
     fn end_of_interrupt(&mut self, vector: u8);
 
+    /// The processor's x87 unit has an error, a `new` one or that of before. Whether it is to go on.
+    fn floating_point_error(&mut self, new: bool) -> bool;
+
     /// The processor's local APIC sends an interrupt.
     fn send(&mut self, message: Message, receiver: &mut Receiver<'_>);
 
@@ -189,6 +192,11 @@ impl<'a> Processor<'a> {
                     return Ok(Stop::Window);
                 }
                 Ok(Exit::EndOfInterrupt(vector)) => surroundings.end_of_interrupt(vector),
+                Ok(Exit::FloatingPointError { new }) => {
+                    if surroundings.floating_point_error(new) {
+                        receiver.engine.ignore_floating_point_error();
+                    }
+                }
                 Ok(Exit::Ipi(message)) => surroundings.send(message, receiver),
                 Ok(Exit::TripleFault) => return Ok(Stop::Ended(Outcome::TripleFault)),
                 // No debugger has asked for it.

@@ -44,7 +44,7 @@ impl Fpu {
 
 /// What precedes everything else: #UD if there is no coprocessor, #NM while the system keeps it from
 /// use, #MF for an exception that an x87 instruction has left.
-fn require(cpu: &Cpu) -> Result<(), Leave> {
+fn require(cpu: &mut Cpu) -> Result<(), Leave> {
     match cpu.state.control.cr0.contains(Cr0Flags::EMULATE_COPROCESSOR) {
         true => Err(Exception::UD.into()),
         false => x87::wait(cpu),

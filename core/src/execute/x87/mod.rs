@@ -60,17 +60,35 @@ pub(super) fn is_pending(fpu: &Fpu) -> bool {
 }
 
 /// Raises #MF for an unmasked exception that an earlier instruction has left. With CR0.NE clear the
-/// processor asserts FERR# instead, which no platform has wired here.
-fn raise_pending(cpu: &Cpu) -> Result<(), Leave> {
-    let pending = is_pending(&cpu.state.fpu);
-    match pending && cpu.state.control.cr0.contains(Cr0Flags::NUMERIC_ERROR) {
-        true => Err(Exception::plain(Vector::X87FloatingPoint).into()),
-        false => Ok(()),
+/// processor asserts FERR# instead and waits for an interrupt, unless the platform answers by IGNNE#
+/// (SDM, "MS-DOS* Compatibility Sub-mode").
+fn raise_pending(cpu: &mut Cpu) -> Result<(), Leave> {
+    if !is_pending(&cpu.state.fpu) {
+        cpu.error_line = ErrorLine::Low;
+        return Ok(());
+    }
+    if cpu.state.control.cr0.contains(Cr0Flags::NUMERIC_ERROR) {
+        return Err(Exception::plain(Vector::X87FloatingPoint).into());
+    }
+    match cpu.error_line {
+        ErrorLine::Ignored => Ok(()),
+        ErrorLine::Low | ErrorLine::Asserted => Err(Leave::FloatingPointError),
     }
 }
 
+/// FERR# and IGNNE#, as waiting instructions know them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorLine {
+    /// No exception is pending that the host has been told of.
+    Low,
+    /// The host has been told of the exception that is pending.
+    Asserted,
+    /// It has asserted IGNNE#: instructions go on until no exception is pending.
+    Ignored,
+}
+
 /// What every waiting instruction begins with.
-pub(super) fn wait(cpu: &Cpu) -> Result<(), Leave> {
+pub(super) fn wait(cpu: &mut Cpu) -> Result<(), Leave> {
     require(cpu)?;
     raise_pending(cpu)
 }

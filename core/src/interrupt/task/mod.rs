@@ -107,7 +107,10 @@ pub(super) fn switch(
     state.segments[SegmentRegister::Tr] = task;
     let entered = enter(state, mmu, &image, new.layout, cause);
     match entered {
-        Err(fault) => state.pending.fault = Some(fault),
+        Err(fault) => {
+            state.pending.fault = Some(fault);
+            mmu.attention = true;
+        }
         Ok(()) if image.traps => {
             let debug = &mut state.pending.debug;
             *debug = Some(debug.unwrap_or(Dr6Flags::empty()) | Dr6Flags::SWITCH);
