@@ -54,6 +54,10 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
         }
         drive(&machine, &clock, &vm.remote, &driver, limits);
     });
+    // Whoever waits for one of them, even for one that had no thread, is told.
+    for place in vm.processors.iter_mut().filter_map(|processor| processor.engine.leave_place()) {
+        control.end(&place);
+    }
     control.close();
     let (bus, end) = machine.into_parts();
     vm.bus = bus;
@@ -221,9 +225,6 @@ impl Drop for Thread<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.seat.machine.end(Outcome::HaltedForever, Some(self.seat.number));
-        }
-        if let Some(place) = self.processor.receiver.engine.leave_place() {
-            self.control.end(&place);
         }
     }
 }
