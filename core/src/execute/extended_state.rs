@@ -2,10 +2,10 @@
 //! XSETBV (SDM, "Managing State Using the XSAVE Feature Set"). The legacy region of their area is
 //! `fpu_state`'s.
 //!
-//! Components are x87, SSE and AVX. No supervisor component exists, so XSAVES and XRSTORS differ from
-//! XSAVEC and XRSTOR in their privilege and in the format that they insist on; and AVX state, the only
-//! component behind the header, is at the same place in the standard and in the compacted format. What is
-//! in its initial configuration is tracked by looking at it. Nothing is tracked as unmodified, which
+//! Components are x87, SSE, AVX and PKRU. No supervisor component exists, so XSAVES and XRSTORS differ from
+//! XSAVEC and XRSTOR in their privilege and in the format that they insist on. Behind the header is AVX
+//! state, then PKRU, which in the compacted format comes first where AVX state is not a part. What is in its
+//! initial configuration is tracked by looking at it. Nothing is tracked as unmodified, which
 //! processors need not do either.
 //!
 //! Invariant: an instruction that faults has changed neither registers nor memory.
@@ -62,12 +62,16 @@ const X87: u64 = 1;
 const SSE: u64 = 2;
 /// State component 2.
 const AVX: u64 = 4;
+/// State component 9.
+const PKRU: u64 = 1 << 9;
 
 const HEADER_BYTES: usize = 64;
 /// Where the first component behind the header is: AVX state.
 const EXTENDED: usize = HEADER + HEADER_BYTES;
 /// The upper halves of sixteen registers.
 const AVX_BYTES: usize = 256;
+/// The register and as many bytes of zeros.
+const PKRU_BYTES: usize = 8;
 /// The bit of XCOMP_BV that says that the area is compacted.
 const COMPACTED: u64 = 1 << 63;
 const MXCSR_INITIAL: u32 = 0x1f80;
@@ -120,11 +124,21 @@ fn in_use(cpu: &Cpu) -> u64 {
     component(X87, initial != *fpu)
         | component(SSE, any(&fpu.xmm))
         | component(AVX, any(&fpu.ymm_high))
+        | component(PKRU, cpu.state.control.pkru != 0)
 }
 
-/// The bytes of an area whose components behind the header are `components`.
-fn area_bytes(components: u64) -> usize {
-    EXTENDED + if components & AVX != 0 { AVX_BYTES } else { 0 }
+/// Where PKRU is in an area with room for the components in `format`.
+fn pkru_at(format: u64) -> usize {
+    EXTENDED + if format & AVX != 0 { AVX_BYTES } else { 0 }
+}
+
+/// The bytes of an area with room for the components in `format`, up to the last of `components`.
+fn area_bytes(components: u64, format: u64) -> usize {
+    match components {
+        _ if components & PKRU != 0 => pkru_at(format) + PKRU_BYTES,
+        _ if components & AVX != 0 => EXTENDED + AVX_BYTES,
+        _ => EXTENDED,
+    }
 }
 
 /// XSAVE and its like: writes the components, then the header.
@@ -137,7 +151,9 @@ fn save(cpu: &mut Cpu, detail: &Detail, wide: bool, form: Save) -> Result<(), Le
     if compacts && cpu.mxcsr() != MXCSR_INITIAL {
         saved |= requested & SSE;
     }
-    let bytes = area_bytes(saved);
+    // In standard format each component has its place, be it saved or not.
+    let format = if compacts { requested } else { u64::MAX };
+    let bytes = area_bytes(saved, format);
     let (segment, linear) = area(cpu, detail, bytes, 64, true)?;
     cpu.probe_write(segment, linear, bytes as u32)?;
     let header = linear + HEADER as u64;
@@ -161,6 +177,10 @@ fn save(cpu: &mut Cpu, detail: &Detail, wide: bool, form: Save) -> Result<(), Le
         let upper = halves_bytes(&fpu.ymm_high);
         write_bytes(cpu, segment, linear + EXTENDED as u64, &upper[..registers])?;
     }
+    if saved & PKRU != 0 {
+        let pkru = u64::from(cpu.state.control.pkru);
+        cpu.store(segment, linear + pkru_at(format) as u64, pkru)?;
+    }
     if compacts {
         cpu.store(segment, header, saved)?;
         return cpu.store(segment, header + 8, requested | COMPACTED);
@@ -173,6 +193,8 @@ struct Header {
     /// XSTATE_BV: the components that are there; the others are to be initialised.
     present: u64,
     compacted: bool,
+    /// The components that there is room for.
+    format: u64,
 }
 
 /// The header, unless it breaks a rule (SDM, XRSTOR, "Protected Mode Exceptions").
@@ -199,7 +221,8 @@ fn header(
     if supervisor && !compacted || foreign != 0 || reserved.iter().any(|&byte| byte != 0) {
         return Err(Exception::GP0.into());
     }
-    Ok(Header { present, compacted })
+    let format = if compacted { known } else { u64::MAX };
+    Ok(Header { present, compacted, format })
 }
 
 /// XRSTOR and XRSTORS: reads everything, then changes the registers.
@@ -208,13 +231,18 @@ fn restore(cpu: &mut Cpu, detail: &Detail, wide: bool, supervisor: bool) -> Resu
     let (segment, linear) = area(cpu, detail, EXTENDED, 64, false)?;
     let mut image = [0; HEADER];
     read_bytes(cpu, segment, linear, &mut image)?;
-    let Header { present, compacted } = header(cpu, segment, linear, supervisor)?;
+    let Header { present, compacted, format } = header(cpu, segment, linear, supervisor)?;
     let requested = requested(cpu);
     let loaded = requested & present;
     let mut upper = [0; AVX_BYTES];
     if loaded & AVX != 0 {
-        area(cpu, detail, area_bytes(loaded), 64, false)?;
+        area(cpu, detail, area_bytes(AVX, format), 64, false)?;
         read_bytes(cpu, segment, linear + EXTENDED as u64, &mut upper)?;
+    }
+    let mut pkru = 0;
+    if loaded & PKRU != 0 {
+        area(cpu, detail, area_bytes(PKRU, format), 64, false)?;
+        pkru = cpu.load::<u32>(segment, linear + pkru_at(format) as u64)?;
     }
     // In standard format MXCSR is loaded even if the registers are then initialised.
     let mxcsr = match compacted {
@@ -237,6 +265,9 @@ fn restore(cpu: &mut Cpu, detail: &Detail, wide: bool, supervisor: bool) -> Resu
     if requested & AVX != 0 {
         let count = vector_registers(cpu);
         restore_halves(&mut cpu.state.fpu.ymm_high[..count], &upper);
+    }
+    if requested & PKRU != 0 {
+        cpu.state.control.pkru = pkru;
     }
     if let Some(mxcsr) = mxcsr {
         cpu.set_mxcsr(mxcsr);
