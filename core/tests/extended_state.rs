@@ -281,3 +281,51 @@ fn xcr0_is_read_and_written() {
     }
     assert_eq!(raised(&mut machine, XSETBV), Some(Exception::GP0));
 }
+
+/// PKRU, component 9: behind AVX state in standard format, and in compacted format where AVX state is not
+/// a part right behind the header.
+#[test]
+fn protection_keys_are_a_component() {
+    const PKRU: u64 = 1 << 9;
+    let with_keys = |requested: u64, value: u32| {
+        let mut machine = machine();
+        machine.state.control.xcr0 |= XCr0Flags::MPK;
+        machine.state.control.pkru = value;
+        machine.state.gpr[Register::Rax] = requested;
+        machine.ram.write(DATA, &[OLD; AREA + 8]);
+        machine.ram.write(DATA + HEADER as u64, &[0; EXTENDED - HEADER]);
+        machine
+    };
+    let read = |machine: &common::Machine, at: usize| {
+        let mut bytes = [0; 8];
+        machine.ram.read(DATA + at as u64, &mut bytes);
+        u64::from_le_bytes(bytes)
+    };
+    let rows = [
+        (XSAVE64, PKRU, AREA),
+        (XSAVE64, PKRU | 4, AREA),
+        (XSAVEOPT64, PKRU, AREA),
+        (XSAVEC64, PKRU, EXTENDED),
+        (XSAVEC64, PKRU | 4, AREA),
+        (XSAVES64, PKRU | 2, EXTENDED),
+    ];
+    for (code, requested, place) in rows {
+        let mut machine = with_keys(requested, 0x1234_5678);
+        done(&mut machine, code);
+        assert_eq!(read(&machine, place), 0x1234_5678, "{code:x?} {requested:#x}");
+        assert_eq!(read(&machine, HEADER) & PKRU, PKRU);
+        for loaded in [true, false] {
+            let kept = if loaded { requested } else { requested & !PKRU };
+            let present = read(&machine, HEADER) & kept;
+            machine.ram.write(DATA + HEADER as u64, &present.to_le_bytes());
+            machine.state.control.pkru = 0xffff;
+            let after = done(&mut machine, XRSTOR64).control.pkru;
+            assert_eq!(after, if loaded { 0x1234_5678 } else { 0 }, "{code:x?} {requested:#x}");
+        }
+    }
+    // Zero is its initial configuration, and so not saved by XSAVEC.
+    let mut machine = with_keys(PKRU, 0);
+    done(&mut machine, XSAVEC64);
+    assert_eq!((read(&machine, HEADER), read(&machine, HEADER + 8)), (0, PKRU | COMPACTED));
+    assert_eq!(read(&machine, EXTENDED), u64::from_le_bytes([OLD; 8]));
+}
