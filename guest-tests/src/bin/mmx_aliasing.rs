@@ -1,6 +1,7 @@
 //! MMX registers are those of the x87: a write reaches the physical register with all ones above it,
 //! makes it the top of the stack and marks all as valid; EMMS empties them; what the x87 has left and
 //! what the system withholds comes first (SDM, Programming With Intel MMX Technology).
+//@ qemu: differs: QEMU 7.2's TCG leaves the bits above a written MMX register as they were; SDM, Effect of MMX, x87 FPU, FXSAVE, and FXRSTOR Instructions on the x87 FPU Tag Word: they become ones
 
 #![no_std]
 #![no_main]
@@ -101,9 +102,9 @@ fn main() {
     check_eq!(area.status() & 0x41, 0, "no stack fault behind EMMS");
     check_eq!(area.register(0), ONE, "FLD1 behind EMMS");
 
-    // What is read as a number is a NaN, whatever the 64 bits.
+    // All ones above it and no integer bit: no number that the x87 supports.
     let area = state_behind!(value, "movq mm0, rax", "fxam", "emms");
-    check_eq!(area.status() & 0x4500, 0x0100, "FXAM of what MMX has written");
+    check_eq!(area.status() & 0x4500, 0, "FXAM of what MMX has written");
 
     check_eq!(vector_with(0), Some(u64::from(MF)), "an exception of the x87");
     check_eq!(vector_with(TS), Some(u64::from(NM)), "CR0.TS comes before it");

@@ -79,25 +79,42 @@ accelerated! {
 pub(in crate::execute) struct Palignr;
 
 impl Palignr {
-    /// The bytes from `from` on, of which those in front of the source are zero.
-    #[inline(always)]
-    fn window(source: Vector, destination: Vector, from: u8) -> Vector {
-        let (source, destination) = (<[u8; 16]>::of(source), <[u8; 16]>::of(destination));
-        let mut bytes = [0; 48];
-        bytes[..16].copy_from_slice(&source);
-        bytes[16..32].copy_from_slice(&destination);
-        let from = usize::from(from.min(32));
-        let window: [u8; 16] = core::array::from_fn(|index| bytes[from + index]);
-        window.vector()
-    }
+    /// Bytes that are moved by more than two vectors are all gone.
+    const MOST: u8 = 32;
 }
 
 impl Operation for Palignr {
     type Source = Aligned;
     const FLOATS: bool = false;
+    const NEEDS: HostVector = HostVector::SSSE3;
 
     #[inline(always)]
     fn compute(_: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector {
-        Self::window(source, destination, immediate)
+        let mut bytes = [0; 48];
+        bytes[..16].copy_from_slice(&<[u8; 16]>::of(source));
+        bytes[16..32].copy_from_slice(&<[u8; 16]>::of(destination));
+        let from = usize::from(immediate.min(Self::MOST));
+        let window: [u8; 16] = core::array::from_fn(|index| bytes[from + index]);
+        window.vector()
+    }
+
+    /// The host's instruction has its immediate in its code, but PSHUFB moves bytes as well.
+    #[inline(always)]
+    fn apply(mxcsr: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector {
+        /// Indices that move bytes down, between such as give zero.
+        static INDICES: [u8; 64] = {
+            let (mut indices, mut index) = ([0x80; 64], 0);
+            while index < 16 {
+                indices[16 + index] = index as u8;
+                index += 1;
+            }
+            indices
+        };
+        let from = usize::from(immediate.min(Self::MOST));
+        let mut moved = |vector: Vector, first: usize| {
+            let indices: [u8; 16] = core::array::from_fn(|index| INDICES[first + index]);
+            u128::of(Pshufb::apply(mxcsr, vector, indices.vector(), 0))
+        };
+        (moved(source, 16 + from) | moved(destination, from)).vector()
     }
 }

@@ -24,7 +24,8 @@ macro_rules! each {
 }
 use each;
 
-/// An operation, and the same with four bits of its immediate in the code of the host's instruction.
+/// An operation, and the same with four `BITS` of its immediate in the code of the host's instruction. A
+/// dot product goes to all places there, of which the rest of the immediate keeps some.
 macro_rules! operations {
     ($($name:ident, $host:ident: $source:ty, $instruction:literal, $code:expr, |$immediate:ident| $compute:expr, |$result:ident, $rest:ident| $finish:expr;)*) => {
         $(pub(in crate::execute) struct $name;
@@ -54,20 +55,11 @@ macro_rules! operations {
             fn apply(_: &mut u32, destination: Vector, source: Vector, $rest: u8) -> Vector {
                 let mut $result = destination;
                 crate::execute::sse::instruction!(concat!($instruction, " {0}, {1}, {2}"),
-                    inout(xmm_reg) $result, in(xmm_reg) source, const $code(BITS));
+                    inout(xmm_reg) $result, in(xmm_reg) source, const $code);
                 $finish
             }
         })*
     };
-}
-
-/// The immediate with all of the sum's places, of which [`places`] keeps those that are wanted.
-const fn everywhere(products: u8) -> u8 {
-    products << 4 | 15
-}
-
-const fn as_it_is(bits: u8) -> u8 {
-    bits
 }
 
 /// The places that the immediate's low bits name; the others are zero.
@@ -93,19 +85,19 @@ fn wanted(immediate: u8, bit: usize) -> u64 {
 }
 
 operations! {
-    Roundps, HostRoundps: Aligned, "roundps", as_it_is, |immediate| {
+    Roundps, HostRoundps: Aligned, "roundps", BITS, |immediate| {
         singles::<4>(|env, format, _, source| round_to_integral(env, format, source, immediate))
     }, |result, _immediate| result;
-    Roundpd, HostRoundpd: Aligned, "roundpd", as_it_is, |immediate| {
+    Roundpd, HostRoundpd: Aligned, "roundpd", BITS, |immediate| {
         doubles::<2>(|env, format, _, source| round_to_integral(env, format, source, immediate))
     }, |result, _immediate| result;
-    Roundss, HostRoundss: Low32, "roundss", as_it_is, |immediate| {
+    Roundss, HostRoundss: Low32, "roundss", BITS, |immediate| {
         singles::<1>(|env, format, _, source| round_to_integral(env, format, source, immediate))
     }, |result, _immediate| result;
-    Roundsd, HostRoundsd: Low64, "roundsd", as_it_is, |immediate| {
+    Roundsd, HostRoundsd: Low64, "roundsd", BITS, |immediate| {
         doubles::<1>(|env, format, _, source| round_to_integral(env, format, source, immediate))
     }, |result, _immediate| result;
-    Dpps, HostDpps: Aligned, "dpps", everywhere, |immediate| {
+    Dpps, HostDpps: Aligned, "dpps", BITS << 4 | 15, |immediate| {
         |env: &mut Environment, left, right| {
             let (left, right) = (<[u32; 4]>::of(left), <[u32; 4]>::of(right));
             let [a, b, c, d] = core::array::from_fn(|place| match wanted(immediate, 4 + place) {
@@ -123,7 +115,7 @@ operations! {
             singles_at([add(env, SINGLE, low, high) as u32; 4].vector(), immediate)
         }
     }, |result, immediate| singles_at(result, immediate);
-    Dppd, HostDppd: Aligned, "dppd", everywhere, |immediate| {
+    Dppd, HostDppd: Aligned, "dppd", BITS << 4 | 15, |immediate| {
         |env: &mut Environment, left, right| {
             let (left, right) = (<[u64; 2]>::of(left), <[u64; 2]>::of(right));
             let [a, b] = core::array::from_fn(|place| match wanted(immediate, 4 + place) {
