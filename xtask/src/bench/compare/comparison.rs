@@ -18,8 +18,8 @@ pub const NATIVE: &str = "native";
 pub const TCG: &str = "QEMU TCG, multi";
 
 /// Of a contender that runs user mode alone.
-const USER_MODE: &str = "Its KVM runs no compiled kernel here: `cpu` and `memory` are done by a guest that \
-is in user mode before its first compiled instruction.";
+const USER_MODE: &str = "this KVM runs no compiled kernel; `cpu` and `memory` are done by a guest that is \
+in user mode before its first compiled instruction.";
 
 /// Everything that was found out.
 #[derive(Debug, Deserialize, Serialize)]

@@ -66,8 +66,10 @@ pub fn summary(comparison: &Comparison) -> String {
     if let Some(kvm) = &host.kvm {
         let _ = writeln!(text, "{kvm}\n");
     }
-    for remark in comparison.contenders.iter().filter_map(|one| one.remark.as_ref()) {
-        let _ = writeln!(text, "{remark}\n");
+    for one in &comparison.contenders {
+        if let Some(remark) = &one.remark {
+            let _ = writeln!(text, "{}: {remark}\n", one.name);
+        }
     }
     let _ = writeln!(text, "{RATIOS}\n");
     ratios(&mut text, comparison);
