@@ -25,6 +25,8 @@ pub use feature::{BASELINE, Feature, OFFERED, Output};
 pub const TSC_HZ: u32 = 1_000_000_000;
 /// Size of the XSAVE area: the legacy region and the header.
 pub const XSAVE_AREA_BYTES: u32 = 512 + 64;
+/// Size of the upper halves of the YMM registers, which are behind that.
+const AVX_STATE_BYTES: u32 = 256;
 
 pub use crate::state::SIGNATURE;
 /// Size of the cache line that CLFLUSH flushes.
@@ -112,7 +114,8 @@ impl Model {
 
     /// Bits of XCR0 that software may set; the others are reserved.
     pub fn xcr0_writable(&self) -> XCr0Flags {
-        XCr0Flags::X87 | XCr0Flags::SSE
+        let avx = if self.offers(&feature::AVX) { XCr0Flags::AVX } else { XCr0Flags::empty() };
+        XCr0Flags::X87 | XCr0Flags::SSE | avx
     }
 
     /// All that CPUID returns, for an engine that is given it as a table: without what depends on
@@ -148,6 +151,13 @@ impl Model {
                 let subleaves = self.features().filter(|feature| feature.leaf == 7);
                 registers[Eax as usize] = subleaves.map(|row| row.subleaf).max().unwrap_or(0);
             }
+            0xd if self.offers(&feature::AVX) => {
+                if subleaf == 0 {
+                    registers[Eax as usize] |= XCr0Flags::AVX.bits() as u32;
+                    registers[Ecx as usize] += AVX_STATE_BYTES;
+                }
+            }
+            0xd if subleaf == 2 => registers = [0; 4],
             0xb => {
                 // The subleaf comes back in levels that do not exist, too.
                 registers[Ecx as usize] |= subleaf & 0xff;
@@ -227,8 +237,11 @@ pub const LEAVES: &[Leaf] = &[
     // Topology: each vCPU is a package of its own, so no bits of its ID name a core or a thread.
     subleaf(0xb, 0, [0, 1, 1 << 8, 0]),
     subleaf(0xb, 1, [0, 1, 2 << 8, 0]),
-    // x87 and SSE state; the area has the same size whatever XCR0 enables.
+    // The components, and the sizes of areas without AVX state.
     subleaf(0xd, 0, [0b11, XSAVE_AREA_BYTES, XSAVE_AREA_BYTES, 0]),
+    subleaf(0xd, 1, [0, XSAVE_AREA_BYTES, 0, 0]),
+    // Size and place of AVX state.
+    subleaf(0xd, 2, [AVX_STATE_BYTES, XSAVE_AREA_BYTES, 0, 0]),
     // The TSC's ratio to the crystal, which also clocks the APIC timer, is the model's; the
     // crystal's Hz.
     leaf(0x15, [1, 1, TSC_HZ, 0]),
@@ -301,6 +314,10 @@ pub fn cpuid(model: &Model, state: &CpuState, apic_id: u32, leaf: u32, subleaf: 
             registers[Ecx as usize] |=
                 u32::from(state.control.cr4.contains(Cr4Flags::OSXSAVE)) << 27;
             registers[Edx as usize] |= ((state.msr.apic_base >> 11 & 1) as u32) << 9;
+        }
+        // The size of an area of what is enabled; in compacted format it is the same.
+        0xd if subleaf < 2 && state.control.xcr0.contains(XCr0Flags::AVX) => {
+            registers[Ebx as usize] += AVX_STATE_BYTES;
         }
         // SYSCALL is not there outside 64-bit mode, and Intel's CPUID says so.
         0x8000_0001 if !state.mode_64bit() => registers[Edx as usize] &= !(1 << 11),

@@ -12,7 +12,7 @@ use monovisor_core::{Exit, InstructionClock, Ram, Vcpu};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 /// Functions of `execute` that call through a pointer by design.
-const CALLERS: [&str; 12] = [
+const CALLERS: [&str; 14] = [
     "call_out",
     "dispatch",
     "bounce",
@@ -25,6 +25,9 @@ const CALLERS: [&str; 12] = [
     "3Cpu3new",
     "5serve",
     "9fpu_state",
+    "14extended_state",
+    // What a call-out has computed in integers.
+    "10host_float7guarded",
     // The x87 instructions are functions that are called out to; there is no handler among them.
     "3x87",
 ];

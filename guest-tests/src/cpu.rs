@@ -67,3 +67,38 @@ pub unsafe fn set_cr4(value: u64) {
     // SAFETY: upheld by the caller.
     unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack, preserves_flags)) };
 }
+
+/// XGETBV.
+pub fn xgetbv(index: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reading has no effect but #GP or #UD, which tests catch.
+    unsafe {
+        asm!("xgetbv", in("ecx") index, out("eax") low, out("edx") high,
+            options(nomem, nostack, preserves_flags));
+    }
+    u64::from(low) | u64::from(high) << 32
+}
+
+/// XSETBV.
+///
+/// # Safety
+/// The state components that are enabled must be those that the code needs.
+pub unsafe fn xsetbv(index: u32, value: u64) {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    // SAFETY: upheld by the caller.
+    unsafe {
+        asm!("xsetbv", in("ecx") index, in("eax") low, in("edx") high,
+            options(nostack, preserves_flags));
+    }
+}
+
+/// Switches x87, SSE and AVX state on. Interrupt handlers save no upper halves: they must not use them.
+pub fn enable_avx() {
+    const OSXSAVE: u64 = 1 << 18;
+    const COMPONENTS: u64 = 7;
+    // SAFETY: what was enabled stays so.
+    unsafe {
+        set_cr4(cr4() | OSXSAVE);
+        xsetbv(0, COMPONENTS);
+    }
+}

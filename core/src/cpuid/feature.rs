@@ -71,6 +71,7 @@ features! {
     SSE3: 1 Ecx 0;
     PCLMULQDQ: 1 Ecx 1;
     SSSE3: 1 Ecx 9;
+    FMA: 1 Ecx 12;
     CX16: 1 Ecx 13;
     PCID: 1 Ecx 17;
     SSE4_1: 1 Ecx 19;
@@ -81,6 +82,8 @@ features! {
     TSC_DEADLINE: 1 Ecx 24;
     AES: 1 Ecx 25;
     XSAVE: 1 Ecx 26;
+    AVX: 1 Ecx 28;
+    F16C: 1 Ecx 29;
     RDRAND: 1 Ecx 30;
     HYPERVISOR: 1 Ecx 31;
     // The APIC timer runs in every sleep state.
@@ -88,6 +91,7 @@ features! {
     FSGSBASE: 7 Ebx 0;
     TSC_ADJUST: 7 Ebx 1;
     BMI1: 7 Ebx 3;
+    AVX2: 7 Ebx 5;
     SMEP: 7 Ebx 7;
     BMI2: 7 Ebx 8;
     ERMS: 7 Ebx 9;
@@ -108,6 +112,11 @@ features! {
     FSRM: 7 Edx 4;
     SERIALIZE: 7 Edx 14;
     ARCH_CAPABILITIES: 7 Edx 29;
+    XSAVEOPT: 0xd / 1 Eax 0;
+    XSAVEC: 0xd / 1 Eax 1;
+    // XGETBV with ECX = 1.
+    XGETBV_1: 0xd / 1 Eax 2;
+    XSAVES: 0xd / 1 Eax 3;
     LAHF_SAHF: 0x8000_0001 Ecx 0;
     LZCNT: 0x8000_0001 Ecx 5;
     PREFETCHW: 0x8000_0001 Ecx 8;

@@ -76,6 +76,13 @@ fn no_feature_lacks_its_prerequisites() {
         (SSE2, &[SSE, CLFLUSH]),
         (FXSR, &[FPU]),
         (XSAVE, &[FXSR]),
+        (AVX, &[XSAVE, SSE4_2]),
+        (AVX2, &[AVX]),
+        (FMA, &[AVX]),
+        (F16C, &[AVX]),
+        (XSAVEOPT, &[XSAVE]),
+        (XSAVEC, &[XSAVE]),
+        (XSAVES, &[XSAVEC]),
         (CX16, &[CX8]),
         (CMOV, &[FPU]),
         (PAT, &[MTRR, MSR]),
@@ -124,8 +131,6 @@ fn nothing_else_is_offered() {
         (1, Edx, 14, "MCA"),
         (1, Ecx, 3, "MONITOR"),
         (1, Ecx, 5, "VMX"),
-        (1, Ecx, 28, "AVX"),
-        (7, Ebx, 5, "AVX2"),
         (7, Edx, 26, "SPEC_CTRL"),
     ];
     for (leaf, output, bit, name) in rows {
@@ -175,10 +180,23 @@ fn topology() {
 /// SDM, "XSAVE-Supported Features and State-Component Bitmaps".
 #[test]
 fn xsave_area() {
-    assert_eq!(ask(0xd, 0), [0b11, 576, 576, 0]);
-    for subleaf in [1, 2, 3, 63] {
-        assert_eq!(ask(0xd, subleaf), [0; 4], "no compaction and no further components");
+    assert_eq!(ask(0xd, 0), [0b111, 576, 832, 0]);
+    // XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES.
+    assert_eq!(ask(0xd, 1), [0b1111, 576, 0, 0]);
+    assert_eq!(ask(0xd, 2), [256, 576, 0, 0]);
+    for subleaf in [3, 9, 63] {
+        assert_eq!(ask(0xd, subleaf), [0; 4], "no further components");
     }
+    let mut state = CpuState::reset(0);
+    state.control.xcr0 = XCr0Flags::X87 | XCr0Flags::SSE | XCr0Flags::AVX;
+    for subleaf in [0, 1] {
+        assert_eq!(cpuid(&Model::default(), &state, 0, 0xd, subleaf)[1], 832);
+    }
+    let without = Model::default().masked(|feature| *feature != feature::AVX);
+    assert_eq!(without.xcr0_writable(), XCr0Flags::X87 | XCr0Flags::SSE);
+    let state = CpuState::reset(0);
+    assert_eq!(cpuid(&without, &state, 0, 0xd, 0), [0b11, 576, 576, 0]);
+    assert_eq!(cpuid(&without, &state, 0, 0xd, 2), [0; 4]);
 }
 
 #[test]

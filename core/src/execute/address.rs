@@ -21,6 +21,23 @@ use crate::memory::Width;
 use crate::paging::{AccessError, AccessKind, Privilege, TlbEntry};
 use crate::state::SegmentRegister;
 
+/// How many bytes an operand in memory has.
+pub(crate) trait Extent: 'static {
+    /// Their number.
+    const LENGTH: usize;
+}
+
+impl<W: Width> Extent for W {
+    const LENGTH: usize = W::BYTES;
+}
+
+/// The 32 bytes of a YMM register, which no single access moves.
+pub(crate) struct Bytes32;
+
+impl Extent for Bytes32 {
+    const LENGTH: usize = 32;
+}
+
 /// A form of memory operand.
 pub(crate) trait Address {
     /// Slots of an op with this form: its own, and one more for what does not fit.
@@ -32,7 +49,7 @@ pub(crate) trait Address {
     ///
     /// # Safety
     /// `op` is an op of this form.
-    unsafe fn linear<W: Width, const WRITE: bool>(
+    unsafe fn linear<W: Extent, const WRITE: bool>(
         cpu: &Cpu,
         op: *const Op,
         res: u64,
@@ -51,7 +68,7 @@ impl<B: Place> Address for Base<B> {
     const SLOTS: usize = 1;
 
     #[inline(always)]
-    unsafe fn linear<W: Width, const WRITE: bool>(
+    unsafe fn linear<W: Extent, const WRITE: bool>(
         cpu: &Cpu,
         op: *const Op,
         res: u64,
@@ -67,7 +84,7 @@ impl<B: Place, I: Place> Address for Indexed<B, I> {
     const SLOTS: usize = 1;
 
     #[inline(always)]
-    unsafe fn linear<W: Width, const WRITE: bool>(
+    unsafe fn linear<W: Extent, const WRITE: bool>(
         cpu: &Cpu,
         op: *const Op,
         res: u64,
@@ -101,7 +118,7 @@ impl Address for Far {
     const FAR: bool = true;
 
     #[inline(always)]
-    unsafe fn linear<W: Width, const WRITE: bool>(
+    unsafe fn linear<W: Extent, const WRITE: bool>(
         cpu: &Cpu,
         op: *const Op,
         _res: u64,
@@ -114,7 +131,7 @@ impl Address for Far {
         let segment = &cpu.segment_windows[usize::from(far.segment & 7)];
         let offset = offset & u64::MAX >> (64 - u32::from(far.bits & 127));
         let end = if WRITE { segment.write_end } else { segment.read_end };
-        if end != u64::MAX && offset + W::BYTES as u64 > end {
+        if end != u64::MAX && offset + W::LENGTH as u64 > end {
             return OUTSIDE_SEGMENT;
         }
         segment.base.wrapping_add(offset) & segment.linear_mask
@@ -149,18 +166,18 @@ impl Cpu {
 
     /// Where the host has the `W` at `linear`, if the TLB lets it be read.
     #[inline(always)]
-    pub(crate) fn read_hit<W: Width>(&self, linear: u64) -> Option<*const u8> {
+    pub(crate) fn read_hit<W: Extent>(&self, linear: u64) -> Option<*const u8> {
         let entry = self.entry(linear);
-        let page = linear.wrapping_add(W::BYTES as u64 - 1) & !0xfff;
+        let page = linear.wrapping_add(W::LENGTH as u64 - 1) & !0xfff;
         (page == entry.read)
             .then(|| ptr::with_exposed_provenance(linear.wrapping_add(entry.addend) as usize))
     }
 
     /// Where the host has the `W` at `linear`, if the TLB lets it be written.
     #[inline(always)]
-    pub(crate) fn write_hit<W: Width>(&self, linear: u64) -> Option<*mut u8> {
+    pub(crate) fn write_hit<W: Extent>(&self, linear: u64) -> Option<*mut u8> {
         let entry = self.entry(linear);
-        let page = linear.wrapping_add(W::BYTES as u64 - 1) & !0xfff;
+        let page = linear.wrapping_add(W::LENGTH as u64 - 1) & !0xfff;
         (page == entry.write)
             .then(|| ptr::with_exposed_provenance_mut(linear.wrapping_add(entry.addend) as usize))
     }
@@ -206,7 +223,7 @@ pub(crate) use operand;
 /// its address.
 #[cold]
 #[inline(never)]
-pub(crate) extern "C" fn miss<W: Width, A: Address, const ACCESS: u8, const EXTRA: usize>(
+pub(crate) extern "C" fn miss<W: Extent, A: Address, const ACCESS: u8, const EXTRA: usize>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -221,6 +238,9 @@ pub(crate) extern "C" fn miss<W: Width, A: Address, const ACCESS: u8, const EXTR
     }
     LEFT
 }
+
+/// What stands for an operand in memory, of any size.
+type Buffer = [u8; Bytes32::LENGTH];
 
 /// A memory operand that the TLB did not serve.
 struct Operand {
@@ -238,12 +258,12 @@ impl Cpu {
     /// Whether to go on at `self.frame`. Apart from [`miss`], because a local whose address is taken
     /// would make its tail call a call.
     #[inline(never)]
-    fn served<W: Width, A: Address, const ACCESS: u8, const EXTRA: usize>(
+    fn served<W: Extent, A: Address, const ACCESS: u8, const EXTRA: usize>(
         &mut self,
         linear: u64,
     ) -> bool {
         let slots = A::SLOTS + EXTRA;
-        let operand = Operand { linear, size: W::BYTES, access: ACCESS, slots, far: A::FAR };
+        let operand = Operand { linear, size: W::LENGTH, access: ACCESS, slots, far: A::FAR };
         match self.serve(operand) {
             Ok(()) => true,
             Err(leave) => {
@@ -309,7 +329,7 @@ impl Cpu {
         }
         let mut buffer = value_buffer(0);
         self.execute_on(op, operand, &mut buffer);
-        self.mmu.device_write(register, u128::from_le_bytes(buffer) as u64);
+        self.mmu.device_write(register, get(&buffer[..8]) as u64);
         Err(Leave::Attention)
     }
 
@@ -331,8 +351,8 @@ impl Cpu {
                 .map_err(fault)?;
         }
         if operand.access & READ != 0 {
-            buffer = match self.read_sized(linear, size) {
-                Ok(value) => value_buffer(value),
+            match self.read_sized(linear, &mut buffer[..size]) {
+                Ok(()) => {}
                 // The operand is one register, which the op reads and does not write.
                 Err(AccessError::Device(access))
                     if operand.access == READ && usize::from(access.size) == size =>
@@ -340,11 +360,11 @@ impl Cpu {
                     return Err(Leave::Input(access));
                 }
                 Err(error) => return Err(fault(error)),
-            };
+            }
         }
         self.execute_on(op, operand, &mut buffer);
         if operand.access & WRITE != 0 {
-            self.write_sized(linear, size, u128::from_le_bytes(buffer)).map_err(fault)?;
+            self.write_sized(linear, &buffer[..size]).map_err(fault)?;
         }
         // Only an instruction's last access is a write, so the next op starts another instruction.
         if operand.access & WRITE != 0 && self.mmu.attention {
@@ -354,7 +374,7 @@ impl Cpu {
     }
 
     /// Executes one op on a buffer in place of its operand, and goes to the next.
-    fn execute_on(&mut self, op: *const Op, operand: &Operand, buffer: &mut [u8; 16]) {
+    fn execute_on(&mut self, op: *const Op, operand: &Operand, buffer: &mut Buffer) {
         // One TLB entry leads to the buffer, and a copy of the op leaves behind itself.
         let stop = Op { handler: stop, a: 0, b: 0, c: 0, d: 0, imm: 0 };
         let mut copy = [stop; MOST_SLOTS + 1];
@@ -377,32 +397,57 @@ impl Cpu {
         self.frame.op = frame.op.wrapping_add(operand.slots);
     }
 
-    fn read_sized(&mut self, linear: u64, size: usize) -> Result<u128, AccessError> {
+    fn read_sized(&mut self, linear: u64, into: &mut [u8]) -> Result<(), AccessError> {
         let (mmu, state) = (&mut self.mmu, &self.state);
-        Ok(match size {
-            1 => mmu.read::<u8>(state, linear, Privilege::Current)?.into(),
-            2 => mmu.read::<u16>(state, linear, Privilege::Current)?.into(),
-            4 => mmu.read::<u32>(state, linear, Privilege::Current)?.into(),
-            8 => mmu.read::<u64>(state, linear, Privilege::Current)?.into(),
-            _ => mmu.read::<u128>(state, linear, Privilege::Current)?,
-        })
+        match into.len() {
+            1 => into[0] = mmu.read(state, linear, Privilege::Current)?,
+            2 => put(into, mmu.read::<u16>(state, linear, Privilege::Current)?.to_le_bytes()),
+            4 => put(into, mmu.read::<u32>(state, linear, Privilege::Current)?.to_le_bytes()),
+            8 => put(into, mmu.read::<u64>(state, linear, Privilege::Current)?.to_le_bytes()),
+            16 => put(into, mmu.read::<u128>(state, linear, Privilege::Current)?.to_le_bytes()),
+            _ => {
+                let (low, high) = into.split_at_mut(16);
+                self.read_sized(linear, low)?;
+                self.read_sized(self.following(linear, 16), high)?;
+            }
+        }
+        Ok(())
     }
 
-    fn write_sized(&mut self, linear: u64, size: usize, value: u128) -> Result<(), AccessError> {
+    /// Nothing is written if any part faults, because the caller has probed all of it.
+    fn write_sized(&mut self, linear: u64, bytes: &[u8]) -> Result<(), AccessError> {
         let (mmu, state) = (&mut self.mmu, &self.state);
-        match size {
-            1 => mmu.write(state, linear, value as u8, Privilege::Current),
-            2 => mmu.write(state, linear, value as u16, Privilege::Current),
-            4 => mmu.write(state, linear, value as u32, Privilege::Current),
-            8 => mmu.write(state, linear, value as u64, Privilege::Current),
-            _ => mmu.write(state, linear, value, Privilege::Current),
+        match *bytes {
+            [byte] => mmu.write(state, linear, byte, Privilege::Current),
+            [_, _] => mmu.write(state, linear, get(bytes) as u16, Privilege::Current),
+            [_, _, _, _] => mmu.write(state, linear, get(bytes) as u32, Privilege::Current),
+            _ if bytes.len() == 8 => {
+                mmu.write(state, linear, get(bytes) as u64, Privilege::Current)
+            }
+            _ if bytes.len() == 16 => mmu.write(state, linear, get(bytes), Privilege::Current),
+            _ => {
+                let (low, high) = bytes.split_at(16);
+                self.write_sized(linear, low)?;
+                self.write_sized(self.following(linear, 16), high)
+            }
         }
     }
 }
 
-/// The buffer of an operand with this value.
-fn value_buffer(value: u128) -> [u8; 16] {
-    value.to_le_bytes()
+/// The buffer of an operand with this value in front.
+fn value_buffer(value: u128) -> Buffer {
+    let mut buffer = [0; size_of::<Buffer>()];
+    put(&mut buffer[..16], value.to_le_bytes());
+    buffer
+}
+
+fn put<const N: usize>(into: &mut [u8], bytes: [u8; N]) {
+    into.copy_from_slice(&bytes);
+}
+
+/// At most sixteen bytes as a number.
+fn get(bytes: &[u8]) -> u128 {
+    bytes.iter().rev().fold(0, |value, byte| value << 8 | u128::from(*byte))
 }
 
 /// Ends the execution of a single op on a bounce buffer.

@@ -47,6 +47,7 @@ pub(crate) mod sse;
 mod string;
 mod system;
 mod translation;
+mod vex;
 pub(crate) mod x87;
 
 use alloc::boxed::Box;
@@ -101,9 +102,10 @@ pub(crate) struct Cpu {
     /// Architectural state. While handlers run, RIP and the status flags in it are stale: `frame`
     /// and `kind` tell them. First, because ops name general registers by offset.
     pub state: CpuState,
-    /// An operand of a vector instruction on its way from memory. Here, because ops name vector
-    /// registers by their distance from XMM0.
-    pub scratch_vector: u128,
+    /// An operand of a vector instruction on its way from memory: its lower half first, its upper
+    /// half last, as far apart as those of a YMM register. Here, because ops name vector registers by
+    /// their distance from XMM0.
+    pub scratch_vectors: [u128; sse::vector::UPPER as usize + 1],
     /// The active TLB's entries, while handlers run.
     pub tlb: *mut TlbEntry,
     /// The active jump cache, while handlers run.
@@ -241,7 +243,7 @@ impl Cpu {
     pub fn new(memory: Arc<dyn GuestMemory>, clock: Arc<dyn Clock>, apic_id: u32) -> Box<Self> {
         Box::new(Self {
             state: CpuState::reset(apic_id),
-            scratch_vector: 0,
+            scratch_vectors: [0; sse::vector::UPPER as usize + 1],
             tlb: core::ptr::null_mut(),
             jumps: core::ptr::null(),
             condition: false,

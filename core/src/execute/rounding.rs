@@ -112,7 +112,7 @@ pub(super) fn exact_sum(left: Finite, right: Finite) -> Finite {
 }
 
 /// Shifts right; the lowest bit stands for all that are lost.
-fn shift_sticky(value: u128, bits: u32) -> u128 {
+pub(super) fn shift_sticky(value: u128, bits: u32) -> u128 {
     match bits {
         0..128 => value >> bits | u128::from(value & ((1 << bits) - 1) != 0),
         _ => u128::from(value != 0),

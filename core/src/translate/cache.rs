@@ -390,7 +390,7 @@ mod tests {
 
     use super::*;
     use crate::Ram;
-    use crate::execute::emit::{Mode, Sse};
+    use crate::execute::emit::{Mode, Vectors};
 
     #[test]
     fn a_block_that_is_not_watched_does_not_stay() {
@@ -402,7 +402,8 @@ mod tests {
             step: false,
             linear_bits: 48,
             vex: true,
-            sse: Sse::Enabled,
+            sse: Vectors::Enabled,
+            avx: Vectors::Enabled,
             simd_masked: true,
         };
         let key = Key { physical: 0, rip: 0, cs_base: 0, cs_limit: 0, mode };

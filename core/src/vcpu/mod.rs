@@ -18,7 +18,7 @@ use alloc::sync::Arc;
 use crate::apic::LocalApic;
 use crate::cpuid::Model;
 use crate::exclusive::{Inside, Outside};
-use crate::execute::emit::{Mode, Origin, Sse};
+use crate::execute::emit::{Mode, Origin, Vectors};
 use crate::execute::flags::Kind;
 use crate::execute::op::Op;
 use crate::execute::sse::host_float;
@@ -27,7 +27,7 @@ use crate::execute::{Cpu, Leave};
 use crate::interrupt::{FaultLog, Shutdown};
 use crate::paging::{AccessError, chunks, linear_address_bits, pages};
 use crate::state::{
-    Activity, CpuState, Cr0Flags, Cr4Flags, Exception, RFlags, SegmentRegister, Shadow,
+    Activity, CpuState, Cr0Flags, Cr4Flags, Exception, RFlags, SegmentRegister, Shadow, XCr0Flags,
 };
 use crate::translate::{Cache, Found, Key, Lowering};
 use crate::{Access, Clock, Engine, Exit, GuestMemory};
@@ -557,17 +557,26 @@ fn translated_for(state: &CpuState, step: bool) -> (Mode, u64, u32) {
     let (cr0, cr4) = (state.control.cr0, state.control.cr4);
     let emulated = cr0.contains(Cr0Flags::EMULATE_COPROCESSOR);
     let sse = if emulated || !cr4.contains(Cr4Flags::OSFXSR) {
-        Sse::Undefined
+        Vectors::Undefined
     } else if cr0.contains(Cr0Flags::TASK_SWITCHED) {
-        Sse::NotAvailable
+        Vectors::NotAvailable
     } else {
-        Sse::Enabled
+        Vectors::Enabled
+    };
+    const AVX_STATE: XCr0Flags = XCr0Flags::SSE.union(XCr0Flags::AVX);
+    let managed = cr4.contains(Cr4Flags::OSXSAVE) && state.control.xcr0.contains(AVX_STATE);
+    let vex = state.protected() && !state.rflags.contains(RFlags::VIRTUAL_8086_MODE);
+    let avx = if !managed || !vex {
+        Vectors::Undefined
+    } else if cr0.contains(Cr0Flags::TASK_SWITCHED) {
+        Vectors::NotAvailable
+    } else {
+        Vectors::Enabled
     };
     let simd_masked = state.fpu.mxcsr & MASKS == MASKS;
-    let vex = state.protected() && !state.rflags.contains(RFlags::VIRTUAL_8086_MODE);
     let linear_bits = linear_address_bits(cr4) as u8;
     let bitness = state.bitness() as u8;
-    let mode = Mode { bitness, step, linear_bits, vex, sse, simd_masked };
+    let mode = Mode { bitness, step, linear_bits, vex, sse, avx, simd_masked };
     let cs = &state.segments[SegmentRegister::Cs];
     if state.mode_64bit() { (mode, 0, 0) } else { (mode, cs.base, cs.limit) }
 }

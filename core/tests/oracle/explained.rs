@@ -174,6 +174,16 @@ pub const EXPLANATIONS: &[Explanation] = &[
         },
     },
     Explanation {
+        reason: "VPEXTRQ and VPINSRQ outside 64-bit mode: to AMD they do not exist, SDM, VPINSRQ, has \
+                 VEX.W ignored there",
+        whose: Whose::Amd,
+        holds: |it| {
+            it.case.mode != Mode::Long
+                && matches!(it.instruction.mnemonic(), Mnemonic::Vpextrd | Mnemonic::Vpinsrd)
+                && it.silicon.raised.vector == INVALID_OPCODE
+        },
+    },
+    Explanation {
         reason: "a segment with a base whose offset is not canonical while the sum is: AMD faults, \
                  Intel looks at the sum",
         whose: Whose::Amd,

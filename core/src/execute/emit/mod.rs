@@ -64,18 +64,20 @@ pub(crate) struct Mode {
     pub linear_bits: u8,
     /// Whether VEX prefixes exist: in protected mode, but not in virtual-8086 mode.
     pub vex: bool,
-    /// What SSE instructions raise, if anything: [`Sse`].
-    pub sse: Sse,
+    /// What SSE instructions raise, if anything.
+    pub sse: Vectors,
+    /// What VEX-encoded vector instructions raise, if anything.
+    pub avx: Vectors,
     /// Whether SIMD floating-point exceptions are all masked.
     pub simd_masked: bool,
 }
 
-/// Whether SSE instructions may execute.
+/// Whether vector instructions of an encoding may execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sse {
+pub(crate) enum Vectors {
     /// They execute.
     Enabled,
-    /// #UD: CR4.OSFXSR is clear or CR0.EM is set.
+    /// #UD: the system has not enabled them, or the mode has not got them.
     Undefined,
     /// #NM: CR0.TS is set.
     NotAvailable,
@@ -124,7 +126,8 @@ impl Emit {
                 step: false,
                 linear_bits: 48,
                 vex: true,
-                sse: Sse::Enabled,
+                sse: Vectors::Enabled,
+                avx: Vectors::Enabled,
                 simd_masked: true,
             },
             flags_dead: false,

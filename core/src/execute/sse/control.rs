@@ -75,7 +75,7 @@ fn flush_line(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
         .map_err(|error| Leave::access(error, segment))
 }
 
-fn load_mxcsr(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+pub(in crate::execute) fn load_mxcsr(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let mxcsr = cpu.read_memory::<u32>(detail)?;
     if mxcsr & !host_float::WRITABLE != 0 {
         return Err(Exception::GP0.into());
@@ -84,7 +84,7 @@ fn load_mxcsr(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     Ok(())
 }
 
-fn store_mxcsr(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+pub(in crate::execute) fn store_mxcsr(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let mxcsr = cpu.mxcsr();
     cpu.write_memory(detail, mxcsr)
 }

@@ -59,7 +59,7 @@ elements! {
 }
 
 /// An element to a general register, zero-extended, or to memory of its width.
-fn extract<O: ToGeneral, M: Width>(emit: &mut Emit) -> Option<()> {
+pub(in crate::execute) fn extract<O: ToGeneral, M: Width>(emit: &mut Emit) -> Option<()> {
     if !emit.is_memory(0) {
         return into_general::<O>(emit);
     }

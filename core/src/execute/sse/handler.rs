@@ -15,7 +15,7 @@ use crate::state::Exception;
 /// The address of a 16-byte operand is no multiple of 16.
 #[cold]
 #[inline(never)]
-pub(super) unsafe extern "C" fn misaligned(
+pub(in crate::execute) unsafe extern "C" fn misaligned(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -449,7 +449,7 @@ pub(super) fn with_xmm0<O: ThreeSources>(emit: &mut Emit) -> Option<()> {
 }
 
 /// Emits a [`ToGeneral`].
-pub(super) fn into_general<O: ToGeneral>(emit: &mut Emit) -> Option<()> {
+pub(in crate::execute) fn into_general<O: ToGeneral>(emit: &mut Emit) -> Option<()> {
     let form = const {
         Body {
             source: source_of::<O::Source>(),
@@ -474,7 +474,7 @@ pub(super) fn out_of_general<O: FromGeneral>(emit: &mut Emit) -> Option<()> {
 }
 
 /// Emits a [`Compare`].
-pub(super) fn comparison<O: Compare>(emit: &mut Emit) -> Option<()> {
+pub(in crate::execute) fn comparison<O: Compare>(emit: &mut Emit) -> Option<()> {
     let b = source(emit, 1, &const { source_of::<O::Source>() });
     if emit.mode.simd_masked {
         emit.op(compare::<O>, emit.register(0), b, 0, 0, 0);

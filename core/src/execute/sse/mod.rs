@@ -31,7 +31,7 @@ pub(super) mod sha;
 pub(super) mod shift;
 pub(super) mod shuffle;
 pub(super) mod signs;
-mod soft_float;
+pub(super) mod soft_float;
 pub(super) mod sse3;
 pub(super) mod sse4_1;
 pub(super) mod sse4_2;
@@ -42,7 +42,7 @@ pub(crate) mod vector;
 use core::marker::PhantomData;
 
 use self::vector::{Load, Vector};
-use super::emit::{Emit, Sse};
+use super::emit::{Emit, Vectors};
 use super::host_vector::HostVector;
 use super::op::Detail;
 use super::{Cpu, Leave};
@@ -253,7 +253,7 @@ macro_rules! pure {
     }};
 }
 #[cfg(all(target_arch = "x86_64", not(miri)))]
-use pure;
+pub(super) use pure;
 
 /// As [`pure`], for instructions that take a third vector from XMM0.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -283,7 +283,7 @@ macro_rules! instruction {
     };
 }
 #[cfg(all(target_arch = "x86_64", not(miri)))]
-use instruction;
+pub(super) use instruction;
 
 /// Emits an instruction on XMM registers, if the system has enabled them.
 pub(in crate::execute) fn enabled(
@@ -291,9 +291,9 @@ pub(in crate::execute) fn enabled(
     then: impl Fn(&mut Emit) -> Option<()>,
 ) -> Option<()> {
     match emit.mode.sse {
-        Sse::Enabled => then(emit),
-        Sse::Undefined => None,
-        Sse::NotAvailable => {
+        Vectors::Enabled => then(emit),
+        Vectors::Undefined => None,
+        Vectors::NotAvailable => {
             emit.call_out_last(not_available);
             Some(())
         }

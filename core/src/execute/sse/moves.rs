@@ -158,7 +158,7 @@ impl<W: Width, M: Load> FromGeneral for Bits<W, M> {
 /// MASKMOVDQU: stores the bytes whose mask has its top bit set, at DS:RDI. Where the bytes that are
 /// not stored could not be, it faults nevertheless, as processors do (SDM, MASKMOVDQU, leaves it open);
 /// they look at one quadword, then at the other.
-fn mask_move(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
+pub(in crate::execute) fn mask_move(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     const QUADWORD: usize = 8;
     let values = <[u8; 16]>::of(cpu.vector(detail.registers[1]));
     let mask = <[u8; 16]>::of(cpu.vector(detail.registers[2]));

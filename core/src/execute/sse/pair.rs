@@ -10,7 +10,7 @@ use iced_x86::{Instruction, Mnemonic, OpKind};
 use super::super::Cpu;
 use super::super::address::{Address, operand};
 use super::super::dispatch::{Flow, next};
-use super::super::emit::{ByForm, Emit, Sse, by_form};
+use super::super::emit::{ByForm, Emit, Vectors, by_form};
 use super::super::op::{Handler, Op};
 use super::Operation;
 use super::arithmetic::{
@@ -92,7 +92,7 @@ const fn forms<M: Operation, S: Operation>() -> Forms {
 pub(in crate::execute) fn emit_pair(emit: &mut Emit, second: &Instruction) -> Option<()> {
     let first = &emit.instruction;
     let target = first.op0_register();
-    if emit.mode.sse != Sse::Enabled || !target.is_xmm() {
+    if emit.mode.sse != Vectors::Enabled || !target.is_xmm() {
         return None;
     }
     match first.mnemonic() {

@@ -8,7 +8,7 @@ use core::marker::PhantomData;
 
 use super::super::Cpu;
 use super::super::dispatch::{Flow, next};
-use super::super::emit::Emit;
+use super::super::emit::{Emit, EmitFn};
 use super::super::flags::{CF, Kind, OF, SF, ZF};
 use super::super::host_vector::HostVector;
 use super::super::op::{Handler, Op};
@@ -19,12 +19,12 @@ use crate::memory::Width;
 use crate::state::Register;
 
 rows! {
-    Pcmpestri => |e| emit_comparison(e, forms!(Explicit<u32>, ToIndex)),
-    Pcmpestri64 => |e| emit_comparison(e, forms!(Explicit<u64>, ToIndex)),
-    Pcmpestrm => |e| emit_comparison(e, forms!(Explicit<u32>, ToMask)),
-    Pcmpestrm64 => |e| emit_comparison(e, forms!(Explicit<u64>, ToMask)),
-    Pcmpistri => |e| emit_comparison(e, forms!(Implicit, ToIndex)),
-    Pcmpistrm => |e| emit_comparison(e, forms!(Implicit, ToMask)),
+    Pcmpestri => PCMPESTRI,
+    Pcmpestri64 => PCMPESTRI64,
+    Pcmpestrm => PCMPESTRM,
+    Pcmpestrm64 => PCMPESTRM64,
+    Pcmpistri => PCMPISTRI,
+    Pcmpistrm => PCMPISTRM,
 }
 
 /// The handlers with and without the host's means.
@@ -33,7 +33,21 @@ macro_rules! forms {
         [strings::<$end, $result, Host>, strings::<$end, $result, Integers>]
     };
 }
-use forms;
+macro_rules! emitters {
+    ($($name:ident: $end:ty, $result:ty;)*) => {
+        $(pub(in crate::execute) const $name: EmitFn =
+            |emit| emit_comparison(emit, forms!($end, $result));)*
+    };
+}
+
+emitters! {
+    PCMPESTRI: Explicit<u32>, ToIndex;
+    PCMPESTRI64: Explicit<u64>, ToIndex;
+    PCMPESTRM: Explicit<u32>, ToMask;
+    PCMPESTRM64: Explicit<u64>, ToMask;
+    PCMPISTRI: Implicit, ToIndex;
+    PCMPISTRM: Implicit, ToMask;
+}
 
 /// Control byte: elements are words.
 const WORDS: u8 = 1;

@@ -5,7 +5,8 @@
 //! written in one access: a 16-byte load behind two 8-byte stores would wait for both.
 //!
 //! Invariant: a vector register number is one that the emitter has checked: 0 to 15, [`SCRATCH`], or
-//! eight from [`MM`] on.
+//! eight from [`MM`] on; or [`UPPER`] more than one of the first two, which is the upper half of that YMM
+//! register.
 
 use core::mem::offset_of;
 
@@ -50,16 +51,22 @@ macro_rules! lanes {
 lanes!(u128, [u8; 16], [i8; 16], [u16; 8], [i16; 8], [u32; 4], [i32; 4], [u64; 2], [i64; 2]);
 
 const XMM: usize = offset_of!(Cpu, state) + offset_of!(CpuState, fpu) + offset_of!(Fpu, xmm);
-const SCRATCH_DISTANCE: usize = offset_of!(Cpu, scratch_vector) - XMM;
+const SCRATCH_DISTANCE: usize = offset_of!(Cpu, scratch_vectors) - XMM;
 /// The number of the vector register that no guest sees: it takes an operand from memory to the op
 /// that works on it.
 pub(in crate::execute) const SCRATCH: u8 = (SCRATCH_DISTANCE / 16) as u8;
 
 /// The number of the first x87 register, which is where MM0 is for MMX instructions.
 pub(in crate::execute) const MM: u8 = ((offset_of!(Fpu, st) - offset_of!(Fpu, xmm)) / 16) as u8;
+/// From the number of a register to that of its upper half, as if it were one of its own.
+pub(in crate::execute) const UPPER: u8 = 16;
+const XMM_UPPER: usize = XMM + UPPER as usize * 16;
 
 const _: () = assert!(
-    XMM.is_multiple_of(16) && SCRATCH_DISTANCE.is_multiple_of(16) && SCRATCH_DISTANCE < 256 * 16
+    XMM.is_multiple_of(16)
+        && SCRATCH_DISTANCE.is_multiple_of(16)
+        && SCRATCH_DISTANCE < (256 - UPPER as usize) * 16
+        && offset_of!(Fpu, ymm_high) - offset_of!(Fpu, xmm) == UPPER as usize * 16
 );
 
 impl Cpu {
@@ -67,18 +74,36 @@ impl Cpu {
     #[inline(always)]
     pub(in crate::execute) fn vector(&self, number: u8) -> Vector {
         let base = core::ptr::from_ref(self).cast::<u8>();
-        // SAFETY: the scratch register, which has the highest number, is within the value, and so
-        // are those in front of it.
+        // SAFETY: the scratch register, whose upper half has the highest number, is within the
+        // value, and so are those in front of it.
         unsafe { base.add(XMM + usize::from(number) * 16).cast::<Vector>().read() }
     }
 
     /// Writes vector register `number`.
     #[inline(always)]
     pub(in crate::execute) fn set_vector(&mut self, number: u8, value: Vector) {
-        debug_assert!(number < 16 || number == SCRATCH || (MM..MM + 8).contains(&number));
+        let vector = number < 2 * UPPER || number == SCRATCH || number == SCRATCH + UPPER;
+        debug_assert!(vector || (MM..MM + 8).contains(&number));
         let base = core::ptr::from_mut(self).cast::<u8>();
         // SAFETY: as in `vector`; the emitter names no other number.
         unsafe { base.add(XMM + usize::from(number) * 16).cast::<Vector>().write(value) }
+    }
+
+    /// The upper half of vector register `number`.
+    #[inline(always)]
+    pub(in crate::execute) fn upper(&self, number: u8) -> Vector {
+        let base = core::ptr::from_ref(self).cast::<u8>();
+        // SAFETY: as in `vector`; the upper half is at a constant distance.
+        unsafe { base.add(XMM_UPPER + usize::from(number) * 16).cast::<Vector>().read() }
+    }
+
+    /// Writes the upper half of vector register `number`.
+    #[inline(always)]
+    pub(in crate::execute) fn set_upper(&mut self, number: u8, value: Vector) {
+        debug_assert!(number < UPPER || number == SCRATCH);
+        let base = core::ptr::from_mut(self).cast::<u8>();
+        // SAFETY: as in `upper`; the emitter names no other number.
+        unsafe { base.add(XMM_UPPER + usize::from(number) * 16).cast::<Vector>().write(value) }
     }
 }
 

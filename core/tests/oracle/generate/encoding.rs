@@ -80,6 +80,20 @@ impl Head {
         bytes
     }
 
+    /// An instruction with this head, if there is any.
+    fn sample(&self, mode: Mode) -> Option<Instruction> {
+        let mut bytes = self.bytes(&Free::default(), self.modrm);
+        bytes.resize(LONGEST, 0);
+        decode(mode, &bytes, 0).ok().or_else(|| {
+            // A vector of indices, the mask and the destination must be three registers: bytes that the
+            // first try has as zero name others here.
+            let free = Free { second_source: 6, ..Free::default() };
+            let mut bytes = self.bytes(&free, self.modrm);
+            bytes.resize(LONGEST, 0x29);
+            decode(mode, &bytes, 0).ok().filter(Instruction::is_vsib)
+        })
+    }
+
     /// All heads of a mode, whether they mean something or not.
     pub fn all(mode: Mode) -> impl Iterator<Item = Self> {
         let wide = if mode == Mode::Long { &[false, true][..] } else { &[false] };
@@ -140,9 +154,7 @@ impl Encodings {
         let mut heads: BTreeMap<(Code, Mode), Vec<Head>> = BTreeMap::new();
         for &mode in modes {
             for head in Head::all(mode).filter(|head| sample(head.modrm) && !head.is_escape(mode)) {
-                let mut bytes = head.bytes(&Free::default(), head.modrm);
-                bytes.resize(LONGEST, 0);
-                let Ok(instruction) = decode(mode, &bytes, 0) else { continue };
+                let Some(instruction) = head.sample(mode) else { continue };
                 if wanted(&instruction) {
                     heads.entry((instruction.code(), mode)).or_default().push(head);
                 }
@@ -185,10 +197,10 @@ impl Encodings {
     }
 }
 
-/// ModRM bytes that tell apart what can be told apart: each /digit with memory and with each
-/// register, which selects instructions of the x87 and of groups.
+/// ModRM bytes that tell apart what can be told apart: each /digit with memory, without and with a SIB
+/// byte, and with each register, which selects instructions of the x87 and of groups.
 fn sample(modrm: u8) -> bool {
-    modrm >= 0xc0 || modrm & 0xc7 == 3
+    modrm >= 0xc0 || matches!(modrm & 0xc7, 3 | 4)
 }
 
 /// Prefixes and registers for an instruction with this head.

@@ -3,11 +3,11 @@
 use super::{DIVIDE_BY_ZERO, Environment, Format, Kind, Rounding};
 use crate::execute::rounding::{Finite, exact_sum};
 
-pub(in super::super) fn add(env: &mut Environment, format: Format, left: u64, right: u64) -> u64 {
+pub(in crate::execute) fn add(env: &mut Environment, format: Format, left: u64, right: u64) -> u64 {
     sum(env, format, left, right, false)
 }
 
-pub(in super::super) fn subtract(
+pub(in crate::execute) fn subtract(
     env: &mut Environment,
     format: Format,
     left: u64,
@@ -51,7 +51,7 @@ fn sum(env: &mut Environment, format: Format, left: u64, right: u64, subtract: b
     }
 }
 
-pub(in super::super) fn multiply(
+pub(in crate::execute) fn multiply(
     env: &mut Environment,
     format: Format,
     left: u64,
@@ -76,7 +76,7 @@ pub(in super::super) fn multiply(
     }
 }
 
-pub(in super::super) fn divide(
+pub(in crate::execute) fn divide(
     env: &mut Environment,
     format: Format,
     left: u64,
@@ -112,7 +112,7 @@ pub(in super::super) fn divide(
     }
 }
 
-pub(in super::super) fn root(env: &mut Environment, format: Format, _: u64, source: u64) -> u64 {
+pub(in crate::execute) fn root(env: &mut Environment, format: Format, _: u64, source: u64) -> u64 {
     let source = env.unpack(format, source);
     if let Some(nan) = env.propagate(format, &[source]) {
         return nan;
@@ -138,7 +138,7 @@ pub(in super::super) fn root(env: &mut Environment, format: Format, _: u64, sour
 
 /// RCPSS: an approximation, here the rounded result itself. Raises nothing; denormals are zeros, as
 /// operands and as results.
-pub(in super::super) fn reciprocal(
+pub(in crate::execute) fn reciprocal(
     _: &mut Environment,
     format: Format,
     _: u64,
@@ -151,7 +151,7 @@ pub(in super::super) fn reciprocal(
 }
 
 /// RSQRTSS, likewise.
-pub(in super::super) fn reciprocal_root(
+pub(in crate::execute) fn reciprocal_root(
     _: &mut Environment,
     format: Format,
     _: u64,

@@ -5,7 +5,7 @@ use core::cmp::Ordering;
 use super::{Environment, Format, INVALID, Kind, Number};
 
 /// How two numbers compare; `None` if one is a NaN. `quiet`: only a signalling one is invalid.
-pub(in super::super) fn order(
+pub(in crate::execute) fn order(
     env: &mut Environment,
     format: Format,
     left: u64,
@@ -31,27 +31,52 @@ fn key(format: Format, number: Number) -> i64 {
     if number.negative { -magnitude } else { magnitude }
 }
 
-/// CMPSS and its like: all ones if the predicate holds.
-pub(in super::super) fn predicate(
+const LESS: u8 = 1;
+const EQUAL: u8 = 2;
+const GREATER: u8 = 4;
+const UNORDERED: u8 = 8;
+
+/// The orders for which each predicate holds (SDM, VCMPPS, "Comparison Predicate for CMPPD and CMPPS
+/// Instructions").
+const PREDICATES: [u8; 16] = [
+    EQUAL,
+    LESS,
+    LESS | EQUAL,
+    UNORDERED,
+    LESS | GREATER | UNORDERED,
+    EQUAL | GREATER | UNORDERED,
+    GREATER | UNORDERED,
+    LESS | EQUAL | GREATER,
+    EQUAL | UNORDERED,
+    LESS | UNORDERED,
+    LESS | EQUAL | UNORDERED,
+    0,
+    LESS | GREATER,
+    EQUAL | GREATER,
+    GREATER,
+    LESS | EQUAL | GREATER | UNORDERED,
+];
+
+/// CMPSS, VCMPSS and their like: all ones if the predicate, one of 32, holds.
+pub(in crate::execute) fn predicate(
     env: &mut Environment,
     format: Format,
     left: u64,
     right: u64,
     predicate: u8,
 ) -> u64 {
-    // EQ, UNORD and their opposites are quiet.
-    let quiet = matches!(predicate & 3, 0 | 3);
-    let order = order(env, format, left, right, quiet);
-    let holds = match predicate & 3 {
-        0 => order == Some(Ordering::Equal),
-        1 => order == Some(Ordering::Less),
-        2 => matches!(order, Some(Ordering::Less | Ordering::Equal)),
-        _ => order.is_none(),
+    // EQ, UNORD and their opposites are quiet; the upper sixteen are so where the lower ones are not.
+    let quiet = matches!(predicate & 3, 0 | 3) != (predicate & 16 != 0);
+    let order = match order(env, format, left, right, quiet) {
+        Some(Ordering::Less) => LESS,
+        Some(Ordering::Equal) => EQUAL,
+        Some(Ordering::Greater) => GREATER,
+        None => UNORDERED,
     };
-    if holds != (predicate & 4 != 0) { u64::MAX } else { 0 }
+    if PREDICATES[usize::from(predicate & 15)] & order != 0 { u64::MAX } else { 0 }
 }
 
-pub(in super::super) fn minimum(
+pub(in crate::execute) fn minimum(
     env: &mut Environment,
     format: Format,
     left: u64,
@@ -60,7 +85,7 @@ pub(in super::super) fn minimum(
     choose(env, format, left, right, Ordering::Less)
 }
 
-pub(in super::super) fn maximum(
+pub(in crate::execute) fn maximum(
     env: &mut Environment,
     format: Format,
     left: u64,

@@ -1,10 +1,14 @@
 //! Conversions among formats and integers.
 
-use super::{DOUBLE, Environment, Format, INVALID, Kind, PRECISION, SINGLE};
+use super::super::host_float::FLAGS;
+use super::{
+    DENORMALS_ARE_ZEROS, DOUBLE, Environment, FLUSH_TO_ZERO, Format, HALF, INVALID, Kind,
+    PRECISION, ROUNDING_SHIFT, SINGLE,
+};
 use crate::execute::rounding::Rounding;
 
 /// A signed integer of `bits` bits; what does not fit gives the integer indefinite.
-pub(in super::super) fn to_integer(
+pub(in crate::execute) fn to_integer(
     env: &mut Environment,
     format: Format,
     source: u64,
@@ -36,18 +40,37 @@ pub(in super::super) fn to_integer(
 }
 
 /// The number nearest to a signed integer.
-pub(in super::super) fn from_integer(env: &mut Environment, format: Format, source: i64) -> u64 {
+pub(in crate::execute) fn from_integer(env: &mut Environment, format: Format, source: i64) -> u64 {
     env.round(format, source < 0, source.unsigned_abs().into(), 0)
 }
 
 /// Single to double.
-pub(in super::super) fn widen(env: &mut Environment, source: u64) -> u64 {
+pub(in crate::execute) fn widen(env: &mut Environment, source: u64) -> u64 {
     reformat(env, SINGLE, DOUBLE, source)
 }
 
 /// Double to single.
-pub(in super::super) fn narrow(env: &mut Environment, source: u64) -> u64 {
+pub(in crate::execute) fn narrow(env: &mut Environment, source: u64) -> u64 {
     reformat(env, DOUBLE, SINGLE, source)
+}
+
+/// Half to single. A denormal half is neither reported nor taken for zero.
+pub(in crate::execute) fn from_half(env: &mut Environment, source: u64) -> u64 {
+    let mut mxcsr = *env.0 & !(DENORMALS_ARE_ZEROS | super::DENORMAL);
+    let result = reformat(&mut Environment(&mut mxcsr), HALF, SINGLE, source);
+    env.raise(mxcsr & INVALID);
+    result
+}
+
+/// Single to half, in rounding mode `mode` or as MXCSR says. A tiny result is never flushed to zero.
+pub(in crate::execute) fn to_half(env: &mut Environment, source: u64, mode: Option<u8>) -> u64 {
+    let mut mxcsr = *env.0 & !FLUSH_TO_ZERO;
+    if let Some(mode) = mode {
+        mxcsr = mxcsr & !(3 << ROUNDING_SHIFT) | u32::from(mode) << ROUNDING_SHIFT;
+    }
+    let result = reformat(&mut Environment(&mut mxcsr), SINGLE, HALF, source);
+    env.raise(mxcsr & FLAGS);
+    result
 }
 
 fn reformat(env: &mut Environment, from: Format, to: Format, source: u64) -> u64 {
@@ -72,7 +95,7 @@ fn reformat(env: &mut Environment, from: Format, to: Format, source: u64) -> u64
 /// ROUNDSS and its like: an integral value in the same format. Bits 0 and 1 of `control` are the
 /// rounding mode, unless bit 2 says that MXCSR has it; bit 3 keeps the precision exception away. That
 /// of denormal operands is never raised.
-pub(in super::super) fn round_to_integral(
+pub(in crate::execute) fn round_to_integral(
     env: &mut Environment,
     format: Format,
     source: u64,

@@ -4,7 +4,7 @@ use super::{DOUBLE, Environment, Format, SINGLE};
 use crate::execute::sse::vector::{Lanes, Vector};
 
 /// An operation on the low `N` singles; the others stay as they are in the left operand.
-pub(in super::super) fn singles<const N: usize>(
+pub(in crate::execute) fn singles<const N: usize>(
     operation: impl Fn(&mut Environment, Format, u64, u64) -> u64,
 ) -> impl Fn(&mut Environment, Vector, Vector) -> Vector {
     move |env, left, right| {
@@ -17,7 +17,7 @@ pub(in super::super) fn singles<const N: usize>(
 }
 
 /// An operation on the low `N` doubles; the other stays as it is in the left operand.
-pub(in super::super) fn doubles<const N: usize>(
+pub(in crate::execute) fn doubles<const N: usize>(
     operation: impl Fn(&mut Environment, Format, u64, u64) -> u64,
 ) -> impl Fn(&mut Environment, Vector, Vector) -> Vector {
     move |env, left, right| {
@@ -30,7 +30,7 @@ pub(in super::super) fn doubles<const N: usize>(
 }
 
 /// Two doubles from the low two singles or integers of the right operand.
-pub(in super::super) fn doubled(
+pub(in crate::execute) fn doubled(
     operation: impl Fn(&mut Environment, u32) -> u64,
 ) -> impl Fn(&mut Environment, Vector, Vector) -> Vector {
     move |env, _, right| {
@@ -40,7 +40,7 @@ pub(in super::super) fn doubled(
 }
 
 /// Two singles or integers from the doubles of the right operand; the upper half is cleared.
-pub(in super::super) fn halved(
+pub(in crate::execute) fn halved(
     operation: impl Fn(&mut Environment, u64) -> u64,
 ) -> impl Fn(&mut Environment, Vector, Vector) -> Vector {
     move |env, _, right| {

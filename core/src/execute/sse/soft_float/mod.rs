@@ -13,14 +13,20 @@
 mod arithmetic;
 mod compare;
 mod convert;
+mod fused;
 mod lanes;
 #[cfg(test)]
 mod tests;
 
-pub(super) use arithmetic::{add, divide, multiply, reciprocal, reciprocal_root, root, subtract};
-pub(super) use compare::{maximum, minimum, order, predicate};
-pub(super) use convert::{from_integer, narrow, round_to_integral, to_integer, widen};
-pub(super) use lanes::{doubled, doubles, halved, singles};
+pub(in crate::execute) use arithmetic::{
+    add, divide, multiply, reciprocal, reciprocal_root, root, subtract,
+};
+pub(in crate::execute) use compare::{maximum, minimum, order, predicate};
+pub(in crate::execute) use convert::{
+    from_half, from_integer, narrow, round_to_integral, to_half, to_integer, widen,
+};
+pub(in crate::execute) use fused::fused;
+pub(in crate::execute) use lanes::{doubled, doubles, halved, singles};
 
 use crate::execute::rounding::{Finite, Rounding};
 
@@ -39,13 +45,15 @@ const ROUNDING_SHIFT: u32 = 13;
 
 /// A binary interchange format.
 #[derive(Clone, Copy)]
-pub(super) struct Format {
+pub(in crate::execute) struct Format {
     pub exponent_bits: u32,
     pub fraction_bits: u32,
 }
 
-pub(super) const SINGLE: Format = Format { exponent_bits: 8, fraction_bits: 23 };
-pub(super) const DOUBLE: Format = Format { exponent_bits: 11, fraction_bits: 52 };
+pub(in crate::execute) const SINGLE: Format = Format { exponent_bits: 8, fraction_bits: 23 };
+pub(in crate::execute) const DOUBLE: Format = Format { exponent_bits: 11, fraction_bits: 52 };
+/// Half precision, which is only converted.
+const HALF: Format = Format { exponent_bits: 5, fraction_bits: 10 };
 
 impl Format {
     const fn bias(self) -> i32 {
@@ -111,7 +119,7 @@ impl Number {
 }
 
 /// MXCSR: how to round, and the flags of what has happened.
-pub(super) struct Environment<'a>(pub &'a mut u32);
+pub(in crate::execute) struct Environment<'a>(pub &'a mut u32);
 
 impl Environment<'_> {
     fn raise(&mut self, flags: u32) {
