@@ -205,13 +205,17 @@ pub const EXPLANATIONS: &[Explanation] = &[
         },
     },
     Explanation {
-        reason: "#GP under a paravirtual KVM, which emulates what raises it, and has no emulation of \
-                 this instruction or another exception for it",
+        reason: "#GP under a paravirtual KVM, which emulates what raises it: it has no emulation of \
+                 this instruction or another exception for it, or has touched the x87's tags",
         whose: Whose::ParavirtualKvm,
         holds: |it| {
-            it.interpreter.raised.vector == GENERAL_PROTECTION
-                && matches!(it.silicon.raised.vector, INVALID_OPCODE | STACK_FAULT | PAGE_FAULT)
-                && it.raise_at_start()
+            let mut silicon = *it.silicon;
+            silicon.raised = it.interpreter.raised;
+            silicon.state.x87.tags = it.interpreter.state.x87.tags;
+            let (theirs, ours) = it.vectors();
+            ours == GENERAL_PROTECTION
+                && matches!(theirs, INVALID_OPCODE | STACK_FAULT | GENERAL_PROTECTION | PAGE_FAULT)
+                && silicon == *it.interpreter
         },
     },
 ];
