@@ -68,11 +68,24 @@ pub enum Mode {
     Protected,
     Paged32,
     Real,
+    Virtual8086,
 }
 
 impl Mode {
-    pub const ALL: [Self; 6] =
-        [Self::Long, Self::User, Self::Compatibility, Self::Protected, Self::Paged32, Self::Real];
+    pub const ALL: [Self; 7] = [
+        Self::Long,
+        Self::User,
+        Self::Compatibility,
+        Self::Protected,
+        Self::Paged32,
+        Self::Real,
+        Self::Virtual8086,
+    ];
+
+    /// Whether selectors are sixteenths of bases.
+    fn has_paragraphs(self) -> bool {
+        matches!(self, Self::Real | Self::Virtual8086)
+    }
 
     fn ia32e(self) -> bool {
         matches!(self, Self::Long | Self::User | Self::Compatibility)
@@ -292,7 +305,11 @@ pub fn start(mode: Mode, mut source: Source<'_>) -> (CpuState, &[u8]) {
     if source.byte() & 3 == 3 {
         state.rflags |= RFlags::TRAP_FLAG;
     }
-    let base = if mode == Mode::Real { CODE } else { 0 };
+    if mode == Mode::Virtual8086 {
+        state.rflags |= RFlags::VIRTUAL_8086_MODE;
+        state.control.cr4 |= Cr4Flags::VIRTUAL_8086_MODE_EXTENSIONS;
+    }
+    let base = if mode.has_paragraphs() { CODE } else { 0 };
     for register in Register::ALL {
         let kind = source.byte();
         let near = u64::from(source.byte()) << 4 | u64::from(kind & 15);
@@ -323,8 +340,11 @@ fn segments(state: &mut CpuState, mode: Mode) {
     for register in [S::Es, S::Cs, S::Ss, S::Ds, S::Fs, S::Gs] {
         let code = register == S::Cs;
         let segment = &mut state.segments[register];
-        if mode == Mode::Real {
+        if mode.has_paragraphs() {
             (segment.base, segment.selector) = (CODE, (CODE >> 4) as u16);
+            if mode == Mode::Virtual8086 {
+                segment.access = Access(0xf3);
+            }
             continue;
         }
         let rights = match (mode, code) {
@@ -353,7 +373,7 @@ fn segments(state: &mut CpuState, mode: Mode) {
     }
     (state.gdtr.base, state.gdtr.limit) = (GDT, 0x3f);
     (state.idtr.base, state.idtr.limit) = (IDT, 0xfff);
-    if mode.ia32e() {
+    if mode.ia32e() || mode == Mode::Virtual8086 {
         let tr = &mut state.segments[S::Tr];
         (tr.base, tr.limit, tr.selector) = (TSS, 0x67, 0x30);
     }
@@ -386,6 +406,10 @@ fn tables(ram: &Ram, mode: Mode) {
     }
     put(TSS + 4, INNER_STACK);
     put(TSS + 0x24, INTERRUPT_STACK);
+    if mode == Mode::Virtual8086 {
+        // SS0.
+        put(TSS + 8, 0x10);
+    }
     if mode == Mode::Paged32 {
         ram.write(TABLES, &((PAGE_TABLE | 7) as u32).to_le_bytes());
     } else {
