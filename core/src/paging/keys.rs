@@ -27,7 +27,7 @@ pub(super) fn key(flags: PageTableFlags) -> u8 {
     (flags.bits() >> KEY_SHIFT & 0xf) as u8
 }
 
-/// The registers as far as they are in force: a register that is switched off permits everything.
+/// The registers as far as they are in force: one that is switched off permits everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Keys {
     /// For pages of user mode: PKRU.
@@ -88,13 +88,6 @@ impl Mmu {
         self.device_page = DevicePage::NONE;
         for (filled, tlb) in self.filled.iter_mut().zip(&mut self.tlbs) {
             filled.flush_keys(tlb, changed);
-        }
-    }
-
-    /// Follows WRPKRU, which is not followed by [`update_mode`](Self::update_mode).
-    pub(crate) fn update_keys(&mut self, state: &CpuState) {
-        if self.keys != Keys::of(state) {
-            self.change_keys(state);
         }
     }
 }

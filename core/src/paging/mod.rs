@@ -130,7 +130,9 @@ impl Mmu {
         if self.mode.key != ModeKey::of(state) {
             self.change_mode(state);
         }
-        self.update_keys(state);
+        if self.mode.keyed && self.keys != Keys::of(state) {
+            self.change_keys(state);
+        }
         self.active = View::of(state, Privilege::Current) as usize * size_of::<Tlb>();
     }
 
@@ -139,6 +141,7 @@ impl Mmu {
         self.flush_all();
         self.mode = Mode::of(state);
         self.permissions = Permissions::of(&self.mode);
+        self.keys = Keys::of(state);
     }
 
     /// The entries of the active TLB, in the order of their indices.

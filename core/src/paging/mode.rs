@@ -84,9 +84,14 @@ pub(crate) struct Mode {
     pub(super) global: PageTableFlags,
     /// The bits that are reserved in each entry that maps or names something.
     pub(super) always_reserved: u64,
+    /// PKRU or IA32_PKRS is in force.
+    pub(super) keyed: bool,
     /// CR4.PSE; meant for 32-bit paging alone, the other modes always have large pages.
     pub(super) page_size_extension: bool,
 }
+
+/// The bits of CR4 that put protection keys in force.
+const KEYS: Cr4Flags = Cr4Flags::PROTECTION_KEY_USER.union(Cr4Flags::PROTECTION_KEY_SUPERVISOR);
 
 /// The bits of CR0, CR4 and EFER that translations depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +107,8 @@ impl ModeKey {
             .union(Cr4Flags::PAGE_GLOBAL)
             .union(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION)
             .union(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION)
-            .union(Cr4Flags::L5_PAGING);
+            .union(Cr4Flags::L5_PAGING)
+            .union(KEYS);
         const { assert!(CR0.bits() & EFER.bits() == 0 && CR4.bits() >> 32 == 0) };
         let control = &state.control;
         let low = control.cr0.bits() & CR0.bits() | control.efer.bits() & EFER.bits();
@@ -132,6 +138,7 @@ impl Mode {
                 PagingMode::Pae => bits(62, PHYSICAL_ADDRESS_BITS),
                 PagingMode::Bits32 | PagingMode::Off => 0,
             } | if no_execute { 0 } else { PageTableFlags::NO_EXECUTE.bits() },
+            keyed: control.cr4.intersects(KEYS),
             page_size_extension: control.cr4.contains(Cr4Flags::PAGE_SIZE_EXTENSION),
         }
     }
