@@ -41,7 +41,7 @@ pub(crate) mod vector;
 
 use core::marker::PhantomData;
 
-use self::vector::{Load, Vector};
+use self::vector::{Lanes, Load, Vector};
 use super::emit::{Emit, Vectors};
 use super::host_vector::HostVector;
 use super::op::Detail;
@@ -89,7 +89,7 @@ pub(in crate::execute) trait ThreeSources: 'static {
     }
 }
 
-/// An operation without what the host has.
+/// An operation without what the host has. Those on three sources keep nothing in memory.
 pub(in crate::execute) struct Portable<O>(PhantomData<O>);
 
 impl<O: Operation> Operation for Portable<O> {
@@ -97,7 +97,13 @@ impl<O: Operation> Operation for Portable<O> {
     const FLOATS: bool = O::FLOATS;
     #[inline(always)]
     fn compute(mxcsr: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector {
-        O::compute(mxcsr, destination, source, immediate)
+        /// By values and behind a call: what the computation has on its stack is gone when the handler
+        /// goes on, so that can be a jump.
+        #[inline(never)]
+        fn apart<O: Operation>(mxcsr: &mut u32, left: u128, right: u128, immediate: u8) -> u128 {
+            u128::of(O::compute(mxcsr, left.vector(), right.vector(), immediate))
+        }
+        apart::<O>(mxcsr, u128::of(destination), u128::of(source), immediate).vector()
     }
 }
 

@@ -13,8 +13,10 @@ use super::super::flags::{CF, Kind, OF, SF, ZF};
 use super::super::host_vector::HostVector;
 use super::super::op::{Handler, Op};
 use super::handler::vector_source;
-use super::rows;
+use super::integer::{Pcmpeqb, Pcmpeqw};
+use super::signs::Pmovmskb;
 use super::vector::{Lanes, Unaligned, Vector};
+use super::{Operation, ToGeneral, rows};
 use crate::memory::Width;
 use crate::state::Register;
 
@@ -85,21 +87,20 @@ impl<W: Width> End for Explicit<W> {
 impl End for Implicit {
     #[inline(always)]
     fn lengths(_: &Cpu, left: Vector, right: Vector, control: u8) -> [u32; 2] {
-        [left, right].map(|string| match control & WORDS {
-            0 => first_null(<[u8; 16]>::of(string)),
-            _ => first_null(<[u16; 8]>::of(string)),
-        })
+        [first_null(left, control), first_null(right, control)]
     }
 }
 
 /// The place of the first null, or behind all elements.
 #[inline(always)]
-fn first_null<T: PartialEq + From<u8>, const N: usize>(elements: [T; N]) -> u32 {
-    let nulls = elements
-        .iter()
-        .rev()
-        .fold(1, |bits, element| bits << 1 | u32::from(*element == T::from(0)));
-    nulls.trailing_zeros().min(N as u32)
+fn first_null(string: Vector, control: u8) -> u32 {
+    let (words, zero) = (control & WORDS, 0_u128.vector());
+    let nulls = match words {
+        0 => Pcmpeqb::apply(&mut 0, string, zero, 0),
+        _ => Pcmpeqw::apply(&mut 0, string, zero, 0),
+    };
+    let bytes = Pmovmskb::apply(&mut 0, nulls, 0) as u32 | 1 << 16;
+    bytes.trailing_zeros() >> words
 }
 
 /// How the bits of a comparison are found: one for each element of the right string.
@@ -113,13 +114,28 @@ struct Host;
 struct Integers;
 
 impl Means for Integers {
+    #[inline(always)]
     fn compare(control: u8, left: Vector, right: Vector, lengths: [u32; 2]) -> u32 {
-        match control & (WORDS | SIGNED) {
-            0 => aggregate(control, <[u8; 16]>::of(left), <[u8; 16]>::of(right), lengths),
-            WORDS => aggregate(control, <[u16; 8]>::of(left), <[u16; 8]>::of(right), lengths),
-            SIGNED => aggregate(control, <[i8; 16]>::of(left), <[i8; 16]>::of(right), lengths),
-            _ => aggregate(control, <[i16; 8]>::of(left), <[i16; 8]>::of(right), lengths),
-        }
+        let [left_length, right_length] = lengths;
+        compare_integers(control, u128::of(left), u128::of(right), left_length, right_length)
+    }
+}
+
+/// By values and behind a call, as [`Portable`](super::Portable) says.
+#[inline(never)]
+fn compare_integers(
+    control: u8,
+    left: u128,
+    right: u128,
+    left_length: u32,
+    right_length: u32,
+) -> u32 {
+    let (left, right, lengths) = (left.vector(), right.vector(), [left_length, right_length]);
+    match control & (WORDS | SIGNED) {
+        0 => aggregate(control, <[u8; 16]>::of(left), <[u8; 16]>::of(right), lengths),
+        WORDS => aggregate(control, <[u16; 8]>::of(left), <[u16; 8]>::of(right), lengths),
+        SIGNED => aggregate(control, <[i8; 16]>::of(left), <[i8; 16]>::of(right), lengths),
+        _ => aggregate(control, <[i16; 8]>::of(left), <[i16; 8]>::of(right), lengths),
     }
 }
 
