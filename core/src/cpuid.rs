@@ -151,13 +151,11 @@ impl Model {
                 let subleaves = self.features().filter(|feature| feature.leaf == 7);
                 registers[Eax as usize] = subleaves.map(|row| row.subleaf).max().unwrap_or(0);
             }
-            0xd if self.offers(&feature::AVX) => {
-                if subleaf == 0 {
-                    registers[Eax as usize] |= XCr0Flags::AVX.bits() as u32;
-                    registers[Ecx as usize] += AVX_STATE_BYTES;
-                }
+            0xd if subleaf == 0 && self.offers(&feature::AVX) => {
+                registers[Eax as usize] |= XCr0Flags::AVX.bits() as u32;
+                registers[Ecx as usize] += AVX_STATE_BYTES;
             }
-            0xd if subleaf == 2 => registers = [0; 4],
+            0xd if subleaf == 2 && !self.offers(&feature::AVX) => registers = [0; 4],
             0xb => {
                 // The subleaf comes back in levels that do not exist, too.
                 registers[Ecx as usize] |= subleaf & 0xff;
