@@ -102,17 +102,18 @@ fn faults_push_it_and_software_interrupts_do_not() {
     }
 }
 
-/// MOV to a debug register while DR7.GD is set raises #DB as a fault that leaves RF alone.
+/// MOV to a debug register while DR7.GD is set raises #DB as a fault like any other (SDM,
+/// "Instruction-Breakpoint Exception Condition": each fault but that of an instruction breakpoint).
 #[test]
-fn general_detect_pushes_what_the_instruction_found() {
+fn general_detect_pushes_it() {
     // mov dr0, rax: at the target or behind a nop.
-    for (code, pushed) in [(&[0x0f, 0x23, 0xc0][..], true), (&[0x90, 0x0f, 0x23, 0xc0], false)] {
+    for code in [&[0x0f, 0x23, 0xc0][..], &[0x90, 0x0f, 0x23, 0xc0]] {
         for budget in [1, 2, 1000] {
             let mut guest = returning(code, &[0xf4]);
             guest.state.debug.dr7 |= 1 << 13;
             guest.vcpu.set_state(&guest.state);
             assert_eq!(next_exit(&mut guest, budget), Exit::Halted);
-            assert_eq!(pushed_rf(&guest), pushed, "{code:x?}");
+            assert!(pushed_rf(&guest), "{code:x?}");
         }
     }
 }
@@ -127,6 +128,6 @@ fn a_breakpoint_at_the_target_is_passed_once() {
         guest.vcpu.set_state(&guest.state);
         assert_eq!(next_exit(&mut guest, budget), Exit::Halted);
         assert_eq!(guest.vcpu.state().gpr[Register::Rax], 1);
-        assert!(pushed_rf(&guest), "for the restart");
+        assert!(!pushed_rf(&guest), "only the handler can pass it");
     }
 }
