@@ -69,10 +69,14 @@ accelerated! {
         });
         sums
     };
-    Pshufb: Aligned, "pshufb", [u8; 16], |left, right| right.map(|index| match index {
-        0x80.. => 0,
-        _ => left[usize::from(index & 15)],
-    });
+    Pshufb: Aligned, "pshufb", [u8; 16], |left, right| {
+        // A loop, which is compiled in place: what is called with arrays keeps handlers from jumps.
+        let mut shuffled = [0; 16];
+        for (byte, index) in shuffled.iter_mut().zip(right) {
+            *byte = if index & 0x80 == 0 { left[usize::from(index & 15)] } else { 0 };
+        }
+        shuffled
+    };
 }
 
 /// PALIGNR: the source with the destination above it, shifted right by bytes.
