@@ -26,7 +26,8 @@ const SAMPLE: usize = 61;
 
 fn main() {
     enable_avx();
-    let from: alloc::vec::Vec<u8> = (0..BYTES + 64).map(|index| (index * 31 >> 3) as u8).collect();
+    let from: alloc::vec::Vec<u8> =
+        (0..BYTES + 64).map(|index| ((index * 31) >> 3) as u8).collect();
     let mut to = vec![0_u8; BYTES + 64];
     let aligned = to.as_ptr().align_offset(32);
     let mut checksum = Checksum::default();

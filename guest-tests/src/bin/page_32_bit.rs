@@ -64,7 +64,7 @@ fn main() {
         table.add(index as usize).write_volatile(entry);
     };
     for index in 0..0x100 {
-        put(directory, index, index * LARGE | P | W | PS);
+        put(directory, index, (index * LARGE) | P | W | PS);
     }
     put(directory, 0x100, table as u32 | P | W);
     put(directory, 0x101, P | PS);

@@ -76,7 +76,7 @@ fn main() {
     let seen = |index: usize| SEEN[index].load(Relaxed);
     // MOV is 2 bytes long. INC has a prefix or not.
     check_eq!(seen(0), start + 2, "the trap behind the store");
-    check_eq!(seen(1), start + 2 | INTERRUPT, "the interrupt, before the next instruction");
+    check_eq!(seen(1), (start + 2) | INTERRUPT, "the interrupt, before the next instruction");
     let behind = seen(2) - start;
     check_eq!(behind == 4 || behind == 5, true, "the trap behind INC, at {behind}");
     check_eq!(seen(3), seen(2) + 1, "the trap behind NOP");
