@@ -1,7 +1,7 @@
 //! AES-128 in counter mode with the processor's instructions: four blocks at a time, and the expansion of
 //! a key for each message.
 //@ stdout: checksum 9e19a376e7c7da9f
-//@ bench: rounds=120
+//@ bench: rounds=3000
 //@ bench-target: 5.0
 
 #![no_std]

@@ -1,7 +1,7 @@
 //! Searching text with SSE4.2's string comparisons: for any of a set of characters, for characters outside
 //! ranges, and for a word.
 //@ stdout: checksum 7c78e9ab0250fdf8
-//@ bench: rounds=40
+//@ bench: rounds=700
 //@ bench-target: 5.0
 
 #![no_std]
