@@ -24,6 +24,7 @@ pub mod exit;
 mod heap;
 pub mod interrupt;
 pub mod legacy;
+pub mod low;
 mod memory_routines;
 pub mod paging;
 pub mod probe;

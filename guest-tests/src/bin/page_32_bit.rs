@@ -5,17 +5,14 @@
 #![no_std]
 #![no_main]
 
-use core::arch::asm;
 use core::ptr;
 use guest_tests::cpu::cpuid;
 use guest_tests::paging;
-use guest_tests::segment::{KERNEL_CODE_32, KERNEL_DATA};
-use guest_tests::{check_eq, interrupt, snippet};
+use guest_tests::segment::KERNEL_CODE_32;
+use guest_tests::{check_eq, interrupt, low, snippet};
 
 guest_tests::entry!(main);
 
-/// Where the code is copied to.
-const LOW: u64 = 0x8000;
 /// The 32-bit IDT, of which there is the gate of #PF alone.
 const GATE: *mut u64 = (0x6000 + 14 * 8) as *mut u64;
 /// A byte that pages are mapped to.
@@ -179,45 +176,14 @@ fn run(directory: *mut u32, probes: [Probe; PROBES]) -> [Probe; PROBES] {
         ".long 0x6000",
         ".code64",
     );
-    let gate = 0x8e00_u64 << 32 | (LOW + 0x100) | u64::from(KERNEL_CODE_32) << 16;
-    // SAFETY: nothing else uses this memory below 1 MiB.
+    let gate = 0x8e00_u64 << 32 | (low::ADDRESS + 0x100) | u64::from(KERNEL_CODE_32) << 16;
+    // SAFETY: nothing else uses this memory below 1 MiB; interrupts are off, and the code leaves all as it was.
     unsafe {
-        ptr::copy_nonoverlapping(code.as_ptr(), LOW as *mut u8, code.len());
         ptr::write_volatile(GATE, gate);
         ptr::write_volatile(BYTE as usize as *mut u8, 0x11);
         ptr::write_volatile(TABLE, probes);
+        low::execute(code, directory as u64);
     }
-    // SAFETY: interrupts are off, and every register that may be lost on the way is put back or named.
-    unsafe {
-        asm!(
-            "push rbx",
-            "push rbp",
-            "push r12",
-            "push r13",
-            "push r14",
-            "push r15",
-            "mov [0x7800], rsp",
-            "mov eax, {data}",
-            "mov ss, eax",
-            "mov ds, eax",
-            "lea rdi, [rip + 2f]",
-            "push {code32}",
-            "push {low}",
-            "retfq",
-            "2: mov rsp, [0x7800]",
-            "pop r15",
-            "pop r14",
-            "pop r13",
-            "pop r12",
-            "pop rbp",
-            "pop rbx",
-            code32 = const KERNEL_CODE_32,
-            low = const LOW,
-            data = const KERNEL_DATA,
-            in("rsi") directory,
-            clobber_abi("C"),
-        )
-    };
     interrupt::load_idt(0xfff);
     // SAFETY: the code has written it.
     unsafe { ptr::read_volatile(TABLE) }

@@ -11,14 +11,11 @@ use core::ptr;
 use guest_tests::cpu::{cpuid, cr4, set_cr4};
 use guest_tests::interrupt::vector::{GP, PF};
 use guest_tests::paging::{self, Flags};
-use guest_tests::segment::{KERNEL_CODE, KERNEL_CODE_32, KERNEL_DATA};
-use guest_tests::{catch, check_eq, snippet};
+use guest_tests::{catch, check_eq, low, snippet};
 
 guest_tests::entry!(main);
 
 const LA57: u64 = 1 << 12;
-/// Where the code is copied to.
-const LOW: u64 = 0x8000;
 /// The second entry of the top structure maps what the first one does.
 const ALIAS: u64 = 1 << 48;
 const VALUE: u64 = 0x1234_5678_9abc_def0;
@@ -28,27 +25,6 @@ const WIDE: u64 = 0x0000_8000_0000_0000;
 fn main() {
     assert!(cpuid(7, 0).ecx & 1 << 16 != 0, "CPUID offers no LA57");
     check_eq!(cpuid(0x8000_0008, 0).eax >> 8 & 0xff, 57, "linear-address bits");
-    let code = snippet!(
-        ".code32",
-        "mov eax, cr0",
-        "btr eax, 31",
-        "mov cr0, eax",
-        "mov eax, cr4",
-        "btc eax, 12",
-        "mov cr4, eax",
-        "mov cr3, esi",
-        "mov eax, cr0",
-        "bts eax, 31",
-        "mov cr0, eax",
-        "push 8",
-        "push edi",
-        "retf",
-        ".code64",
-    );
-    const { assert!(KERNEL_CODE == 8) };
-    // SAFETY: nothing else uses this memory below 1 MiB.
-    unsafe { ptr::copy_nonoverlapping(code.as_ptr(), LOW as *mut u8, code.len()) };
-
     check_eq!(fault(|| load(WIDE)), Some((u64::from(GP), 0)), "with 48 bits");
     // SAFETY: it is refused.
     let refused = fault(|| unsafe { set_cr4(cr4() | LA57) });
@@ -112,35 +88,23 @@ fn cr3() -> u64 {
 
 /// To the other number of levels, with the tables at `cr3`.
 fn switch(cr3: u64) {
-    // SAFETY: interrupts are off, the tables map the first 4 GiB one to one, and every register that
-    // may be lost on the way is put back or named.
-    unsafe {
-        asm!(
-            "push rbx",
-            "push rbp",
-            "push r12",
-            "push r13",
-            "push r14",
-            "push r15",
-            "mov [0x7800], rsp",
-            "lea rdi, [rip + 2f]",
-            "push {code32}",
-            "push {low}",
-            "retfq",
-            "2: mov rsp, [0x7800]",
-            "pop r15",
-            "pop r14",
-            "pop r13",
-            "pop r12",
-            "pop rbp",
-            "pop rbx",
-            "mov eax, {data}",
-            "mov ss, eax",
-            code32 = const KERNEL_CODE_32,
-            low = const LOW,
-            data = const KERNEL_DATA,
-            in("rsi") cr3,
-            clobber_abi("C"),
-        )
-    };
+    let code = snippet!(
+        ".code32",
+        "mov eax, cr0",
+        "btr eax, 31",
+        "mov cr0, eax",
+        "mov eax, cr4",
+        "btc eax, 12",
+        "mov cr4, eax",
+        "mov cr3, esi",
+        "mov eax, cr0",
+        "bts eax, 31",
+        "mov cr0, eax",
+        "push 8",
+        "push edi",
+        "retf",
+        ".code64",
+    );
+    // SAFETY: interrupts are off, and the tables map the first 4 GiB one to one.
+    unsafe { low::execute(code, cr3) };
 }

@@ -5,21 +5,18 @@
 #![no_std]
 #![no_main]
 
-use core::arch::asm;
 use core::ptr;
 use guest_tests::interrupt::load_idt;
-use guest_tests::segment::{FIRST_FREE, KERNEL_CODE_32, KERNEL_DATA, set_descriptor};
-use guest_tests::{check_eq, snippet};
+use guest_tests::segment::{FIRST_FREE, set_descriptor};
+use guest_tests::{check_eq, low, snippet};
 
 guest_tests::entry!(main);
 
-/// Where the code is copied to; as a segment of real mode, 0x800.
-const LOW: u64 = 0x8000;
 /// Where real mode leaves what it found.
 const FOUND: *const [u16; 3] = 0x7000 as *const _;
 /// The entry of INT 0x21 in the interrupt vector table.
 const VECTOR: *mut u32 = 0x84 as *mut u32;
-/// 16-bit code whose base is `LOW`, so that offsets are those of real mode.
+/// 16-bit code whose base is `low::ADDRESS`, so that offsets are those of real mode.
 const CODE_16: u16 = FIRST_FREE;
 
 fn main() {
@@ -100,40 +97,11 @@ fn main() {
         "retf",
         ".code64",
     );
-    // SAFETY: nothing else uses this memory below 1 MiB.
+    // SAFETY: nothing else uses this memory below 1 MiB; interrupts are off, and the code leaves all as it was.
     unsafe {
-        ptr::copy_nonoverlapping(code.as_ptr(), LOW as *mut u8, code.len());
         ptr::write_volatile(VECTOR, 0x0800_00b8);
+        low::execute(code, 0);
     }
-    // SAFETY: interrupts are off, and every register that may be lost on the way is put back or named.
-    unsafe {
-        asm!(
-            "push rbx",
-            "push rbp",
-            "push r12",
-            "push r13",
-            "push r14",
-            "push r15",
-            "mov [0x7800], rsp",
-            "lea rdi, [rip + 2f]",
-            "push {code32}",
-            "push {low}",
-            "retfq",
-            "2: mov rsp, [0x7800]",
-            "pop r15",
-            "pop r14",
-            "pop r13",
-            "pop r12",
-            "pop rbp",
-            "pop rbx",
-            "mov eax, {data}",
-            "mov ss, eax",
-            code32 = const KERNEL_CODE_32,
-            low = const LOW,
-            data = const KERNEL_DATA,
-            clobber_abi("C"),
-        )
-    };
     load_idt(0xfff);
     // SAFETY: real mode wrote it.
     let [byte, inside, behind] = unsafe { ptr::read_volatile(FOUND) };
