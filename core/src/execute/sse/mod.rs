@@ -296,7 +296,16 @@ pub(in crate::execute) fn enabled(
     emit: &mut Emit,
     then: impl Fn(&mut Emit) -> Option<()>,
 ) -> Option<()> {
-    match emit.mode.sse {
+    available(emit, emit.mode.sse, then)
+}
+
+/// Emits an instruction on vector registers that the system keeps as `vectors` says.
+pub(in crate::execute) fn available(
+    emit: &mut Emit,
+    vectors: Vectors,
+    then: impl Fn(&mut Emit) -> Option<()>,
+) -> Option<()> {
+    match vectors {
         Vectors::Enabled => then(emit),
         Vectors::Undefined => None,
         Vectors::NotAvailable => {

@@ -33,14 +33,12 @@ pub(super) mod variable_shift;
 
 use core::marker::PhantomData;
 
+use super::Cpu;
 use super::address::{Bytes32, Extent};
-use super::emit::{Emit, EmitFn, Vectors};
+use super::emit::{Emit, EmitFn};
 use super::host_vector::HostVector;
-use super::op::Detail;
-use super::sse::Operation;
 use super::sse::vector::{Lanes, Load, Vector};
-use super::{Cpu, Leave};
-use crate::state::Exception;
+use super::sse::{Operation, available};
 
 /// A YMM register: its lower and its upper half.
 type Wide = [Vector; 2];
@@ -140,18 +138,7 @@ use rows;
 
 /// Emits an instruction if the system has enabled the registers.
 fn enabled(emit: &mut Emit, then: EmitFn) -> Option<()> {
-    match emit.mode.avx {
-        Vectors::Enabled => then(emit),
-        Vectors::Undefined => None,
-        Vectors::NotAvailable => {
-            emit.call_out_last(not_available);
-            Some(())
-        }
-    }
-}
-
-fn not_available(_: &mut Cpu, _: &Detail) -> Result<(), Leave> {
-    Err(Exception::NM.into())
+    available(emit, emit.mode.avx, then)
 }
 
 /// Whether the instruction at hand has 256-bit operands, in registers, in memory or as indices.
