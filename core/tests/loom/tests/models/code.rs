@@ -40,20 +40,31 @@ fn writes(vcpu: &mut Vcpu, words: &Words, value: u64) {
     vcpu.look();
 }
 
+/// What `act` does on a thread, and then the end of that, beside a vCPU that executes the code.
+fn beside(
+    words: &Arc<Words>,
+    [mut writer, mut watcher]: [Vcpu; 2],
+    act: impl FnOnce(&mut Vcpu, &Words) + 'static,
+) {
+    let thread = thread::spawn({
+        let words = words.clone();
+        move || {
+            act(&mut writer, &words);
+            writer.leave();
+        }
+    });
+    executes(&mut watcher, words);
+    thread.join().expect("no failure");
+}
+
 #[test]
 fn code_that_is_written_while_it_is_translated() {
     model(3, || {
-        let (words, [mut writer, mut watcher]) = vcpus();
-        let thread = thread::spawn({
-            let words = words.clone();
-            move || {
-                writer.enter();
-                writes(&mut writer, &words, 1);
-                writer.leave();
-            }
+        let (words, [writer, watcher]) = vcpus();
+        beside(&words, [writer, watcher], |writer, words| {
+            writer.enter();
+            writes(writer, words, 1);
         });
-        executes(&mut watcher, &words);
-        thread.join().expect("no failure");
     });
 }
 
@@ -61,18 +72,10 @@ fn code_that_is_written_while_it_is_translated() {
 #[test]
 fn code_that_has_a_writer_already() {
     model(3, || {
-        let (words, [mut writer, mut watcher]) = vcpus();
+        let (words, [mut writer, watcher]) = vcpus();
         writer.enter();
         writes(&mut writer, &words, 1);
-        let thread = thread::spawn({
-            let words = words.clone();
-            move || {
-                writes(&mut writer, &words, 2);
-                writer.leave();
-            }
-        });
-        executes(&mut watcher, &words);
-        thread.join().expect("no failure");
+        beside(&words, [writer, watcher], |writer, words| writes(writer, words, 2));
     });
 }
 
@@ -80,20 +83,14 @@ fn code_that_has_a_writer_already() {
 #[test]
 fn code_whose_writer_comes_back() {
     model(3, || {
-        let (words, [mut writer, mut watcher]) = vcpus();
+        let (words, [mut writer, watcher]) = vcpus();
         writer.enter();
         writes(&mut writer, &words, 1);
         writer.leave();
-        let thread = thread::spawn({
-            let words = words.clone();
-            move || {
-                writer.enter();
-                writes(&mut writer, &words, 2);
-                writer.leave();
-            }
+        beside(&words, [writer, watcher], |writer, words| {
+            writer.enter();
+            writes(writer, words, 2);
         });
-        executes(&mut watcher, &words);
-        thread.join().expect("no failure");
     });
 }
 
@@ -101,19 +98,13 @@ fn code_whose_writer_comes_back() {
 #[test]
 fn code_that_is_translated_already() {
     model(3, || {
-        let (words, [mut writer, mut watcher]) = vcpus();
+        let (words, [writer, mut watcher]) = vcpus();
         watcher.enter();
         watcher.execute(&words.code);
-        let thread = thread::spawn({
-            let words = words.clone();
-            move || {
-                writer.enter();
-                writes(&mut writer, &words, 1);
-                writer.leave();
-            }
+        beside(&words, [writer, watcher], |writer, words| {
+            writer.enter();
+            writes(writer, words, 1);
         });
-        executes(&mut watcher, &words);
-        thread.join().expect("no failure");
     });
 }
 
@@ -121,19 +112,11 @@ fn code_that_is_translated_already() {
 #[test]
 fn code_that_another_has_translated() {
     model(3, || {
-        let (words, [mut writer, mut watcher, mut other]) = vcpus();
+        let (words, [mut writer, watcher, mut other]) = vcpus();
         other.enter();
         other.execute(&words.code);
         writer.enter();
-        let thread = thread::spawn({
-            let words = words.clone();
-            move || {
-                writes(&mut writer, &words, 1);
-                writer.leave();
-            }
-        });
-        executes(&mut watcher, &words);
-        thread.join().expect("no failure");
+        beside(&words, [writer, watcher], |writer, words| writes(writer, words, 1));
     });
 }
 
@@ -141,20 +124,12 @@ fn code_that_another_has_translated() {
 #[test]
 fn code_whose_writer_stops_for_another() {
     model(3, || {
-        let (words, [mut writer, mut watcher, mut other]) = vcpus();
+        let (words, [mut writer, watcher, mut other]) = vcpus();
         writer.enter();
         writes(&mut writer, &words, 1);
         other.enter();
         other.execute(&words.code);
-        let thread = thread::spawn({
-            let words = words.clone();
-            move || {
-                writes(&mut writer, &words, 2);
-                writer.leave();
-            }
-        });
-        executes(&mut watcher, &words);
-        thread.join().expect("no failure");
+        beside(&words, [writer, watcher], |writer, words| writes(writer, words, 2));
     });
 }
 
