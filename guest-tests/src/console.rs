@@ -1,11 +1,10 @@
 //! Guest output: the first serial port (16550A at 0x3f8), polled. Input and interrupts of the port
 //! are for the tests of the port.
 
+use crate::device::serial::{DATA, LINE_STATUS};
 use core::fmt::{Arguments, Write};
 use x86_64::instructions::port::Port;
 
-const DATA: u16 = 0x3f8;
-const LINE_STATUS: u16 = DATA + 5;
 /// The transmitter's holding register is empty.
 const TRANSMIT_EMPTY: u8 = 1 << 5;
 

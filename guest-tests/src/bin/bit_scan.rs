@@ -7,11 +7,9 @@
 use core::arch::asm;
 use guest_tests::check_eq;
 use guest_tests::cpu::cpuid;
+use guest_tests::register::rflags::{STATUS, ZF};
 
 guest_tests::entry!(main);
-
-const ZF: u64 = 1 << 6;
-const STATUS: u64 = 1 | 1 << 2 | 1 << 4 | ZF | 1 << 7 | 1 << 11;
 
 macro_rules! run {
     ($code:literal, $value:expr) => {{

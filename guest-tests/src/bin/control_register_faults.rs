@@ -8,17 +8,12 @@
 use core::arch::asm;
 use guest_tests::cpu::{cpuid, cr0, cr4};
 use guest_tests::interrupt::vector::GP;
+use guest_tests::register::cr0::{CD, NW, PE, PG};
+use guest_tests::register::cr4::{PAE, PCIDE};
 use guest_tests::{catch, check_eq};
 use x86_64::registers::control::Cr3;
 
 guest_tests::entry!(main);
-
-const PE: u64 = 1;
-const NW: u64 = 1 << 29;
-const CD: u64 = 1 << 30;
-const PG: u64 = 1 << 31;
-const PAE: u64 = 1 << 5;
-const PCIDE: u64 = 1 << 17;
 
 macro_rules! refuses {
     ($register:literal, $value:expr, $what:expr) => {

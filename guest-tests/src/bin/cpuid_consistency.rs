@@ -7,10 +7,9 @@
 use core::arch::asm;
 use guest_tests::check_eq;
 use guest_tests::cpu::{cpuid, cr4, has_leaf, set_cr4};
+use guest_tests::register::cr4::OSXSAVE;
 
 guest_tests::entry!(main);
-
-const OSXSAVE: u64 = 1 << 18;
 
 fn main() {
     assert!(has_leaf(0xd), "highest basic leaf {:#x}", cpuid(0, 0).eax);

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest_tests::check_eq;
 use guest_tests::interrupt::vector::DB;
 use guest_tests::interrupt::{Frame, set_handler};
+use guest_tests::register::rflags::RF;
 
 guest_tests::entry!(main);
 
@@ -19,7 +20,6 @@ const ON_WRITE: u64 = 1 << 16;
 const ON_ACCESS: u64 = 3 << 16;
 const FOUR_BYTES: u64 = 3 << 18;
 const EIGHT_BYTES: u64 = 2 << 18;
-const RF: u64 = 1 << 16;
 
 static HITS: AtomicU64 = AtomicU64::new(0);
 static RIP: AtomicU64 = AtomicU64::new(0);

@@ -7,16 +7,9 @@
 
 use core::arch::asm;
 use guest_tests::check_eq;
+use guest_tests::register::rflags::{AF, CF, OF, PF, SF, STATUS, ZF};
 
 guest_tests::entry!(main);
-
-const CF: u64 = 1;
-const PF: u64 = 1 << 2;
-const AF: u64 = 1 << 4;
-const ZF: u64 = 1 << 6;
-const SF: u64 = 1 << 7;
-const OF: u64 = 1 << 11;
-const STATUS: u64 = CF | PF | AF | ZF | SF | OF;
 
 /// Runs `$code` on `$a` and `$b` with CF as given: the result and the status flags.
 macro_rules! run {

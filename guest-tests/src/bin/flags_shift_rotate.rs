@@ -6,14 +6,9 @@
 
 use core::arch::asm;
 use guest_tests::check_eq;
+use guest_tests::register::rflags::{CF, OF, PF, SF, ZF};
 
 guest_tests::entry!(main);
-
-const CF: u64 = 1;
-const PF: u64 = 1 << 2;
-const ZF: u64 = 1 << 6;
-const SF: u64 = 1 << 7;
-const OF: u64 = 1 << 11;
 
 macro_rules! run {
     ($code:literal, $value:expr, $count:expr, $flags:expr) => {{

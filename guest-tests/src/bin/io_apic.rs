@@ -6,6 +6,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use guest_tests::check_eq;
+use guest_tests::device::serial::{IDENTIFICATION, INTERRUPT_ENABLE, INTERRUPT_OUT, MODEM_CONTROL};
 use guest_tests::device::{apic, halt_until, io_apic, pic, pit, port};
 use guest_tests::interrupt::{Frame, set_handler};
 
@@ -15,10 +16,6 @@ const TIMER: u8 = 0x51;
 const SERIAL: u8 = 0x52;
 static TICKS: AtomicU32 = AtomicU32::new(0);
 static TRANSMITTED: AtomicU32 = AtomicU32::new(0);
-
-const INTERRUPT_ENABLE: u16 = 0x3f9;
-const IDENTIFICATION: u16 = 0x3fa;
-const MODEM_CONTROL: u16 = 0x3fc;
 
 fn tick(_: &mut Frame) {
     TICKS.fetch_add(1, Relaxed);
@@ -54,7 +51,7 @@ fn main() {
     assert!(TICKS.load(Relaxed) <= before + 1, "ticks through a masked entry");
 
     io_apic::redirect(4, SERIAL.into());
-    port::write::<u8>(MODEM_CONTROL, 0b1011);
+    port::write(MODEM_CONTROL, INTERRUPT_OUT);
     port::write::<u8>(INTERRUPT_ENABLE, 0b10);
     halt_until(|| TRANSMITTED.load(Relaxed) == 1);
 }

@@ -9,13 +9,11 @@
 use core::arch::asm;
 use guest_tests::cpu::{cpuid, cr0, set_cr0};
 use guest_tests::interrupt::vector::{MF, NM, UD};
+use guest_tests::register::cr0::{EM, NE, TS};
 use guest_tests::{catch, check_eq};
 
 guest_tests::entry!(main);
 
-const NE: u64 = 1 << 5;
-const EM: u64 = 1 << 2;
-const TS: u64 = 1 << 3;
 const ONE: u128 = 0x3fff << 64 | 1 << 63;
 /// All exceptions but invalid operation masked.
 const INVALID_UNMASKED: u16 = 0x37e;

@@ -8,10 +8,9 @@ use guest_tests::check_eq;
 use guest_tests::cpu::{cr0, set_cr0};
 use guest_tests::paging::{self, Flags, TEST_AREA};
 use guest_tests::probe::{self, Access::*};
+use guest_tests::register::cr0::WP;
 
 guest_tests::entry!(main);
-
-const WP: u64 = 1 << 16;
 
 fn main() {
     paging::map_new(TEST_AREA, Flags::PRESENT | Flags::USER_ACCESSIBLE);

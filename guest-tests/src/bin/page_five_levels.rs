@@ -11,11 +11,11 @@ use core::ptr;
 use guest_tests::cpu::{cpuid, cr4, set_cr4};
 use guest_tests::interrupt::vector::{GP, PF};
 use guest_tests::paging::{self, Flags};
+use guest_tests::register::cr4::LA57;
 use guest_tests::{catch, check_eq, low, snippet};
 
 guest_tests::entry!(main);
 
-const LA57: u64 = 1 << 12;
 /// The second entry of the top structure maps what the first one does.
 const ALIAS: u64 = 1 << 48;
 const VALUE: u64 = 0x1234_5678_9abc_def0;

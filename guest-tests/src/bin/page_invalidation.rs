@@ -9,10 +9,9 @@ use core::ptr;
 use guest_tests::check_eq;
 use guest_tests::cpu::{cr4, set_cr4};
 use guest_tests::paging::{self, Flags, KERNEL, Level, TEST_AREA};
+use guest_tests::register::cr4::PGE;
 
 guest_tests::entry!(main);
-
-const PGE: u64 = 1 << 7;
 
 fn main() {
     // SAFETY: global pages concern nobody else.

@@ -10,12 +10,11 @@ use core::ptr;
 use guest_tests::cpu::{cpuid, cr4, set_cr4};
 use guest_tests::interrupt::vector::GP;
 use guest_tests::paging::{self, Flags, KERNEL, Level, TEST_AREA};
+use guest_tests::register::cr4::{PCIDE, PGE};
 use guest_tests::{catch, check_eq, snippet, user};
 
 guest_tests::entry!(main);
 
-const PGE: u64 = 1 << 7;
-const PCIDE: u64 = 1 << 17;
 const NO_FLUSH: u64 = 1 << 63;
 const FAULT: Option<(u64, u64)> = Some((GP as u64, 0));
 

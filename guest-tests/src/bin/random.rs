@@ -7,11 +7,9 @@
 use core::arch::asm;
 use guest_tests::check_eq;
 use guest_tests::cpu::cpuid;
+use guest_tests::register::rflags::{CF, STATUS};
 
 guest_tests::entry!(main);
-
-const CF: u64 = 1;
-const STATUS: u64 = CF | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 11;
 
 macro_rules! draw {
     ($code:literal) => {{

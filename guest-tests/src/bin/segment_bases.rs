@@ -7,6 +7,7 @@
 use core::arch::asm;
 use guest_tests::cpu::{cpuid, cr4, rdmsr, set_cr4, wrmsr};
 use guest_tests::interrupt::vector::UD;
+use guest_tests::register::cr4::FSGSBASE;
 use guest_tests::segment::{FIRST_FREE, set_descriptor};
 use guest_tests::{check_eq, fault_of, snippet, user};
 
@@ -15,7 +16,6 @@ guest_tests::entry!(main);
 const FS_BASE: u32 = 0xc000_0100;
 const GS_BASE: u32 = 0xc000_0101;
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
-const FSGSBASE: u64 = 1 << 16;
 
 fn main() {
     let words = [1_u64, 2, 3, 4];

@@ -7,20 +7,15 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use guest_tests::check_eq;
+use guest_tests::device::serial::{
+    DATA, FIFO_CONTROL, IDENTIFICATION, INTERRUPT_ENABLE, INTERRUPT_OUT, IRQ, MODEM_CONTROL,
+};
 use guest_tests::device::{apic, halt_until, pic, port};
 use guest_tests::interrupt::{Frame, set_handler};
 
 guest_tests::entry!(main);
 
-const DATA: u16 = 0x3f8;
-const INTERRUPT_ENABLE: u16 = DATA + 1;
-const IDENTIFICATION: u16 = DATA + 2;
-const MODEM_CONTROL: u16 = DATA + 4;
-
 const TRANSMITTER_EMPTY: u8 = 0b10;
-/// OUT2, which lets the interrupt out, DTR and RTS.
-const OUT2: u8 = 0b1011;
-const IRQ: u8 = 4;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -42,8 +37,8 @@ fn main() {
     set_handler(pic::vector(IRQ), note);
     pic::unmask(IRQ);
     // FIFOs off.
-    port::write::<u8>(IDENTIFICATION, 0);
-    port::write(MODEM_CONTROL, OUT2);
+    port::write::<u8>(FIFO_CONTROL, 0);
+    port::write(MODEM_CONTROL, INTERRUPT_OUT);
     port::write(INTERRUPT_ENABLE, TRANSMITTER_EMPTY);
     halt_until(|| COUNT.load(Relaxed) == 4);
 }

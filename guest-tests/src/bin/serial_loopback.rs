@@ -5,20 +5,15 @@
 #![no_std]
 #![no_main]
 
+use guest_tests::device::serial::{
+    DATA, FIFO_CONTROL, INTERRUPT_ENABLE, LINE_CONTROL, LINE_STATUS, LOOPBACK, MODEM_CONTROL,
+    MODEM_STATUS, SCRATCH,
+};
 use guest_tests::device::{pit, port};
 use guest_tests::{check_eq, println};
 
 guest_tests::entry!(main);
 
-const DATA: u16 = 0x3f8;
-const FIFO_CONTROL: u16 = DATA + 2;
-const LINE_CONTROL: u16 = DATA + 3;
-const MODEM_CONTROL: u16 = DATA + 4;
-const LINE_STATUS: u16 = DATA + 5;
-const MODEM_STATUS: u16 = DATA + 6;
-const SCRATCH: u16 = DATA + 7;
-
-const LOOPBACK: u8 = 1 << 4;
 const DATA_READY: u8 = 1;
 
 fn main() {
@@ -27,7 +22,7 @@ fn main() {
     // The divisor latch hides the data register.
     port::write::<u8>(LINE_CONTROL, 0x83);
     port::write::<u8>(DATA, 1);
-    port::write::<u8>(DATA + 1, 0);
+    port::write::<u8>(INTERRUPT_ENABLE, 0);
     check_eq!(port::read::<u8>(DATA), 1, "the divisor latch");
     port::write::<u8>(LINE_CONTROL, 3);
     // Both FIFOs on and empty.

@@ -7,20 +7,15 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use guest_tests::check_eq;
+use guest_tests::device::serial::{
+    DATA, FIFO_CONTROL, IDENTIFICATION, INTERRUPT_ENABLE, INTERRUPT_OUT, IRQ, LOOPBACK,
+    MODEM_CONTROL,
+};
 use guest_tests::device::{apic, halt_until, pic, port};
 use guest_tests::interrupt::{Frame, set_handler};
 
 guest_tests::entry!(main);
 
-const DATA: u16 = 0x3f8;
-const INTERRUPT_ENABLE: u16 = DATA + 1;
-const IDENTIFICATION: u16 = DATA + 2;
-const MODEM_CONTROL: u16 = DATA + 4;
-const IRQ: u8 = 4;
-
-const LOOPBACK: u8 = 1 << 4;
-/// OUT2, which lets the interrupt out, DTR and RTS.
-const OUT2: u8 = 0b1011;
 const DATA_AVAILABLE: u8 = 1;
 
 /// The bytes that came, the latest lowest.
@@ -40,13 +35,13 @@ fn main() {
     set_handler(pic::vector(IRQ), receive);
     pic::unmask(IRQ);
     // FIFOs off.
-    port::write::<u8>(IDENTIFICATION, 0);
-    port::write(MODEM_CONTROL, LOOPBACK | OUT2);
+    port::write::<u8>(FIFO_CONTROL, 0);
+    port::write(MODEM_CONTROL, LOOPBACK | INTERRUPT_OUT);
     port::write(INTERRUPT_ENABLE, DATA_AVAILABLE);
     for (byte, all) in [(b'a', 0x61), (b'b', 0x6162), (b'c', 0x61_6263)] {
         port::write(DATA, byte);
         halt_until(|| RECEIVED.load(Relaxed) == all);
     }
     port::write::<u8>(INTERRUPT_ENABLE, 0);
-    port::write(MODEM_CONTROL, OUT2);
+    port::write(MODEM_CONTROL, INTERRUPT_OUT);
 }

@@ -8,12 +8,12 @@
 use core::arch::asm;
 use guest_tests::cpu::{cr4, set_cr4};
 use guest_tests::interrupt::vector::{UD, XM};
+use guest_tests::register::cr4::OSXMMEXCPT;
 use guest_tests::{Frame, catch, check_eq};
 
 guest_tests::entry!(main);
 
 const MASKS: u32 = 0x1f80;
-const OSXMMEXCPT: u64 = 1 << 10;
 
 const CASES: [(&str, f64, f64, u32); 5] = [
     ("invalid", 0.0, 0.0, 1),

@@ -11,10 +11,10 @@ use guest_tests::check_eq;
 use guest_tests::cpu::rflags;
 use guest_tests::interrupt::vector::DB;
 use guest_tests::interrupt::{Frame, set_handler};
+use guest_tests::register::rflags::TF;
 
 guest_tests::entry!(main);
 
-const TF: u64 = 1 << 8;
 const BS: u64 = 1 << 14;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);

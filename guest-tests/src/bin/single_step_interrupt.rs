@@ -11,12 +11,12 @@ use guest_tests::cpu::rflags;
 use guest_tests::device::apic;
 use guest_tests::interrupt::vector::DB;
 use guest_tests::interrupt::{Frame, set_handler};
+use guest_tests::register::rflags::TF;
 use guest_tests::{check_eq, device};
 use x86_64::instructions::interrupts;
 
 guest_tests::entry!(main);
 
-const TF: u64 = 1 << 8;
 const VECTOR: u8 = 0x50;
 /// A self IPI, as a word for the interrupt command register.
 const SELF: u32 = apic::TO_SELF | VECTOR as u32;

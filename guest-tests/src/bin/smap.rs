@@ -9,12 +9,11 @@ use guest_tests::cpu::{cpuid, cr4, rflags, set_cr4};
 use guest_tests::interrupt::vector::UD;
 use guest_tests::paging::{self, TEST_AREA, USER};
 use guest_tests::probe::{self, Access::*};
+use guest_tests::register::cr4::SMAP;
+use guest_tests::register::rflags::AC;
 use guest_tests::{check_eq, snippet, user};
 
 guest_tests::entry!(main);
-
-const SMAP: u64 = 1 << 21;
-const AC: u64 = 1 << 18;
 
 fn main() {
     assert!(cpuid(7, 0).ebx & 1 << 20 != 0, "CPUID offers no SMAP");

@@ -8,10 +8,9 @@ use guest_tests::check_eq;
 use guest_tests::cpu::{cpuid, cr4, set_cr4};
 use guest_tests::paging::{self, KERNEL, TEST_AREA, USER};
 use guest_tests::probe::{self, Access::*};
+use guest_tests::register::cr4::SMEP;
 
 guest_tests::entry!(main);
-
-const SMEP: u64 = 1 << 20;
 
 fn main() {
     assert!(cpuid(7, 0).ebx & 1 << 7 != 0, "CPUID offers no SMEP");

@@ -5,32 +5,10 @@
 #![no_std]
 #![no_main]
 
-use core::arch::asm;
 use guest_tests::check_eq;
+use guest_tests::sse::{QNAN, QUIETED, SNAN, scalar};
 
 guest_tests::entry!(main);
-
-macro_rules! double {
-    ($code:literal, $a:expr, $b:expr) => {{
-        let (a, b): (u64, u64) = ($a, $b);
-        let result: u64;
-        // SAFETY: only the named registers change.
-        unsafe {
-            asm!(
-                "movq xmm0, {a}",
-                "movq xmm1, {b}",
-                concat!($code, " xmm0, xmm1"),
-                "movq {r}, xmm0",
-                a = in(reg) a,
-                b = in(reg) b,
-                r = out(reg) result,
-                out("xmm0") _,
-                out("xmm1") _,
-            )
-        };
-        result
-    }};
-}
 
 const ONE: u64 = 1_f64.to_bits();
 const TWO: u64 = 2_f64.to_bits();
@@ -40,56 +18,53 @@ const MINUS_INFINITY: u64 = f64::NEG_INFINITY.to_bits();
 const MAX: u64 = f64::MAX.to_bits();
 const TINY: u64 = 1;
 const SMALLEST_NORMAL: u64 = 1 << 52;
-const QNAN: u64 = 0x7ff8_0000_0000_1234;
-const SNAN: u64 = 0x7ff0_0000_0000_5678;
-const QUIETED: u64 = SNAN | 1 << 51;
 /// What an invalid operation gives: the real indefinite.
 const INDEFINITE: u64 = 0xfff8_0000_0000_0000;
 
 fn main() {
-    check_eq!(double!("addsd", ONE, TWO), 3_f64.to_bits());
-    check_eq!(double!("addsd", 0.1_f64.to_bits(), 0.2_f64.to_bits()), 0x3fd3_3333_3333_3334);
-    check_eq!(double!("addsd", MAX, MAX), INFINITY);
-    check_eq!(double!("addsd", TINY, TINY), 2);
-    check_eq!(double!("addsd", MINUS_ZERO, 0), 0);
-    check_eq!(double!("addsd", MINUS_ZERO, MINUS_ZERO), MINUS_ZERO);
-    check_eq!(double!("addsd", INFINITY, MINUS_INFINITY), INDEFINITE);
-    check_eq!(double!("subsd", ONE, ONE), 0);
-    check_eq!(double!("subsd", SMALLEST_NORMAL, TINY), SMALLEST_NORMAL - 1);
-    check_eq!(double!("subsd", INFINITY, INFINITY), INDEFINITE);
-    check_eq!(double!("mulsd", SMALLEST_NORMAL, 0.5_f64.to_bits()), 1 << 51);
-    check_eq!(double!("mulsd", TINY, 0.5_f64.to_bits()), 0, "half of the smallest rounds to even");
-    check_eq!(double!("mulsd", 0, INFINITY), INDEFINITE);
-    check_eq!(double!("mulsd", MINUS_ZERO, TWO), MINUS_ZERO);
-    check_eq!(double!("divsd", ONE, 3_f64.to_bits()), 0x3fd5_5555_5555_5555);
-    check_eq!(double!("divsd", ONE, 0), INFINITY);
-    check_eq!(double!("divsd", ONE, MINUS_ZERO), MINUS_INFINITY);
-    check_eq!(double!("divsd", 0, 0), INDEFINITE);
-    check_eq!(double!("sqrtsd", 0, TWO), 0x3ff6_a09e_667f_3bcd);
-    check_eq!(double!("sqrtsd", 0, MINUS_ZERO), MINUS_ZERO);
-    check_eq!(double!("sqrtsd", 0, (-1_f64).to_bits()), INDEFINITE);
+    check_eq!(scalar!("addsd", ONE, TWO), 3_f64.to_bits());
+    check_eq!(scalar!("addsd", 0.1_f64.to_bits(), 0.2_f64.to_bits()), 0x3fd3_3333_3333_3334);
+    check_eq!(scalar!("addsd", MAX, MAX), INFINITY);
+    check_eq!(scalar!("addsd", TINY, TINY), 2);
+    check_eq!(scalar!("addsd", MINUS_ZERO, 0), 0);
+    check_eq!(scalar!("addsd", MINUS_ZERO, MINUS_ZERO), MINUS_ZERO);
+    check_eq!(scalar!("addsd", INFINITY, MINUS_INFINITY), INDEFINITE);
+    check_eq!(scalar!("subsd", ONE, ONE), 0);
+    check_eq!(scalar!("subsd", SMALLEST_NORMAL, TINY), SMALLEST_NORMAL - 1);
+    check_eq!(scalar!("subsd", INFINITY, INFINITY), INDEFINITE);
+    check_eq!(scalar!("mulsd", SMALLEST_NORMAL, 0.5_f64.to_bits()), 1 << 51);
+    check_eq!(scalar!("mulsd", TINY, 0.5_f64.to_bits()), 0, "half of the smallest rounds to even");
+    check_eq!(scalar!("mulsd", 0, INFINITY), INDEFINITE);
+    check_eq!(scalar!("mulsd", MINUS_ZERO, TWO), MINUS_ZERO);
+    check_eq!(scalar!("divsd", ONE, 3_f64.to_bits()), 0x3fd5_5555_5555_5555);
+    check_eq!(scalar!("divsd", ONE, 0), INFINITY);
+    check_eq!(scalar!("divsd", ONE, MINUS_ZERO), MINUS_INFINITY);
+    check_eq!(scalar!("divsd", 0, 0), INDEFINITE);
+    check_eq!(scalar!("sqrtsd", 0, TWO), 0x3ff6_a09e_667f_3bcd);
+    check_eq!(scalar!("sqrtsd", 0, MINUS_ZERO), MINUS_ZERO);
+    check_eq!(scalar!("sqrtsd", 0, (-1_f64).to_bits()), INDEFINITE);
 
     // The first operand's NaN wins, quieted; else the second's.
-    check_eq!(double!("addsd", QNAN, ONE), QNAN);
-    check_eq!(double!("addsd", ONE, SNAN), QUIETED);
-    check_eq!(double!("mulsd", QNAN, SNAN), QNAN);
+    check_eq!(scalar!("addsd", QNAN, ONE), QNAN);
+    check_eq!(scalar!("addsd", ONE, SNAN), QUIETED);
+    check_eq!(scalar!("mulsd", QNAN, SNAN), QNAN);
     // MIN and MAX give the second operand when either is a NaN or both are zeros, as it is.
-    check_eq!(double!("minsd", QNAN, ONE), ONE);
-    check_eq!(double!("minsd", ONE, SNAN), SNAN);
-    check_eq!(double!("maxsd", 0, MINUS_ZERO), MINUS_ZERO);
-    check_eq!(double!("minsd", MINUS_ZERO, 0), 0);
-    check_eq!(double!("maxsd", ONE, TWO), TWO);
+    check_eq!(scalar!("minsd", QNAN, ONE), ONE);
+    check_eq!(scalar!("minsd", ONE, SNAN), SNAN);
+    check_eq!(scalar!("maxsd", 0, MINUS_ZERO), MINUS_ZERO);
+    check_eq!(scalar!("minsd", MINUS_ZERO, 0), 0);
+    check_eq!(scalar!("maxsd", ONE, TWO), TWO);
 
     // Single precision, which leaves the upper part of the destination.
     let upper = 0xdead_beef_u64 << 32;
     let single = |value: f32| u64::from(value.to_bits());
-    check_eq!(double!("addss", upper | single(1.0), single(2.0)), upper | single(3.0));
-    check_eq!(double!("divss", upper | single(1.0), single(3.0)), upper | 0x3eaa_aaab);
-    check_eq!(double!("mulss", upper | 1, single(0.5)), upper);
-    check_eq!(double!("sqrtss", upper, single(2.0)), upper | 0x3fb5_04f3);
+    check_eq!(scalar!("addss", upper | single(1.0), single(2.0)), upper | single(3.0));
+    check_eq!(scalar!("divss", upper | single(1.0), single(3.0)), upper | 0x3eaa_aaab);
+    check_eq!(scalar!("mulss", upper | 1, single(0.5)), upper);
+    check_eq!(scalar!("sqrtss", upper, single(2.0)), upper | 0x3fb5_04f3);
     // Packed: both halves at once.
     check_eq!(
-        double!("mulps", single(3.0) << 32 | single(2.0), single(-1.0) << 32 | single(0.5)),
+        scalar!("mulps", single(3.0) << 32 | single(2.0), single(-1.0) << 32 | single(0.5)),
         single(-3.0) << 32 | single(1.0)
     );
 }

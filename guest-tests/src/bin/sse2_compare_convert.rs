@@ -6,13 +6,9 @@
 
 use core::arch::asm;
 use guest_tests::check_eq;
+use guest_tests::register::rflags::{CF, PF, STATUS, ZF};
 
 guest_tests::entry!(main);
-
-const CF: u64 = 1;
-const PF: u64 = 1 << 2;
-const ZF: u64 = 1 << 6;
-const ALL: u64 = CF | PF | 1 << 4 | ZF | 1 << 7 | 1 << 11;
 
 macro_rules! run {
     ($code:expr, $a:expr, $b:expr) => {{
@@ -35,7 +31,7 @@ macro_rules! run {
                 out("xmm1") _,
             )
         };
-        (rax, flags & ALL)
+        (rax, flags & STATUS)
     }};
 }
 

@@ -5,40 +5,14 @@
 #![no_std]
 #![no_main]
 
-use core::arch::asm;
 use guest_tests::check_eq;
+use guest_tests::sse::{QNAN, QUIETED, SNAN, scalar};
 
 guest_tests::entry!(main);
 
-macro_rules! double {
-    ($code:literal, $a:expr, $b:expr) => {{
-        let (a, b): (u64, u64) = ($a, $b);
-        let result: u64;
-        // SAFETY: only the named registers change.
-        unsafe {
-            asm!(
-                "movq xmm0, {a}",
-                "movq xmm1, {b}",
-                concat!($code, " xmm0, xmm1"),
-                "movq {r}, xmm0",
-                a = in(reg) a,
-                b = in(reg) b,
-                r = out(reg) result,
-                out("xmm0") _,
-                out("xmm1") _,
-            )
-        };
-        result
-    }};
-}
-
-const QNAN: u64 = 0x7ff8_0000_0000_1234;
-const SNAN: u64 = 0x7ff0_0000_0000_5678;
-const QUIETED: u64 = SNAN | 1 << 51;
-
 fn main() {
-    check_eq!(double!("addsd", SNAN, QNAN), QUIETED);
-    check_eq!(double!("mulsd", SNAN, QNAN), QUIETED);
-    check_eq!(double!("divsd", SNAN, QNAN), QUIETED);
-    check_eq!(double!("addsd", QNAN, SNAN), QNAN);
+    check_eq!(scalar!("addsd", SNAN, QNAN), QUIETED);
+    check_eq!(scalar!("mulsd", SNAN, QNAN), QUIETED);
+    check_eq!(scalar!("divsd", SNAN, QNAN), QUIETED);
+    check_eq!(scalar!("addsd", QNAN, SNAN), QNAN);
 }

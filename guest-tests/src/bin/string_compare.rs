@@ -6,12 +6,9 @@
 
 use core::arch::asm;
 use guest_tests::check_eq;
+use guest_tests::register::rflags::{CF, SF, ZF};
 
 guest_tests::entry!(main);
-
-const ZF: u64 = 1 << 6;
-const CF: u64 = 1;
-const SF: u64 = 1 << 7;
 
 /// Runs a string instruction with all flags of interest set before; returns how far RSI and RDI went,
 /// RCX, and the flags.

@@ -7,6 +7,7 @@
 use core::arch::naked_asm;
 use guest_tests::cpu::{rdmsr, wrmsr};
 use guest_tests::interrupt::vector::UD;
+use guest_tests::register::rflags::{CF, DF, IF, IOPL};
 use guest_tests::segment::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_CODE_32, USER_DATA};
 use guest_tests::user::{self, CODE, Context, STACK_TOP};
 use guest_tests::{check_eq, device, snippet};
@@ -17,11 +18,6 @@ const EFER: u32 = 0xc000_0080;
 const STAR: u32 = 0xc000_0081;
 const LSTAR: u32 = 0xc000_0082;
 const FMASK: u32 = 0xc000_0084;
-
-const CF: u64 = 1;
-const DF: u64 = 1 << 10;
-const IF: u64 = 1 << 9;
-const IOPL: u64 = 3 << 12;
 
 static mut SEEN: [u64; 6] = [0; 6];
 

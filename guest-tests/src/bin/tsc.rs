@@ -7,12 +7,12 @@
 use core::arch::asm;
 use guest_tests::cpu::{cpuid, cr4, rdtsc, set_cr4, wrmsr};
 use guest_tests::interrupt::vector::GP;
+use guest_tests::register::cr4::TSD;
 use guest_tests::{check_eq, snippet, user};
 
 guest_tests::entry!(main);
 
 const TSC_AUX: u32 = 0xc000_0103;
-const TSD: u64 = 1 << 2;
 
 fn main() {
     let start = rdtsc();

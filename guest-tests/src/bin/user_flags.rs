@@ -6,13 +6,12 @@
 
 use guest_tests::device::pic;
 use guest_tests::interrupt::vector::GP;
+use guest_tests::register::rflags::{IF, IOPL};
 use guest_tests::user::{self, Context};
 use guest_tests::{check_eq, snippet};
 
 guest_tests::entry!(main);
 
-const IF: u64 = 1 << 9;
-const IOPL: u64 = 3 << 12;
 const RESERVED: u64 = 1 << 1;
 
 fn main() {

@@ -5,12 +5,11 @@
 
 use guest_tests::cpu::{cpuid, cr4, set_cr4};
 use guest_tests::interrupt::vector::GP;
+use guest_tests::register::cr4::UMIP;
 use guest_tests::segment::TASK;
 use guest_tests::{check_eq, snippet, user};
 
 guest_tests::entry!(main);
-
-const UMIP: u64 = 1 << 11;
 
 fn main() {
     assert!(cpuid(7, 0).ecx & 1 << 2 != 0, "CPUID offers no UMIP");

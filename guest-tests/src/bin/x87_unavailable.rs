@@ -7,13 +7,10 @@
 use core::arch::asm;
 use guest_tests::cpu::{cr0, set_cr0};
 use guest_tests::interrupt::vector::NM;
+use guest_tests::register::cr0::{EM, MP, TS};
 use guest_tests::{catch, check_eq};
 
 guest_tests::entry!(main);
-
-const MP: u64 = 1 << 1;
-const EM: u64 = 1 << 2;
-const TS: u64 = 1 << 3;
 
 /// The vector of an instruction while CR0 has these of the three bits. In between, nothing but
 /// assembly.

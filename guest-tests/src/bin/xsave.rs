@@ -7,11 +7,11 @@
 use core::arch::asm;
 use guest_tests::cpu::{cpuid, cr4, set_cr4};
 use guest_tests::interrupt::vector::{GP, UD};
+use guest_tests::register::cr4::OSXSAVE;
 use guest_tests::{catch, check_eq, fault_of};
 
 guest_tests::entry!(main);
 
-const OSXSAVE: u64 = 1 << 18;
 const X87: u64 = 1;
 const SSE: u64 = 2;
 const VALUE: u64 = 0x1234_5678_9abc_def0;

@@ -8,6 +8,7 @@ pub mod io_apic;
 pub mod pic;
 pub mod pit;
 pub mod port;
+pub mod serial;
 pub mod sleeping_disk;
 
 use x86_64::instructions::interrupts;
