@@ -8,7 +8,7 @@ mod random;
 
 use libfuzzer_sys::fuzz_target;
 use monovisor_core::state::{
-    Access, Cr0Flags, Cr4Flags, Dr6Flags, EferFlags, RFlags, SegmentRegister,
+    Access, Cr0Flags, Cr4Flags, Dr6Flags, EferFlags, RFlags, SegmentRegister, XCr0Flags,
 };
 use monovisor_core::{CpuState, Engine};
 use random::{Machine, Mode, Source, Stop};
@@ -21,11 +21,12 @@ fuzz_target!(|bytes: &[u8]| {
     let events = source.byte();
     let pages = std::array::from_fn::<_, 2, _>(|_| (source.byte(), source.word()));
     let (mut state, code) = random::start(mode, source);
+    let mut machine = Machine::with(&state, code);
     // Few changes: with many, hardly a state executes anything.
     for (what, value) in &changes[..usize::from(events >> 4) % (changes.len() + 1)] {
         change(&mut state, *what, *value);
     }
-    let mut machine = Machine::with(mode, &state, code);
+    machine.vcpu.set_state(&state);
     for (page, entry) in pages {
         // An entry of any paging structure, but zeros.
         if entry != 0 {
@@ -64,7 +65,7 @@ fn round_trip(machine: &mut Machine) {
 /// Sets one part of the state to anything.
 fn change(state: &mut CpuState, what: u8, value: u64) {
     let register = SegmentRegister::ALL[usize::from(what >> 2 & 7)];
-    match what % 16 {
+    match what % 20 {
         0 => state.control.cr0 ^= Cr0Flags::from_bits_truncate(value),
         1 => state.control.cr4 ^= Cr4Flags::from_bits_truncate(value),
         2 => state.control.efer ^= EferFlags::from_bits_truncate(value),
@@ -80,6 +81,10 @@ fn change(state: &mut CpuState, what: u8, value: u64) {
         12 => state.debug.dr7 = value & 0xffff_ffff | 0x400,
         13 => state.debug.address[usize::from(what >> 4 & 3)] = value,
         14 => state.pending.debug = Some(Dr6Flags::from_bits_retain(value & 0xf)),
-        _ => state.fpu.mxcsr = value as u32 & 0xffff,
+        15 => state.fpu.mxcsr = value as u32 & 0xffff,
+        16 => (state.control.pkru, state.control.pkrs) = (value as u32, (value >> 32) as u32),
+        17 => state.control.xcr0 ^= XCr0Flags::from_bits_truncate(value),
+        18 => state.control.pdptes = Some([value, value >> 7, value << 7, !value]),
+        _ => state.msr.debug_control = value,
     }
 }
