@@ -26,7 +26,11 @@ pub const TSC_HZ: u32 = 1_000_000_000;
 /// Size of the XSAVE area: the legacy region and the header.
 pub const XSAVE_AREA_BYTES: u32 = 512 + 64;
 /// Size of the upper halves of the YMM registers, which are behind that.
-const AVX_STATE_BYTES: u32 = 256;
+pub const AVX_STATE_BYTES: u32 = 256;
+/// Size of PKRU and of the zeros with it.
+pub const PKRU_STATE_BYTES: u32 = 8;
+/// Where the standard format has PKRU unless the model says otherwise: behind AVX state.
+const PKRU_STATE_AT: u32 = XSAVE_AREA_BYTES + AVX_STATE_BYTES;
 
 pub use crate::state::SIGNATURE;
 /// Size of the cache line that CLFLUSH flushes.
@@ -54,7 +58,12 @@ pub struct Model {
     /// See [`tsc_ratio`].
     tsc_ratio: [u32; 2],
     cr4_writable: Cr4Flags,
+    /// Where PKRU is in a standard-format XSAVE area.
+    pkru_at: u32,
 }
+
+/// No processor's area is longer, tile registers included.
+const HIGHEST_STATE_AT: u32 = 16 << 10;
 
 const _: () = assert!(OFFERED.len() <= 128, "a model has a bit for each feature");
 
@@ -66,6 +75,7 @@ impl Default for Model {
             tsc_khz: TSC_HZ / 1000,
             tsc_ratio: [1, 1],
             cr4_writable: CR4_WRITABLE,
+            pkru_at: PKRU_STATE_AT,
         }
     }
 }
@@ -91,6 +101,19 @@ impl Model {
         Self { tsc_khz, tsc_ratio: tsc_ratio(tsc_khz), ..self }
     }
 
+    /// The same model with PKRU at this offset of a standard-format XSAVE area, which each processor
+    /// has where it likes, unless AVX state is there.
+    #[must_use]
+    pub fn with_pkru_at(self, offset: u32) -> Self {
+        let possible = (PKRU_STATE_AT..=HIGHEST_STATE_AT).contains(&offset);
+        if possible { Self { pkru_at: offset, ..self } } else { self }
+    }
+
+    /// Where PKRU is in a standard-format XSAVE area.
+    pub fn pkru_at(&self) -> u32 {
+        self.pkru_at
+    }
+
     /// The frequency of its time-stamp counter.
     pub fn tsc_khz(&self) -> u32 {
         self.tsc_khz
@@ -114,8 +137,20 @@ impl Model {
 
     /// Bits of XCR0 that software may set; the others are reserved.
     pub fn xcr0_writable(&self) -> XCr0Flags {
-        let avx = if self.offers(&feature::AVX) { XCr0Flags::AVX } else { XCr0Flags::empty() };
-        XCr0Flags::X87 | XCr0Flags::SSE | avx
+        let rows = [(XCr0Flags::AVX, feature::AVX), (XCr0Flags::MPK, feature::PKU)];
+        let offered = rows.iter().filter(|(_, feature)| self.offers(feature));
+        offered.fold(XCr0Flags::X87 | XCr0Flags::SSE, |all, (component, _)| all | *component)
+    }
+
+    /// The bytes of a standard-format XSAVE area of these components.
+    fn standard_bytes(&self, components: XCr0Flags) -> u32 {
+        if components.contains(XCr0Flags::MPK) {
+            self.pkru_at + PKRU_STATE_BYTES
+        } else if components.contains(XCr0Flags::AVX) {
+            XSAVE_AREA_BYTES + AVX_STATE_BYTES
+        } else {
+            XSAVE_AREA_BYTES
+        }
     }
 
     /// All that CPUID returns, for an engine that is given it as a table: without what depends on
@@ -151,11 +186,15 @@ impl Model {
                 let subleaves = self.features().filter(|feature| feature.leaf == 7);
                 registers[Eax as usize] = subleaves.map(|row| row.subleaf).max().unwrap_or(0);
             }
-            0xd if subleaf == 0 && self.offers(&feature::AVX) => {
-                registers[Eax as usize] |= XCr0Flags::AVX.bits() as u32;
-                registers[Ecx as usize] += AVX_STATE_BYTES;
+            0xd if subleaf == 0 => {
+                let components = self.xcr0_writable();
+                registers[Eax as usize] = components.bits() as u32;
+                registers[Ecx as usize] = self.standard_bytes(components);
             }
             0xd if subleaf == 2 && !self.offers(&feature::AVX) => registers = [0; 4],
+            0xd if subleaf == 9 && self.offers(&feature::PKU) => {
+                registers[..2].copy_from_slice(&[PKRU_STATE_BYTES, self.pkru_at]);
+            }
             0xb => {
                 // The subleaf comes back in levels that do not exist, too.
                 registers[Ecx as usize] |= subleaf & 0xff;
@@ -235,11 +274,14 @@ pub const LEAVES: &[Leaf] = &[
     // Topology: each vCPU is a package of its own, so no bits of its ID name a core or a thread.
     subleaf(0xb, 0, [0, 1, 1 << 8, 0]),
     subleaf(0xb, 1, [0, 1, 2 << 8, 0]),
-    // The components, and the sizes of areas without AVX state.
-    subleaf(0xd, 0, [0b11, XSAVE_AREA_BYTES, XSAVE_AREA_BYTES, 0]),
+    // The components, and the size of an area of all, are the model's; that of what is enabled is more
+    // with more than x87 and SSE.
+    subleaf(0xd, 0, [0, XSAVE_AREA_BYTES, 0, 0]),
     subleaf(0xd, 1, [0, XSAVE_AREA_BYTES, 0, 0]),
     // Size and place of AVX state.
     subleaf(0xd, 2, [AVX_STATE_BYTES, XSAVE_AREA_BYTES, 0, 0]),
+    // Those of PKRU are the model's.
+    subleaf(0xd, 9, [0; 4]),
     // The TSC's ratio to the crystal, which also clocks the APIC timer, is the model's; the
     // crystal's Hz.
     leaf(0x15, [1, 1, TSC_HZ, 0]),
@@ -296,6 +338,7 @@ const CR4_FEATURES: &[(Cr4Flags, Feature)] = &[
     (Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, feature::UMIP),
     (Cr4Flags::L5_PAGING, feature::LA57),
     (Cr4Flags::PCID, feature::PCID),
+    (Cr4Flags::PROTECTION_KEY_USER, feature::PKU),
     (Cr4Flags::PROTECTION_KEY_SUPERVISOR, feature::PKS),
 ];
 
@@ -313,9 +356,20 @@ pub fn cpuid(model: &Model, state: &CpuState, apic_id: u32, leaf: u32, subleaf: 
                 u32::from(state.control.cr4.contains(Cr4Flags::OSXSAVE)) << 27;
             registers[Edx as usize] |= ((state.msr.apic_base >> 11 & 1) as u32) << 9;
         }
-        // The size of an area of what is enabled; in compacted format it is the same.
-        0xd if subleaf < 2 && state.control.xcr0.contains(XCr0Flags::AVX) => {
-            registers[Ebx as usize] += AVX_STATE_BYTES;
+        // OSPKE.
+        7 if subleaf == 0 => {
+            let used = state.control.cr4.contains(Cr4Flags::PROTECTION_KEY_USER);
+            registers[Ecx as usize] |= u32::from(used) << 4;
+        }
+        // The size of an area of what is enabled.
+        0xd if subleaf == 0 => {
+            registers[Ebx as usize] = model.standard_bytes(state.control.xcr0);
+        }
+        // In compacted format, where nothing is left out.
+        0xd if subleaf == 1 => {
+            let sizes = [(XCr0Flags::AVX, AVX_STATE_BYTES), (XCr0Flags::MPK, PKRU_STATE_BYTES)];
+            let enabled = sizes.iter().filter(|(part, _)| state.control.xcr0.contains(*part));
+            registers[Ebx as usize] += enabled.map(|(_, bytes)| bytes).sum::<u32>();
         }
         // SYSCALL is not there outside 64-bit mode, and Intel's CPUID says so.
         0x8000_0001 if !state.mode_64bit() => registers[Edx as usize] &= !(1 << 11),

@@ -7,6 +7,7 @@ use common::DATA;
 use common::fpu::{
     AREA, EXTENDED, HEADER, OLD, area, done, image, initial, machine, raised, some_fpu,
 };
+use monovisor_core::cpuid::Model;
 use monovisor_core::state::{
     Access, Cr4Flags, Exception, Fpu, Register, SegmentRegister, Vector, XCr0Flags,
 };
@@ -328,4 +329,26 @@ fn protection_keys_are_a_component() {
     done(&mut machine, XSAVEC64);
     assert_eq!((read(&machine, HEADER), read(&machine, HEADER + 8)), (0, PKRU | COMPACTED));
     assert_eq!(read(&machine, EXTENDED), u64::from_le_bytes([OLD; 8]));
+}
+
+/// Where the model says that the standard format has it, there it is; the compacted format does not care.
+#[test]
+fn protection_keys_are_where_cpuid_says() {
+    const PKRU: u64 = 1 << 9;
+    let mut machine = machine();
+    let at = AREA + 64;
+    machine.vcpu.set_model(Model::default().with_pkru_at(at as u32));
+    machine.state.control.xcr0 |= XCr0Flags::MPK;
+    machine.state.control.pkru = 0x1234_5678;
+    machine.state.gpr[Register::Rax] = PKRU;
+    machine.ram.write(DATA, &[0; AREA + 128]);
+    for (code, place) in [(XSAVE64, at), (XSAVEC64, EXTENDED)] {
+        done(&mut machine, code);
+        let mut saved = [0; 8];
+        machine.ram.read(DATA + place as u64, &mut saved);
+        assert_eq!(u64::from_le_bytes(saved), 0x1234_5678, "{code:x?}");
+        let before = std::mem::take(&mut machine.state.control.pkru);
+        assert_eq!(done(&mut machine, XRSTOR64).control.pkru, before, "{code:x?}");
+        machine.state.control.pkru = before;
+    }
 }

@@ -105,6 +105,7 @@ features! {
     CLWB: 7 Ebx 24;
     SHA: 7 Ebx 29;
     UMIP: 7 Ecx 2;
+    PKU: 7 Ecx 3;
     LA57: 7 Ecx 16;
     RDPID: 7 Ecx 22;
     MOVDIRI: 7 Ecx 27;

@@ -100,6 +100,7 @@ fn no_feature_lacks_its_prerequisites() {
         (RDPID, &[RDTSCP]),
         (INVPCID, &[PCID]),
         (LA57, &[LONG_MODE]),
+        (PKU, &[LONG_MODE, XSAVE]),
         (PKS, &[LONG_MODE, MSR]),
         (CLFLUSHOPT, &[CLFLUSH]),
         (CLWB, &[CLFLUSH]),
@@ -139,7 +140,7 @@ fn nothing_else_is_offered() {
 }
 
 #[test]
-fn registers_show_in_leaf_1() {
+fn registers_show() {
     let mut state = CpuState::reset(0);
     assert_eq!(u64::from(ask(1, 0)[0]), state.gpr[Register::Rdx], "the signature, as at reset");
     let bits = |state: &CpuState| {
@@ -150,6 +151,10 @@ fn registers_show_in_leaf_1() {
     state.control.cr4 = Cr4Flags::OSXSAVE;
     state.msr.apic_base &= !(1 << 11);
     assert_eq!(bits(&state), (5, 1, 0));
+    let ospke = |state: &CpuState| cpuid(&Model::default(), state, 0, 7, 0)[2] >> 4 & 1;
+    assert_eq!(ospke(&state), 0);
+    state.control.cr4 = Cr4Flags::PROTECTION_KEY_USER;
+    assert_eq!(ospke(&state), 1);
 }
 
 #[test]
@@ -180,23 +185,47 @@ fn topology() {
 /// SDM, "XSAVE-Supported Features and State-Component Bitmaps".
 #[test]
 fn xsave_area() {
-    assert_eq!(ask(0xd, 0), [0b111, 576, 832, 0]);
+    assert_eq!(ask(0xd, 0), [0b10_0000_0111, 576, 840, 0]);
     // XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES.
     assert_eq!(ask(0xd, 1), [0b1111, 576, 0, 0]);
     assert_eq!(ask(0xd, 2), [256, 576, 0, 0]);
-    for subleaf in [3, 9, 63] {
+    assert_eq!(ask(0xd, 9), [8, 832, 0, 0]);
+    for subleaf in [3, 8, 10, 63] {
         assert_eq!(ask(0xd, subleaf), [0; 4], "no further components");
     }
+    let legacy = XCr0Flags::X87 | XCr0Flags::SSE;
     let mut state = CpuState::reset(0);
-    state.control.xcr0 = XCr0Flags::X87 | XCr0Flags::SSE | XCr0Flags::AVX;
-    for subleaf in [0, 1] {
-        assert_eq!(cpuid(&Model::default(), &state, 0, 0xd, subleaf)[1], 832);
+    // (XCR0, standard format, compacted format, standard format with PKRU elsewhere)
+    let elsewhere = Model::default().with_pkru_at(2688);
+    for (components, standard, compacted, distant) in [
+        (legacy, 576, 576, 576),
+        (legacy | XCr0Flags::AVX, 832, 832, 832),
+        (legacy | XCr0Flags::MPK, 840, 584, 2696),
+        (legacy | XCr0Flags::AVX | XCr0Flags::MPK, 840, 840, 2696),
+    ] {
+        state.control.xcr0 = components;
+        let bytes = |model: &Model, subleaf| cpuid(model, &state, 0, 0xd, subleaf)[Ebx as usize];
+        assert_eq!(bytes(&Model::default(), 0), standard, "{components:?}");
+        assert_eq!(bytes(&Model::default(), 1), compacted, "{components:?}");
+        assert_eq!(bytes(&elsewhere, 0), distant, "{components:?}");
+        assert_eq!(bytes(&elsewhere, 1), compacted, "{components:?}");
     }
-    let without = Model::default().masked(|feature| *feature != feature::AVX);
-    assert_eq!(without.xcr0_writable(), XCr0Flags::X87 | XCr0Flags::SSE);
+    assert_eq!(elsewhere.constant(0, 0xd, 0)[Ecx as usize], 2696);
+    assert_eq!(elsewhere.constant(0, 0xd, 9), [8, 2688, 0, 0]);
+    assert_eq!(Model::default().with_pkru_at(831), Model::default(), "AVX state is there");
+}
+
+#[test]
+fn an_area_is_as_long_as_what_is_offered() {
     let state = CpuState::reset(0);
-    assert_eq!(cpuid(&without, &state, 0, 0xd, 0), [0b11, 576, 576, 0]);
-    assert_eq!(cpuid(&without, &state, 0, 0xd, 2), [0; 4]);
+    for (without, components, bytes, absent) in
+        [(feature::AVX, 0b10_0000_0011, 840, 2), (feature::PKU, 0b111, 832, 9)]
+    {
+        let model = Model::default().masked(|feature| *feature != without);
+        assert_eq!(model.xcr0_writable().bits(), components);
+        assert_eq!(cpuid(&model, &state, 0, 0xd, 0), [components as u32, 576, bytes, 0]);
+        assert_eq!(cpuid(&model, &state, 0, 0xd, absent), [0; 4]);
+    }
 }
 
 #[test]

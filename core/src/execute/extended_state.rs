@@ -4,9 +4,9 @@
 //!
 //! Components are x87, SSE, AVX and PKRU. No supervisor component exists, so XSAVES and XRSTORS differ from
 //! XSAVEC and XRSTOR in their privilege and in the format that they insist on. Behind the header is AVX
-//! state, then PKRU, which in the compacted format comes first where AVX state is not a part. What is in its
-//! initial configuration is tracked by looking at it. Nothing is tracked as unmodified, which
-//! processors need not do either.
+//! state, then PKRU: in the standard format where CPUID says, in the compacted format next to what is in
+//! front of it. What is in its initial configuration is tracked by looking at it. Nothing is tracked as
+//! unmodified, which processors need not do either.
 //!
 //! Invariant: an instruction that faults has changed neither registers nor memory.
 
@@ -21,6 +21,7 @@ use super::fpu_state::{
 use super::op::Detail;
 use super::table::Row;
 use super::{Cpu, Leave};
+use crate::cpuid::{AVX_STATE_BYTES, PKRU_STATE_BYTES};
 use crate::state::{Cr0Flags, Cr4Flags, Exception, Register, SegmentRegister};
 
 /// Rows of an instruction and of its 64-bit form.
@@ -69,9 +70,9 @@ const HEADER_BYTES: usize = 64;
 /// Where the first component behind the header is: AVX state.
 const EXTENDED: usize = HEADER + HEADER_BYTES;
 /// The upper halves of sixteen registers.
-const AVX_BYTES: usize = 256;
+const AVX_BYTES: usize = AVX_STATE_BYTES as usize;
 /// The register and as many bytes of zeros.
-const PKRU_BYTES: usize = 8;
+const PKRU_BYTES: usize = PKRU_STATE_BYTES as usize;
 /// The bit of XCOMP_BV that says that the area is compacted.
 const COMPACTED: u64 = 1 << 63;
 const MXCSR_INITIAL: u32 = 0x1f80;
@@ -127,17 +128,30 @@ fn in_use(cpu: &Cpu) -> u64 {
         | component(PKRU, cpu.state.control.pkru != 0)
 }
 
-/// Where PKRU is in an area with room for the components in `format`.
-fn pkru_at(format: u64) -> usize {
-    EXTENDED + if format & AVX != 0 { AVX_BYTES } else { 0 }
+/// Where an area has its components behind the header: AVX state comes first, if at all.
+#[derive(Clone, Copy)]
+struct Layout {
+    pkru_at: usize,
 }
 
-/// The bytes of an area with room for the components in `format`, up to the last of `components`.
-fn area_bytes(components: u64, format: u64) -> usize {
-    match components {
-        _ if components & PKRU != 0 => pkru_at(format) + PKRU_BYTES,
-        _ if components & AVX != 0 => EXTENDED + AVX_BYTES,
-        _ => EXTENDED,
+impl Layout {
+    /// Each component has its place, which CPUID tells, be it saved or not.
+    fn standard(cpu: &Cpu) -> Self {
+        Self { pkru_at: cpu.model.pkru_at() as usize }
+    }
+
+    /// There is room for `components` alone.
+    fn compacted(components: u64) -> Self {
+        Self { pkru_at: EXTENDED + if components & AVX != 0 { AVX_BYTES } else { 0 } }
+    }
+
+    /// The bytes of an area up to the last of `components`.
+    fn bytes(self, components: u64) -> usize {
+        match components {
+            _ if components & PKRU != 0 => self.pkru_at + PKRU_BYTES,
+            _ if components & AVX != 0 => EXTENDED + AVX_BYTES,
+            _ => EXTENDED,
+        }
     }
 }
 
@@ -151,9 +165,8 @@ fn save(cpu: &mut Cpu, detail: &Detail, wide: bool, form: Save) -> Result<(), Le
     if compacts && cpu.mxcsr() != MXCSR_INITIAL {
         saved |= requested & SSE;
     }
-    // In standard format each component has its place, be it saved or not.
-    let format = if compacts { requested } else { u64::MAX };
-    let bytes = area_bytes(saved, format);
+    let layout = if compacts { Layout::compacted(requested) } else { Layout::standard(cpu) };
+    let bytes = layout.bytes(saved);
     let (segment, linear) = area(cpu, detail, bytes, 64, true)?;
     cpu.probe_write(segment, linear, bytes as u32)?;
     let header = linear + HEADER as u64;
@@ -179,7 +192,7 @@ fn save(cpu: &mut Cpu, detail: &Detail, wide: bool, form: Save) -> Result<(), Le
     }
     if saved & PKRU != 0 {
         let pkru = u64::from(cpu.state.control.pkru);
-        cpu.store(segment, linear + pkru_at(format) as u64, pkru)?;
+        cpu.store(segment, linear + layout.pkru_at as u64, pkru)?;
     }
     if compacts {
         cpu.store(segment, header, saved)?;
@@ -193,8 +206,7 @@ struct Header {
     /// XSTATE_BV: the components that are there; the others are to be initialised.
     present: u64,
     compacted: bool,
-    /// The components that there is room for.
-    format: u64,
+    layout: Layout,
 }
 
 /// The header, unless it breaks a rule (SDM, XRSTOR, "Protected Mode Exceptions").
@@ -221,8 +233,8 @@ fn header(
     if supervisor && !compacted || foreign != 0 || reserved.iter().any(|&byte| byte != 0) {
         return Err(Exception::GP0.into());
     }
-    let format = if compacted { known } else { u64::MAX };
-    Ok(Header { present, compacted, format })
+    let layout = if compacted { Layout::compacted(known) } else { Layout::standard(cpu) };
+    Ok(Header { present, compacted, layout })
 }
 
 /// XRSTOR and XRSTORS: reads everything, then changes the registers.
@@ -231,18 +243,18 @@ fn restore(cpu: &mut Cpu, detail: &Detail, wide: bool, supervisor: bool) -> Resu
     let (segment, linear) = area(cpu, detail, EXTENDED, 64, false)?;
     let mut image = [0; HEADER];
     read_bytes(cpu, segment, linear, &mut image)?;
-    let Header { present, compacted, format } = header(cpu, segment, linear, supervisor)?;
+    let Header { present, compacted, layout } = header(cpu, segment, linear, supervisor)?;
     let requested = requested(cpu);
     let loaded = requested & present;
     let mut upper = [0; AVX_BYTES];
     if loaded & AVX != 0 {
-        area(cpu, detail, area_bytes(AVX, format), 64, false)?;
+        area(cpu, detail, layout.bytes(AVX), 64, false)?;
         read_bytes(cpu, segment, linear + EXTENDED as u64, &mut upper)?;
     }
     let mut pkru = 0;
     if loaded & PKRU != 0 {
-        area(cpu, detail, area_bytes(PKRU, format), 64, false)?;
-        pkru = cpu.load::<u32>(segment, linear + pkru_at(format) as u64)?;
+        area(cpu, detail, layout.bytes(PKRU), 64, false)?;
+        pkru = cpu.load::<u32>(segment, linear + layout.pkru_at as u64)?;
     }
     // In standard format MXCSR is loaded even if the registers are then initialised.
     let mxcsr = match compacted {

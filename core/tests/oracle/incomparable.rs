@@ -13,6 +13,8 @@ const EMULATED: &str = "executed by Linux under UMIP";
 const REFLECTED: &str = "delivered anew by machine monitors";
 /// It depends on descriptor tables that Linux owns.
 const DESCRIPTORS: &str = "depends on Linux's descriptor tables";
+/// With a right taken away, Linux cannot write the frame of the signal that ends the case.
+const SIGNALS: &str = "may deny Linux the signal's stack";
 /// It depends on state components and masks that CPUID tells, and those differ.
 const COMPONENTS: &str = "depends on what CPUID says";
 
@@ -32,6 +34,8 @@ const TABLE: &[(Mnemonic, &str)] = &[
     (Mnemonic::Rdrand, DIFFERS),
     (Mnemonic::Rdseed, DIFFERS),
     (Mnemonic::Xgetbv, DIFFERS),
+    (Mnemonic::Rdpkru, DIFFERS),
+    (Mnemonic::Wrpkru, SIGNALS),
     (Mnemonic::Int1, REFLECTED),
     (Mnemonic::Sgdt, EMULATED),
     (Mnemonic::Sidt, EMULATED),

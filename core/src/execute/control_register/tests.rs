@@ -177,6 +177,7 @@ fn cr4_bits() {
         (18, Flush::None), // OSXSAVE
         (20, Flush::All),  // SMEP
         (21, Flush::All),  // SMAP
+        (22, Flush::All),  // PKE
         (24, Flush::All),  // PKS
     ];
     for bit in 0..64 {
@@ -262,10 +263,14 @@ fn xcr0() {
         (0, 0b101, false),
         (0, 0b1111, false),
         (0, 1 << 63 | 1, false),
+        (0, 1 << 9, false),
+        (0, 1 << 9 | 1, true),
+        (0, 1 << 9 | 0b111, true),
+        (0, 1 << 9 | 0b101, false),
         (1, 0b11, false),
         (u32::MAX, 0b11, false),
     ];
-    let offered = XCr0Flags::X87 | XCr0Flags::SSE | XCr0Flags::AVX;
+    let offered = Model::default().xcr0_writable();
     for (index, value, legal) in rows {
         let mut state = protected(0, 0);
         state.control.xcr0 = XCr0Flags::X87;

@@ -98,8 +98,12 @@ impl Machine {
             Some(Ok(supported)) => supported?,
             Some(Err(_)) | None => self.system.supported()?,
         };
-        let has = |feature: &_| system::has(supported.as_slice(), feature);
-        Ok(*self.model.get_or_init(|| self.offered.masked(has)))
+        let supported = supported.as_slice();
+        let model = self.offered.masked(|feature| system::has(supported, feature));
+        // XSAVE puts it where the processor likes.
+        let pkru = supported.iter().find(|entry| (entry.function, entry.index) == (0xd, 9));
+        let model = pkru.map_or(model, |entry| model.with_pkru_at(entry.ebx));
+        Ok(*self.model.get_or_init(|| model))
     }
 
     /// Makes KVM forget what it has derived from the contents of RAM, which somebody else has
