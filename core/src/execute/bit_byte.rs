@@ -12,7 +12,7 @@ use super::flags::{CF, Class, Kind};
 use super::op::{Detail, Op};
 use super::operand::address_mask;
 use super::table::Row;
-use super::{Cpu, Leave, segment_register};
+use super::{Cpu, Leave, locked, segment_register};
 use crate::memory::Width;
 use crate::state::Gpr;
 
@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// What BT, BTS, BTR and BTC do to the bit in `mask`.
-trait Bit: 'static {
+pub(super) trait Bit: 'static {
     const WRITES: bool = true;
     fn apply(value: u64, mask: u64) -> u64;
 }
@@ -69,7 +69,11 @@ impl Bit for Complement {
 fn bit<B: Bit>(emit: &mut Emit) -> Option<()> {
     let width = emit.width(0);
     if emit.is_memory(0) {
-        emit.call_out_with_flags(functions!(bit_memory, B)[width]);
+        let function = functions!(bit_memory, B)[width];
+        if emit.is_locked() {
+            return locked::bit::<B>(emit, function);
+        }
+        emit.call_out_with_flags(function);
         return Some(());
     }
     // CF changes, ZF must stay.

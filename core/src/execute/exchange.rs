@@ -1,4 +1,5 @@
-//! Exchanges: XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B. XCHG and BSWAP are elsewhere.
+//! Exchanges: XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B. XCHG and BSWAP are elsewhere; what is locked is in
+//! `locked`.
 
 use iced_x86::Mnemonic;
 
@@ -7,10 +8,10 @@ use super::emit::{Emit, functions};
 use super::flags::{Kind, ZF};
 use super::op::{Detail, Prefixes};
 use super::table::Row;
-use super::{Cpu, Leave, segment_register};
+use super::{Cpu, Leave, locked, segment_register};
 use crate::memory::Width;
 use crate::paging::Update;
-use crate::state::{Exception, Register};
+use crate::state::Exception;
 
 pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Xadd, xadd),
@@ -20,6 +21,9 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 fn xadd(emit: &mut Emit) -> Option<()> {
+    if emit.is_locked() {
+        return locked::exchange_add(emit);
+    }
     emit.call_out_with_flags(functions!(exchange_add)[emit.width(0)]);
     Some(())
 }
@@ -29,8 +33,7 @@ fn xadd(emit: &mut Emit) -> Option<()> {
 fn exchange_add<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let right = cpu.get::<W>(detail.registers[1]);
     let old = if detail.memory == 0 {
-        let locked = detail.prefixes.contains(Prefixes::LOCK);
-        let old = cpu.update(detail, locked, Update::Add(W::truncate(right)))?;
+        let old = cpu.update(detail, false, Update::Add(W::truncate(right)))?;
         cpu.set::<W>(detail.registers[1], old);
         old
     } else {
@@ -45,6 +48,9 @@ fn exchange_add<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
 }
 
 fn cmpxchg(emit: &mut Emit) -> Option<()> {
+    if emit.is_locked() {
+        return locked::compare(emit);
+    }
     emit.call_out_with_flags(functions!(compare_exchange)[emit.width(0)]);
     Some(())
 }
@@ -58,8 +64,7 @@ fn compare_exchange<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leav
     let new = cpu.get::<W>(detail.registers[1]);
     let old = if detail.memory == 0 {
         let (expected, new) = (W::truncate(expected), W::truncate(new));
-        let locked = detail.prefixes.contains(Prefixes::LOCK);
-        cpu.update(detail, locked, Update::ReplaceIf { expected, new })?
+        cpu.update(detail, false, Update::ReplaceIf { expected, new })?
     } else {
         cpu.get::<W>(detail.registers[0])
     };
@@ -74,7 +79,12 @@ fn compare_exchange<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leav
 }
 
 fn compare_pair<Half: Width, Whole: Width>(emit: &mut Emit) -> Option<()> {
-    emit.call_out_with_flags(compare_exchange_pair::<Half, Whole>);
+    let function = compare_exchange_pair::<Half, Whole>;
+    if emit.is_locked() {
+        locked::compare_pair::<Half, Whole>(emit, function);
+    } else {
+        emit.call_out_with_flags(function);
+    }
     Some(())
 }
 
@@ -83,33 +93,19 @@ fn compare_exchange_pair<Half: Width, Whole: Width>(
     cpu: &mut Cpu,
     detail: &Detail,
 ) -> Result<(), Leave> {
-    const RAX: u8 = Register::Rax as u8 * 8;
-    const RDX: u8 = Register::Rdx as u8 * 8;
-    let gpr = cpu.state.gpr;
-    let pair = |high, low| {
-        let half = |register| u128::from(Half::truncate(gpr[register]).extend());
-        Whole::narrow(half(high) << Half::BITS | half(low))
-    };
-    let expected = pair(Register::Rdx, Register::Rax);
-    let new = pair(Register::Rcx, Register::Rbx);
+    let (expected, new) = locked::pairs::<Half, Whole>(cpu);
     let linear = cpu.linear(detail, Whole::BYTES as u64, true)?;
     // SDM, CMPXCHG16B: the operand has to be aligned.
     if Whole::BYTES == 16 && linear % 16 != 0 {
         return Err(Exception::GP0.into());
     }
-    let locked = detail.prefixes.contains(Prefixes::LOCK);
+    let is_locked = detail.prefixes.contains(Prefixes::LOCK);
     let segment = segment_register(detail.segment);
-    let old = cpu
+    let found = cpu
         .mmu
-        .update(&cpu.state, linear, locked, Update::ReplaceIf { expected, new })
+        .update(&cpu.state, linear, is_locked, Update::ReplaceIf { expected, new })
         .map_err(|error| Leave::access(error, segment))?;
-    let equal = old == expected;
-    if !equal {
-        let old = old.widen();
-        cpu.set::<Half>(RAX, old as u64);
-        cpu.set::<Half>(RDX, (old >> Half::BITS) as u64);
-    }
-    let others = cpu.status() & !ZF;
-    cpu.set_status(if equal { others | ZF } else { others });
+    let equal = locked::compared_pair::<Half, Whole>(cpu, expected, found);
+    cpu.set_status(cpu.status() & !ZF | equal);
     Ok(())
 }

@@ -5,11 +5,11 @@ use iced_x86::Mnemonic;
 use super::address::{Address, operand};
 use super::arithmetic::{Binary, binary};
 use super::dispatch::{Flow, next};
-use super::emit::{ByWidth, Emit, by_form_and_width, by_width, functions, pick};
+use super::emit::{ByWidth, Emit, by_form_and_width, by_width, pick};
 use super::flags::Class;
-use super::op::{Detail, Op};
+use super::op::Op;
 use super::table::Row;
-use super::{Cpu, Leave};
+use super::{Cpu, locked};
 use crate::memory::Width;
 
 pub(super) const ROWS: &[Row] = &[
@@ -91,8 +91,9 @@ unsafe extern "C" fn not_m<W: Width, A: Address>(
 fn not(emit: &mut Emit) -> Option<()> {
     let width = emit.width(0);
     if emit.is_locked() {
-        emit.call_out(functions!(not_locked)[width]);
-    } else if emit.is_memory(0) {
+        return locked::not(emit);
+    }
+    if emit.is_memory(0) {
         let handlers: [ByWidth; 3] = by_form_and_width!(A, W => not_m::<W, A>);
         emit.memory_op(&pick(&handlers, width), 0, None);
     } else {
@@ -100,8 +101,4 @@ fn not(emit: &mut Emit) -> Option<()> {
         emit.op_beside(handlers[width], emit.register(0), 0, 0, 0, 0);
     }
     Some(())
-}
-
-fn not_locked<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    cpu.modify::<W>(detail, |value| !value).map(drop)
 }

@@ -36,6 +36,7 @@ mod far_transfer;
 mod flag_control;
 mod fpu_state;
 mod io;
+mod locked;
 mod logical;
 mod materialize;
 mod miscellaneous;

@@ -86,7 +86,7 @@ pub(crate) unsafe fn fetch_update<W: Width>(pointer: *mut u8, mut update: impl F
 /// Asks for the cache line at `pointer` as its only owner: a load alone would ask for a shared copy,
 /// and the exchange behind it once more. A hint, which never faults.
 #[inline(always)]
-fn own_soon(pointer: *mut u8) {
+pub(super) fn own_soon(pointer: *mut u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch accesses nothing; processors that do not know this one take it for a NOP.
     unsafe {

@@ -1,10 +1,11 @@
 //! Read-modify-write operations, atomic where the instruction is locked.
 //!
-//! A locked operation on an aligned operand is the host's own instruction, if it has one that tells the
-//! old value ([`Update`]). Any other whose bytes are within one aligned window of eight bytes, or of
-//! sixteen where the host has CMPXCHG16B, is one compare-exchange of that window. A wider split is the host's own
-//! bus lock where that is allowed, and is refused with [`AccessError::Split`] otherwise: then the
-//! instruction has to be executed while no other vCPU does. Only what goes to a device is not atomic.
+//! A locked operation is the host's own compare-exchange where that is direct, or one that tells the old
+//! value ([`Update`]) where the operand is aligned. Any other whose bytes are within one aligned window
+//! of eight bytes, or of sixteen where the host has CMPXCHG16B, is one compare-exchange of that window.
+//! A wider split is the host's own bus lock where that is allowed, and is refused with
+//! [`AccessError::Split`] otherwise: then the instruction has to be executed while no other vCPU does.
+//! Only what goes to a device is not atomic. What needs none of this file, `execute` does by itself.
 
 use core::ptr;
 
@@ -15,9 +16,15 @@ use super::{AccessError, AccessKind, Mmu, Privilege};
 use crate::CpuState;
 use crate::memory::Width;
 use crate::memory::access::fetch_update;
-use crate::memory::lock::{has_bus_lock, widest_window, with_bus_lock};
+use crate::memory::lock::{has_bus_lock, is_direct, update_directly, widest_window};
 
 impl Mmu {
+    /// Whether the host can exchange so many bytes at once where they are aligned.
+    #[inline(always)]
+    pub(crate) fn exchanges(&self, bytes: usize) -> bool {
+        bytes <= self.locking.window
+    }
+
     /// Replaces the value at `linear` by `update` of it and returns the old one. The read needs the
     /// permission to write. `update` may be called more than once when `locked`.
     ///
@@ -74,7 +81,7 @@ impl Mmu {
             }
             let pointer = ptr::with_exposed_provenance_mut(host);
             // SAFETY: `locate` found both parts in writable RAM, one right behind the other.
-            let old = unsafe { with_bus_lock(pointer, update) };
+            let old = unsafe { update_directly(pointer, update) };
             for Part { physical, length, .. } in [first, second] {
                 self.note_code(physical, length as u32);
             }
@@ -186,18 +193,21 @@ unsafe fn modify_ram<W: Width>(
     let fits = |window: usize| host % window + W::BYTES <= window;
     // SAFETY: each window below is aligned to its size, which divides the page's.
     let old = unsafe {
-        if let Some(locking) = locking.filter(|locking| !fits(locking.window))
+        if locking.is_some() && W::BYTES <= 8 && is_direct::<W>(pointer) {
+            update_directly(pointer, update)
+        } else if let Some(locking) = locking.filter(|locking| !fits(locking.window))
             && !locking.exclusive
         {
             if !locking.bus || !has_bus_lock(W::BYTES) {
                 return Err(AccessError::Split);
             }
-            with_bus_lock(pointer, update)
+            update_directly(pointer, update)
         } else if locking.is_none_or(|locking| !fits(locking.window)) {
             let old = W::load(pointer);
             W::store(pointer, update(old));
             old
         } else if host.is_multiple_of(W::BYTES) {
+            // Sixteen bytes.
             fetch_update(pointer, update)
         } else if fits(8) {
             let shift = host % 8 * 8;

@@ -218,10 +218,10 @@ fn holds(
 }
 
 #[test]
-fn within_a_window() {
+fn within_a_line() {
     for width in [1, 2, 4, 8] {
         for case in &loops(width) {
-            for offset in [0, 1, 3, 5, 8 - width as u64 / 2] {
+            for offset in [0, 1, 3, 5, 8 - width as u64 / 2, 16 - width as u64 / 2] {
                 holds(case, width, PAGES + offset, 4001, Split::Exclusive);
             }
         }

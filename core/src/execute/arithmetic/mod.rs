@@ -10,16 +10,13 @@ use iced_x86::Mnemonic;
 
 use super::address::{Address, operand};
 use super::dispatch::{Flow, next};
-use super::emit::{
-    ByWidth, Emit, by_address_and_width, by_form_and_width, by_width, functions, pick,
-};
-use super::flags::{CF, Class, Kind};
+use super::emit::{ByWidth, Emit, by_address_and_width, by_form_and_width, by_width, pick};
+use super::flags::{Class, Kind};
 use super::forward::{Carried, LastResult, Place, Stored, by_place};
-use super::op::{Detail, Op};
+use super::op::Op;
 use super::table::Row;
-use super::{Cpu, Leave};
+use super::{Cpu, locked};
 use crate::memory::Width;
-use crate::paging::Update;
 
 pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Add, |e| binary::<Add>(e)),
@@ -248,8 +245,7 @@ pub(super) fn kind(class: Class, width: usize) -> Kind {
 pub(super) fn binary<O: Binary>(emit: &mut Emit) -> Option<()> {
     let width = emit.width(0);
     if emit.is_locked() {
-        emit.call_out_with_flags(functions!(binary_locked, O)[width]);
-        return Some(());
+        return locked::binary(emit);
     }
     let immediate = emit.is_immediate(1).then(|| emit.immediate(1));
     match (emit.is_memory(0), emit.is_memory(1), immediate) {
@@ -299,32 +295,6 @@ pub(super) fn binary<O: Binary>(emit: &mut Emit) -> Option<()> {
 /// What the result word holds after an operation on a register.
 fn written<O: Binary>(register: u8, width: usize) -> Carried {
     if O::WRITES { Carried::result(register, width) } else { Carried::NOTHING }
-}
-
-/// A locked binary operation on memory.
-fn binary_locked<O: Binary, W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let right = match detail.registers[1] {
-        crate::state::Gpr::ZERO_OFFSET => cut::<W>(detail.immediate),
-        register => cpu.get::<W>(register),
-    };
-    let carry = cpu.status() & CF;
-    let left = locked::<O, W>(cpu, detail, right, carry)?;
-    let res = cut::<W>(O::apply::<W>(left, right, carry));
-    cpu.set_status(Kind::of::<W>(O::CLASS).word(res, O::source::<W>(left, right, res)));
-    Ok(())
-}
-
-/// Executes a locked operation on memory; gives the left operand.
-pub(super) fn locked<O: Binary, W: Width>(
-    cpu: &mut Cpu,
-    detail: &Detail,
-    right: u64,
-    carry: u64,
-) -> Result<u64, Leave> {
-    match O::addend(right) {
-        Some(addend) => cpu.update(detail, true, Update::Add(W::truncate(addend))),
-        None => cpu.modify::<W>(detail, |left| O::apply::<W>(left, right, carry)),
-    }
 }
 
 /// ADC and SBB: CF goes to the source word first. Where the operation can fault, all flags stay.

@@ -2,15 +2,15 @@
 
 use iced_x86::Mnemonic;
 
-use super::{Binary, cut, kind, locked, memory_binary};
+use super::{Binary, cut, kind, memory_binary};
 use crate::execute::address::{Address, operand};
 use crate::execute::dispatch::{Flow, next};
-use crate::execute::emit::{ByWidth, Emit, by_form_and_width, by_width, functions, pick};
-use crate::execute::flags::{CF, Class, Kind};
+use crate::execute::emit::{ByWidth, Emit, by_form_and_width, by_width, pick};
+use crate::execute::flags::Class;
 use crate::execute::forward::{Carried, Place, by_place};
-use crate::execute::op::{Detail, Op};
+use crate::execute::op::Op;
 use crate::execute::table::Row;
-use crate::execute::{Cpu, Leave};
+use crate::execute::{Cpu, locked};
 use crate::memory::Width;
 
 pub(in crate::execute) const ROWS: &[Row] = &[
@@ -20,9 +20,9 @@ pub(in crate::execute) const ROWS: &[Row] = &[
 ];
 
 /// INC; bit 0 of the source word stays CF.
-struct Inc;
+pub(in crate::execute) struct Inc;
 /// DEC; bit 0 of the source word stays CF.
-struct Dec;
+pub(in crate::execute) struct Dec;
 
 impl Binary for Inc {
     const CLASS: Class = Class::Inc;
@@ -111,8 +111,7 @@ unsafe extern "C" fn neg_m<W: Width, A: Address>(
 fn step<O: Binary>(emit: &mut Emit) -> Option<()> {
     let width = emit.width(0);
     if emit.is_locked() {
-        emit.call_out_with_flags(functions!(step_locked, O)[width]);
-        return Some(());
+        return locked::binary(emit);
     }
     if emit.is_memory(0) {
         emit.materialize();
@@ -137,19 +136,10 @@ fn on_register(emit: &mut Emit, handlers: &[ByWidth; 3], width: usize) {
     emit.carried = Carried::result(a, width);
 }
 
-fn step_locked<O: Binary, W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let carry = cpu.status() & CF;
-    let left = locked::<O, W>(cpu, detail, 0, 0)?;
-    let res = cut::<W>(O::apply::<W>(left, 0, 0));
-    cpu.set_status(Kind::of::<W>(O::CLASS).word(res, carry));
-    Ok(())
-}
-
 fn neg(emit: &mut Emit) -> Option<()> {
     let width = emit.width(0);
     if emit.is_locked() {
-        emit.call_out_with_flags(functions!(neg_locked)[width]);
-        return Some(());
+        return locked::binary(emit);
     }
     if emit.is_memory(0) {
         let handlers: [ByWidth; 3] = by_form_and_width!(A, W => neg_m::<W, A>);
@@ -160,11 +150,4 @@ fn neg(emit: &mut Emit) -> Option<()> {
     }
     emit.writes_flags(kind(Class::Sub, width));
     Some(())
-}
-
-fn neg_locked<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let right = cpu.modify::<W>(detail, u64::wrapping_neg)?;
-    let res = cut::<W>(right.wrapping_neg());
-    cpu.set_status(Kind::of::<W>(Class::Sub).word(res, right));
-    Ok(())
 }

@@ -17,9 +17,8 @@ use super::emit::{
 use super::forward::{Carried, Place, by_place};
 use super::op::{Detail, Handler, Op};
 use super::table::Row;
-use super::{Cpu, Leave};
+use super::{Cpu, Leave, locked};
 use crate::memory::Width;
-use crate::paging::Update;
 use crate::state::Gpr;
 
 pub(super) const ROWS: &[Row] = &[
@@ -332,20 +331,11 @@ fn lea_far<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
 fn xchg(emit: &mut Emit) -> Option<()> {
     let width = emit.width(0);
     if emit.is_memory(0) {
-        emit.call_out(functions!(xchg_memory)[width]);
-    } else {
-        let handlers: ByWidth = by_width!(W => xchg_rr::<W>);
-        emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, 0);
+        return locked::exchange(emit);
     }
+    let handlers: ByWidth = by_width!(W => xchg_rr::<W>);
+    emit.op(handlers[width], emit.register(0), emit.register(1), 0, 0, 0);
     Some(())
-}
-
-/// XCHG with memory is locked whether it says so or not.
-fn xchg_memory<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
-    let new = W::truncate(cpu.get::<W>(detail.registers[1]));
-    let old = cpu.update(detail, true, Update::Replace(new))?;
-    cpu.set::<W>(detail.registers[1], old);
-    Ok(())
 }
 
 fn cmov(emit: &mut Emit) -> Option<()> {
