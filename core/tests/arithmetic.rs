@@ -197,8 +197,9 @@ fn divisions() {
 fn quotients_that_do_not_fit_are_divide_errors() {
     use common::guest::End;
     use monovisor_core::state::{Exception, Register};
-    let cases: [(&[u8], u64, u64, u64); 7] = [
+    let cases: [(&[u8], u64, u64, u64); 8] = [
         (&[0x48, 0xf7, 0xf1], 1, 0, 0),
+        (&[0x66, 0xf7, 0xf9], 0, 0x8000, 0xffff),
         (&[0x48, 0xf7, 0xf1], 0, 5, 5),
         (&[0xf7, 0xf1], 0, 7, 7),
         (&[0xf6, 0xf1], 0x1000, 0, 0x10),

@@ -35,6 +35,7 @@ pub mod snippet;
 pub mod sse;
 pub mod thread;
 pub mod user;
+pub mod walk;
 pub mod workload;
 
 pub use boot::info::{BootInfo, MemoryKind, MemoryRange, Module, Protocol, boot_info};

@@ -8,12 +8,14 @@
 //!
 //! Here are the tables and their contents; the way there and back is in `switch`.
 
+mod real;
 mod switch;
 
 use core::ptr;
 
 use crate::segment::task_descriptor;
 
+pub use real::{Found, Real};
 pub use switch::{Caught, Context};
 
 /// The global descriptor table.
@@ -225,9 +227,14 @@ impl Legacy {
         for task in [TASK, SPARE_TASK] {
             self.write(GDT + u32::from(task) + 5, kind::TASK);
         }
-        // SAFETY: there is room up to `DATA`.
-        unsafe { ptr::copy_nonoverlapping(code.as_ptr(), CODE as *mut u8, code.len()) };
+        self.copy(CODE, code);
         switch::run(self, context)
+    }
+
+    /// Copies to low memory.
+    pub fn copy(&mut self, address: u32, bytes: &[u8]) {
+        // SAFETY: tests name places with room for it, up to `DATA` for code.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
     }
 
     /// The code of one gate: `push 0` where the processor pushes no error code; `push vector`; a jump.
