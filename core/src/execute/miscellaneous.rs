@@ -17,11 +17,19 @@ use crate::state::{Exception, Register, SegmentRegister, Vector};
 pub(super) const ROWS: &[Row] = &[
     (Mnemonic::Nop, nothing),
     (Mnemonic::Reservednop, nothing),
-    // Without CET these are NOPs.
+    // What the processor has not got of these is a reserved NOP, and that is how the translator has them
+    // decoded. Their rows are for whoever lists them by name. First those of CET and MPX.
     (Mnemonic::Endbr32, nothing),
     (Mnemonic::Endbr64, nothing),
     (Mnemonic::Rdsspd, nothing),
     (Mnemonic::Rdsspq, nothing),
+    (Mnemonic::Bndldx, nothing),
+    (Mnemonic::Bndstx, nothing),
+    (Mnemonic::Bndmk, nothing),
+    (Mnemonic::Bndmov, nothing),
+    (Mnemonic::Bndcl, nothing),
+    (Mnemonic::Bndcu, nothing),
+    (Mnemonic::Bndcn, nothing),
     (Mnemonic::Cldemote, nothing),
     // Hints that the processor need not know to ignore.
     (Mnemonic::Prefetch, nothing),

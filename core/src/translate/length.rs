@@ -4,6 +4,10 @@
 
 use iced_x86::{Decoder, DecoderError, DecoderOptions};
 
+/// How instructions are decoded: hints that need a feature which is not there (CET, MPX) are the reserved
+/// NOPs that they were made of.
+pub(super) const DECODER: u32 = DecoderOptions::FORCE_RESERVED_NOP;
+
 /// Bytes of the longest instruction.
 pub(super) const LONGEST: usize = 15;
 
@@ -22,7 +26,7 @@ pub(super) fn is_too_long(bitness: u32, bytes: &[u8; LONGEST]) -> bool {
             length += 1;
         }
     }
-    let mut decoder = Decoder::new(bitness, &shorter[..=length], DecoderOptions::NONE);
+    let mut decoder = Decoder::new(bitness, &shorter[..=length], DECODER);
     let _ = decoder.decode();
     let undefined = decoder.last_error() == DecoderError::InvalidInstruction;
     // With fifteen bytes at hand a lack of more is told as if it were an undefined opcode.

@@ -4,13 +4,12 @@ use alloc::boxed::Box;
 use core::ptr::NonNull;
 
 use iced_x86::{
-    Code, Decoder, DecoderError, DecoderOptions, EncodingKind, FlowControl, Instruction, Mnemonic,
-    OpKind, Register,
+    Code, Decoder, DecoderError, EncodingKind, FlowControl, Instruction, Mnemonic, OpKind, Register,
 };
 
 use super::block::Key;
 use super::cache::{Cache, Extent, Found};
-use super::length::{LONGEST, is_too_long};
+use super::length::{DECODER, LONGEST, is_too_long};
 use crate::CpuState;
 use crate::execute::control_transfer::fuse;
 use crate::execute::emit::{Emit, MOST_INSTRUCTIONS, MOST_SLOTS, Mode};
@@ -136,7 +135,7 @@ impl Lowering {
     fn decode(&mut self, key: &Key, length: usize) -> (usize, End) {
         let bitness = u32::from(key.mode.bitness);
         let window = &self.window[..length];
-        let mut decoder = Decoder::with_ip(bitness, window, key.rip, DecoderOptions::NONE);
+        let mut decoder = Decoder::with_ip(bitness, window, key.rip, DECODER);
         let most = if key.mode.step { 1 } else { MOST_INSTRUCTIONS };
         for count in 0..most {
             if !decoder.can_decode() {
@@ -263,9 +262,14 @@ fn fusible(instructions: &[Instruction], index: usize) -> Option<&Instruction> {
     (compares && second.is_jcc_short_or_near()).then_some(second)
 }
 
-/// Whether `mode` has the kind of prefix that the instruction is encoded with.
+/// Whether there is the kind of prefix that the instruction is encoded with: VEX is where `mode` says. What
+/// has EVEX in front may have the name of an instruction that is there.
 fn is_encodable(instruction: &Instruction, mode: Mode) -> bool {
-    mode.vex || instruction.code().encoding() == EncodingKind::Legacy
+    match instruction.code().encoding() {
+        EncodingKind::Legacy => true,
+        EncodingKind::VEX => mode.vex,
+        _ => false,
+    }
 }
 
 /// Whether the flags that instruction `index` leaves are overwritten before anything reads them or

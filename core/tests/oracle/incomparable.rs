@@ -1,7 +1,9 @@
 //! Instructions that cannot be compared in a program of Linux, and why.
 
-use iced_x86::{CpuidFeature, FlowControl, Instruction, Mnemonic, OpKind};
-use monovisor_core::cpuid::{Feature, OFFERED};
+use iced_x86::{FlowControl, Instruction, Mnemonic};
+use monovisor_core::cpuid::Feature;
+
+use crate::features::{is_instruction_offered, row};
 
 /// It asks Linux, or the machine monitor under it.
 const ASKS_SYSTEM: &str = "enters the system";
@@ -77,41 +79,6 @@ const NOT_OFFERED: &str = "is of a feature that the interpreter does not offer";
 /// The processor under us does not have it, though the interpreter has.
 const NOT_HERE: &str = "is of a feature that this processor has not got";
 
-/// Features that every processor with 64-bit mode has, or that CPUID does not tell.
-const BASELINE: &[CpuidFeature] = &[
-    CpuidFeature::INTEL8086,
-    CpuidFeature::INTEL186,
-    CpuidFeature::INTEL286,
-    CpuidFeature::INTEL386,
-    CpuidFeature::INTEL486,
-    CpuidFeature::X64,
-    CpuidFeature::CPUID,
-    CpuidFeature::MULTIBYTENOP,
-    CpuidFeature::PAUSE,
-    CpuidFeature::PREFETCHW,
-    CpuidFeature::RDPMC,
-];
-
-/// Features whose names the decoder spells otherwise than [`OFFERED`].
-const NAMES: &[(CpuidFeature, &str)] = &[
-    (CpuidFeature::CMPXCHG16B, "CX16"),
-    (CpuidFeature::CLFSH, "CLFLUSH"),
-    (CpuidFeature::FPU287, "FPU"),
-    (CpuidFeature::FPU387, "FPU"),
-];
-
-/// The row of CPUID that tells of `feature`.
-fn row(feature: CpuidFeature) -> Option<&'static Feature> {
-    let own = format!("{feature:?}");
-    let name = NAMES.iter().find(|(known, _)| *known == feature).map_or(&*own, |(_, name)| *name);
-    OFFERED.iter().find(|offered| offered.name == name)
-}
-
-/// Whether the interpreter says by CPUID that it has `feature`.
-fn is_offered(feature: CpuidFeature) -> bool {
-    BASELINE.contains(&feature) || row(feature).is_some()
-}
-
 /// Whether the processor under us has what the instruction needs, as far as CPUID tells.
 fn is_here(instruction: &Instruction) -> bool {
     let told = |row: &Feature| {
@@ -120,15 +87,6 @@ fn is_here(instruction: &Instruction) -> bool {
         register >> row.bit & 1 != 0
     };
     instruction.cpuid_features().iter().filter_map(|feature| row(*feature)).all(told)
-}
-
-/// Whether the interpreter offers the instruction.
-pub fn is_instruction_offered(instruction: &Instruction) -> bool {
-    let uses_mmx = (0..instruction.op_count()).any(|operand| {
-        instruction.op_kind(operand) == OpKind::Register && instruction.op_register(operand).is_mm()
-    });
-    instruction.cpuid_features().iter().all(|feature| is_offered(*feature))
-        && (!uses_mmx || is_offered(CpuidFeature::MMX))
 }
 
 /// Whether the instruction must not be executed, be it only to see whether it exists.

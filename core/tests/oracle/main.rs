@@ -12,6 +12,8 @@ mod both;
 mod case;
 mod compare;
 mod explained;
+#[path = "../common/features.rs"]
+mod features;
 mod generate;
 mod guest;
 mod incomparable;

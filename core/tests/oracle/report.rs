@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::both::{Mismatch, instruction};
 use crate::compare::{self, Difference};
-use crate::incomparable;
 use crate::layout::{ARENA, Mode};
+use crate::{features, incomparable};
 
 /// What became of an instruction's cases in one mode.
 pub struct Count {
@@ -79,7 +79,7 @@ pub fn instructions() -> Value {
             "instruction": format!("{code:?}"),
             "mnemonic": format!("{:?}", code.mnemonic()),
             "features": features.collect::<Vec<_>>(),
-            "offered": incomparable::is_instruction_offered(&instruction),
+            "offered": features::is_instruction_offered(&instruction),
             "group": instruction_group(code.mnemonic()),
             "incomparable": incomparable::reason(&instruction),
         })
