@@ -86,9 +86,8 @@ impl Model {
     pub fn masked(self, keep: impl Fn(&Feature) -> bool) -> Self {
         let kept = OFFERED
             .iter()
-            .enumerate()
-            .filter(|(_, feature)| keep(feature))
-            .fold(0, |kept, (row, _)| kept | 1 << row);
+            .filter(|feature| keep(feature))
+            .fold(0, |kept, feature| kept | 1 << feature.row);
         let mut model = Self { features: self.features & kept, ..self };
         let withheld = CR4_FEATURES.iter().filter(|(_, feature)| !model.offers(feature));
         model.cr4_writable = withheld.fold(self.cr4_writable, |left, (flag, _)| left - *flag);
@@ -121,13 +120,13 @@ impl Model {
 
     /// Whether it has the feature.
     pub fn offers(&self, feature: &Feature) -> bool {
-        self.features().any(|offered| offered == feature)
+        self.features >> feature.row & 1 != 0
     }
 
     /// Its features.
     pub fn features(&self) -> impl Iterator<Item = &'static Feature> + use<> {
         let features = self.features;
-        OFFERED.iter().enumerate().filter(move |(row, _)| features >> row & 1 != 0).map(|row| row.1)
+        OFFERED.iter().filter(move |feature| features >> feature.row & 1 != 0)
     }
 
     /// Bits of CR4 that software may set; the others are reserved.
@@ -151,6 +150,11 @@ impl Model {
         } else {
             XSAVE_AREA_BYTES
         }
+    }
+
+    /// Width of its linear addresses, whatever the paging mode is.
+    pub fn linear_address_bits(&self) -> u32 {
+        if self.offers(&feature::LA57) { WIDEST_LINEAR_ADDRESS_BITS } else { LINEAR_ADDRESS_BITS }
     }
 
     /// All that CPUID returns, for an engine that is given it as a table: without what depends on
@@ -204,9 +208,7 @@ impl Model {
             0x16 => registers[..2].fill(self.tsc_khz / 1000),
             HIGHEST_HYPERVISOR => registers[0] = self.tsc_khz,
             0x8000_0008 => {
-                let widest = self.offers(&feature::LA57);
-                let linear = if widest { WIDEST_LINEAR_ADDRESS_BITS } else { LINEAR_ADDRESS_BITS };
-                registers[0] = linear << 8 | PHYSICAL_ADDRESS_BITS;
+                registers[0] = self.linear_address_bits() << 8 | PHYSICAL_ADDRESS_BITS;
             }
             _ => {}
         }

@@ -26,12 +26,19 @@ pub struct Feature {
     pub output: Output,
     /// The bit.
     pub bit: u8,
+    /// Its place in [`OFFERED`].
+    pub(super) row: u8,
 }
 
 /// Makes a constant of each feature, and the list of them. A row is `NAME: leaf register bit;`, with
 /// `leaf / subleaf` where that is not 0.
 macro_rules! features {
     ($($name:ident: $leaf:literal $(/ $subleaf:literal)? $output:ident $bit:literal;)*) => {
+        /// Counts the rows.
+        #[expect(non_camel_case_types, reason = "the manuals name them")]
+        enum Row {
+            $($name,)*
+        }
         $(
             #[expect(missing_docs, reason = "the manuals name them")]
             pub const $name: Feature = Feature {
@@ -40,6 +47,7 @@ macro_rules! features {
                 subleaf: 0 $(+ $subleaf)?,
                 output: Output::$output,
                 bit: $bit,
+                row: Row::$name as u8,
             };
         )*
         /// What this processor offers, whatever its registers hold.

@@ -1,13 +1,14 @@
 //! Model-specific registers: RDMSR and WRMSR, one row of `MSRS` for each register or range.
 //!
 //! Here are numbers, reserved bits and effects; the values live in the state, in the local APIC and
-//! in the clock. A register that is not in the table is #GP(0), as on a processor that has not got
-//! it. That the privilege level is 0 is the instructions' check.
+//! in the clock. A register that is not in the table, or whose feature the model has not, is #GP(0), as on
+//! a processor that has not got it. That the privilege level is 0 is the instructions' check.
 //!
 //! Invariant: an `Err` leaves the state and the APIC as they were.
 
 use crate::apic::{Effect, LocalApic};
-use crate::paging::{PHYSICAL_ADDRESS_BITS, is_canonical_base};
+use crate::cpuid::{Feature, Model, feature};
+use crate::paging::{PHYSICAL_ADDRESS_BITS, repeats_highest};
 use crate::state::{BRANCH_TRAP, CpuState, EferFlags, Exception, SegmentRegister};
 
 #[cfg(test)]
@@ -60,10 +61,19 @@ struct Msr {
     /// A write that sets any other bit is #GP.
     writable: u64,
     access: Access,
+    /// What it comes with; without that it is not there.
+    feature: Option<Feature>,
+}
+
+impl Msr {
+    const fn with(self, feature: Feature) -> Self {
+        let Self { first, last, writable, access, .. } = self;
+        Self { first, last, writable, access, feature: Some(feature) }
+    }
 }
 
 const fn range(first: u32, last: u32, writable: u64, access: Access) -> Msr {
-    Msr { first, last, writable, access }
+    Msr { first, last, writable, access, feature: None }
 }
 
 const fn msr(number: u32, writable: u64, access: Access) -> Msr {
@@ -113,13 +123,14 @@ const MSRS: &[Msr] = &[
         0x3b,
         ANY,
         Access::Functions(|m, _| Ok(m.state.msr.tsc_adjust), |m, _, value| m.adjust_tsc(value)),
-    ),
+    )
+    .with(feature::TSC_ADJUST),
     // IA32_BIOS_SIGN_ID: the microcode's revision. Systems write 0 before they read it.
     msr(0x8b, ANY, Access::Fixed(1 << 32)),
     // IA32_MTRRCAP: eight variable ranges, fixed ranges, write-combining.
-    msr(0xfe, 0, Access::Constant(8 | 1 << 8 | 1 << 10)),
+    msr(0xfe, 0, Access::Constant(8 | 1 << 8 | 1 << 10)).with(feature::MTRR),
     // IA32_ARCH_CAPABILITIES
-    msr(0x10a, 0, Access::Constant(ARCH_CAPABILITIES)),
+    msr(0x10a, 0, Access::Constant(ARCH_CAPABILITIES)).with(feature::ARCH_CAPABILITIES),
     // IA32_SYSENTER_CS: the upper half is not used.
     msr(
         0x174,
@@ -131,11 +142,12 @@ const MSRS: &[Msr] = &[
                 Ok(MsrEffect::None)
             },
         ),
-    ),
+    )
+    .with(feature::SEP),
     // IA32_SYSENTER_ESP
-    msr(0x175, ANY, Access::Address(|state| &mut state.msr.sysenter_esp)),
+    msr(0x175, ANY, Access::Address(|state| &mut state.msr.sysenter_esp)).with(feature::SEP),
     // IA32_SYSENTER_EIP
-    msr(0x176, ANY, Access::Address(|state| &mut state.msr.sysenter_eip)),
+    msr(0x176, ANY, Access::Address(|state| &mut state.msr.sysenter_eip)).with(feature::SEP),
     // IA32_MISC_ENABLE
     msr(
         0x1a0,
@@ -151,19 +163,23 @@ const MSRS: &[Msr] = &[
     // IA32_DEBUGCTL: there are no records of branches to switch on.
     msr(0x1d9, BRANCH_TRAP, Access::Field(|state| &mut state.msr.debug_control)),
     // IA32_MTRR_PHYSBASE0, IA32_MTRR_PHYSMASK0 …
-    range(0x200, 0x20f, PHYSICAL, Access::Functions(read_mtrr_variable, write_mtrr_variable)),
+    range(0x200, 0x20f, PHYSICAL, Access::Functions(read_mtrr_variable, write_mtrr_variable))
+        .with(feature::MTRR),
     // IA32_MTRR_FIX64K_00000 … IA32_MTRR_FIX4K_F8000
-    range(0x250, 0x26f, ANY, Access::Functions(read_mtrr_fixed, write_mtrr_fixed)),
+    range(0x250, 0x26f, ANY, Access::Functions(read_mtrr_fixed, write_mtrr_fixed))
+        .with(feature::MTRR),
     // IA32_PAT
-    msr(0x277, ANY, Access::Functions(|m, _| Ok(m.state.msr.pat), write_pat)),
+    msr(0x277, ANY, Access::Functions(|m, _| Ok(m.state.msr.pat), write_pat)).with(feature::PAT),
     // IA32_MTRR_DEF_TYPE
     msr(
         0x2ff,
         MTRR_DEFAULT_WRITABLE,
         Access::Functions(|m, _| Ok(m.state.msr.mtrr_default_type), write_mtrr_default_type),
-    ),
+    )
+    .with(feature::MTRR),
     // IA32_TSC_DEADLINE
-    msr(0x6e0, ANY, Access::Functions(|m, _| Ok(m.apic.tsc_deadline()), write_tsc_deadline)),
+    msr(0x6e0, ANY, Access::Functions(|m, _| Ok(m.apic.tsc_deadline()), write_tsc_deadline))
+        .with(feature::TSC_DEADLINE),
     // IA32_PKRS
     msr(
         0x6e1,
@@ -175,7 +191,8 @@ const MSRS: &[Msr] = &[
                 Ok(MsrEffect::None)
             },
         ),
-    ),
+    )
+    .with(feature::PKS),
     // The local APIC in x2APIC mode, which knows its reserved bits.
     range(
         0x800,
@@ -187,7 +204,7 @@ const MSRS: &[Msr] = &[
         ),
     ),
     // IA32_XSS: no state component of XSAVES is the supervisor's.
-    msr(0xda0, 0, Access::Fixed(0)),
+    msr(0xda0, 0, Access::Fixed(0)).with(feature::XSAVES),
     // IA32_EFER
     msr(
         0xc000_0080,
@@ -209,7 +226,7 @@ const MSRS: &[Msr] = &[
     // IA32_KERNEL_GS_BASE
     msr(0xc000_0102, ANY, Access::Address(|state| &mut state.msr.kernel_gs_base)),
     // IA32_TSC_AUX
-    msr(0xc000_0103, LOW_HALF, Access::Field(|state| &mut state.msr.tsc_aux)),
+    msr(0xc000_0103, LOW_HALF, Access::Field(|state| &mut state.msr.tsc_aux)).with(feature::RDTSCP),
 ];
 
 /// RDMSR.
@@ -217,13 +234,14 @@ const MSRS: &[Msr] = &[
 /// # Errors
 /// #GP for a register that is not there.
 pub fn read(
+    model: &Model,
     state: &mut CpuState,
     apic: &mut LocalApic,
     now_ns: u64,
     number: u32,
 ) -> Result<u64, Exception> {
     let mut machine = Machine { state, apic, now_ns };
-    match find(number)?.access {
+    match find(model, number)?.access {
         Access::Constant(value) | Access::Fixed(value) => Ok(value),
         Access::Field(field) | Access::Address(field) => Ok(*field(machine.state)),
         Access::Functions(read, _) => read(&mut machine, number),
@@ -235,20 +253,24 @@ pub fn read(
 /// # Errors
 /// #GP for a register that is not there or takes no such value.
 pub fn write(
+    model: &Model,
     state: &mut CpuState,
     apic: &mut LocalApic,
     now_ns: u64,
     number: u32,
     value: u64,
 ) -> Result<MsrEffect, Exception> {
-    let msr = find(number)?;
+    let msr = find(model, number)?;
     if value & !msr.writable != 0 {
         return Err(Exception::GP0);
     }
     let mut machine = Machine { state, apic, now_ns };
     match msr.access {
         Access::Constant(_) => Err(Exception::GP0),
-        Access::Address(_) if !is_canonical_base(value) => Err(Exception::GP0),
+        // Canonical by the processor's width, whatever the paging mode is.
+        Access::Address(_) if !repeats_highest(value, model.linear_address_bits()) => {
+            Err(Exception::GP0)
+        }
         Access::Fixed(_) => Ok(MsrEffect::None),
         Access::Field(field) | Access::Address(field) => {
             *field(machine.state) = value;
@@ -264,10 +286,11 @@ pub(crate) fn time_stamp_counter(state: &CpuState, now_ns: u64) -> u64 {
     now_ns.wrapping_add(state.msr.tsc_adjust)
 }
 
-fn find(number: u32) -> Result<&'static Msr, Exception> {
+fn find(model: &Model, number: u32) -> Result<&'static Msr, Exception> {
     let next = MSRS.partition_point(|msr| msr.first <= number);
     let msr = MSRS[..next].last().filter(|msr| number <= msr.last);
-    msr.ok_or(Exception::GP0)
+    let is_there = |msr: &&Msr| msr.feature.as_ref().is_none_or(|feature| model.offers(feature));
+    msr.filter(is_there).ok_or(Exception::GP0)
 }
 
 impl Machine<'_> {

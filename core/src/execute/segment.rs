@@ -14,7 +14,6 @@ use super::table::Row;
 use super::{Cpu, Leave, segment_register};
 use crate::interrupt;
 use crate::memory::Width;
-use crate::paging::is_canonical_base;
 use crate::state::{Cr4Flags, Exception, Register, SegmentRegister};
 
 pub(super) const ROWS: &[Row] = &[
@@ -284,7 +283,7 @@ fn write_base(cpu: &mut Cpu, detail: &Detail, register: SegmentRegister) -> Resu
         4 => cpu.get::<u32>(detail.registers[0]),
         _ => cpu.get::<u64>(detail.registers[0]),
     };
-    if !is_canonical_base(base) {
+    if !cpu.mmu.takes_base(base) {
         return Err(Exception::GP0.into());
     }
     cpu.state.segments[register].base = base;

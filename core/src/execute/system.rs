@@ -17,7 +17,7 @@ use super::msr::{self, MsrEffect};
 use super::op::Detail;
 use super::table::Row;
 use super::{Cpu, Leave, segment_register};
-use crate::paging::{PagingMode, is_canonical_base};
+use crate::paging::PagingMode;
 use crate::state::{
     Activity, Cr4Flags, DescriptorTable, Dr6Flags, Dr7Flags, Exception, Register, Vector,
 };
@@ -247,7 +247,7 @@ fn load_table<const NARROW: bool>(
         _ => u64::from(cpu.load::<u32>(segment, at)?),
     };
     let base = if NARROW { base & BASE_16BIT } else { base };
-    if !is_canonical_base(base) {
+    if !cpu.mmu.takes_base(base) {
         return Err(Exception::GP0.into());
     }
     Ok(DescriptorTable { base, limit })
@@ -308,7 +308,7 @@ fn rdmsr(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     cpu.require_cpl0()?;
     let number = cpu.state.gpr[Register::Rcx] as u32;
     let now_ns = cpu.now_ns();
-    let value = msr::read(&mut cpu.state, &mut cpu.apic, now_ns, number)?;
+    let value = msr::read(&cpu.model, &mut cpu.state, &mut cpu.apic, now_ns, number)?;
     set_edx_eax(cpu, value);
     Ok(())
 }
@@ -319,7 +319,7 @@ fn wrmsr(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     let number = gpr[Register::Rcx] as u32;
     let value = gpr[Register::Rax] & 0xffff_ffff | gpr[Register::Rdx] << 32;
     let now_ns = cpu.now_ns();
-    match msr::write(&mut cpu.state, &mut cpu.apic, now_ns, number, value)? {
+    match msr::write(&cpu.model, &mut cpu.state, &mut cpu.apic, now_ns, number, value)? {
         MsrEffect::None => {}
         MsrEffect::Efer => cpu.mmu.flush_all(),
         MsrEffect::ApicBase => cpu.timer_changed = true,

@@ -6,7 +6,6 @@ use super::control_register::PROCESS_CONTEXT;
 use super::op::Detail;
 use super::table::Row;
 use super::{Cpu, Leave, segment_register};
-use crate::paging::is_canonical;
 use crate::state::{Cr4Flags, Exception, Register};
 
 pub(super) const ROWS: &[Row] = &[
@@ -63,7 +62,7 @@ fn invpcid(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let names_context = kind <= SINGLE_CONTEXT;
     let reserved = context & !PROCESS_CONTEXT != 0;
     let unknown = names_context && !identified && context != 0;
-    if reserved || unknown || kind == INDIVIDUAL_ADDRESS && !is_canonical(&cpu.state, linear) {
+    if reserved || unknown || kind == INDIVIDUAL_ADDRESS && !cpu.mmu.takes_base(linear) {
         return Err(Exception::GP0.into());
     }
     let current = !identified || context == cpu.state.control.cr3 & PROCESS_CONTEXT;

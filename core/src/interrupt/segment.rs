@@ -4,7 +4,7 @@
 use super::access::{fault, set_type_bits};
 use super::descriptor::{BUSY, Descriptor, is_local, is_null, kind, rpl};
 use super::virtual_8086;
-use crate::paging::{Mmu, is_canonical_base};
+use crate::paging::Mmu;
 use crate::state::{Access, CpuState, Exception, Segment, SegmentRegister, Vector};
 
 /// Loads DS, ES, FS, GS or SS as MOV, POP and LDS do (SDM, MOV). CS, LDTR and TR can't be loaded
@@ -194,7 +194,7 @@ fn system_segment(
     let mut segment = descriptor.segment(selector);
     if state.mode_64bit() {
         segment.base |= descriptor.upper(state, mmu, selector)? << 32;
-        if !is_canonical_base(segment.base) {
+        if !mmu.takes_base(segment.base) {
             return Err(Exception::gp(selector));
         }
     }

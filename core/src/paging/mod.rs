@@ -47,7 +47,7 @@ pub(crate) use devices::DeviceAccesses;
 pub(crate) use fault::AccessError;
 pub(crate) use gibibytes::Gibibytes;
 pub(crate) use locked::Update;
-pub(crate) use mode::{is_canonical_base, repeats_highest};
+pub(crate) use mode::repeats_highest;
 pub(crate) use rights::Privilege;
 pub(crate) use tlb::{Tlb, TlbEntry};
 pub(crate) use translate::FetchPage;
@@ -96,6 +96,8 @@ pub(crate) struct Mmu {
     mode: Mode,
     permissions: Permissions,
     keys: Keys,
+    /// Width of the processor's linear addresses, whatever mode it is in.
+    linear_bits: u32,
 }
 
 impl Mmu {
@@ -119,8 +121,20 @@ impl Mmu {
             locking: Locking::alone(),
             permissions: Permissions::of(&mode),
             keys: Keys::default(),
+            linear_bits: WIDEST_LINEAR_ADDRESS_BITS,
             mode,
         })
+    }
+
+    /// Makes it one of a processor whose linear addresses have so many bits.
+    pub(crate) fn set_linear_bits(&mut self, bits: u32) {
+        self.linear_bits = bits;
+    }
+
+    /// Whether a register that is loaded ahead of its use takes the address: a segment's or a table's base,
+    /// or what INVPCID is to forget. Its width there is the processor's, whatever the paging mode is.
+    pub(crate) fn takes_base(&self, linear: u64) -> bool {
+        repeats_highest(linear, self.linear_bits)
     }
 
     /// Chooses the active TLB. To be called after any change of CPL, EFLAGS.AC, CR0, CR4, EFER,

@@ -261,13 +261,6 @@ pub fn is_canonical(state: &CpuState, linear: u64) -> bool {
     repeats_highest(linear, linear_address_bits(state.control.cr4))
 }
 
-/// Whether a register that is loaded ahead of its use (a segment's or a table's base, a target of
-/// system calls) takes the address: its width there is the processor's, whatever the paging mode is.
-#[inline]
-pub(crate) fn is_canonical_base(linear: u64) -> bool {
-    repeats_highest(linear, WIDEST_LINEAR_ADDRESS_BITS)
-}
-
 /// Whether the bits above the lowest `bits` repeat the highest of those.
 #[inline(always)]
 pub(crate) fn repeats_highest(linear: u64, bits: u32) -> bool {

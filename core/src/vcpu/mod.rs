@@ -104,9 +104,11 @@ impl Vcpu {
         }
     }
 
-    /// Makes it tell of itself through CPUID what `model` says; CR4 takes the bits of the features
-    /// that are left. By default it offers all that it has.
+    /// Makes it tell of itself through CPUID what `model` says; it has the bits of CR4 and XCR0, the
+    /// model-specific registers and the linear addresses of the features that are left. By default it
+    /// offers all that it has.
     pub fn set_model(&mut self, model: Model) {
+        self.cpu.mmu.set_linear_bits(model.linear_address_bits());
         self.cpu.model = model;
     }
 

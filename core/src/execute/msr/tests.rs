@@ -41,9 +41,13 @@ fn values_after_reset() {
     ];
     let (mut state, mut apic) = machine();
     for (number, value) in rows {
-        assert_eq!(read(&mut state, &mut apic, 0, number), Ok(value), "{number:#x}");
+        assert_eq!(
+            read(&Model::default(), &mut state, &mut apic, 0, number),
+            Ok(value),
+            "{number:#x}"
+        );
     }
-    assert_eq!(read(&mut state, &mut apic, 77, 0x10), Ok(77));
+    assert_eq!(read(&Model::default(), &mut state, &mut apic, 77, 0x10), Ok(77));
 }
 
 /// (number, value, legal); a legal value reads back.
@@ -99,10 +103,14 @@ fn reserved_bits_are_checked() {
     for (number, value, legal) in rows {
         let (mut state, mut apic) = machine();
         let before = (state.clone(), apic.clone());
-        let result = write(&mut state, &mut apic, 0, number, value);
+        let result = write(&Model::default(), &mut state, &mut apic, 0, number, value);
         assert_eq!(result.is_ok(), legal, "{number:#x} <- {value:#x}");
         if legal {
-            assert_eq!(read(&mut state, &mut apic, 0, number), Ok(value), "{number:#x}");
+            assert_eq!(
+                read(&Model::default(), &mut state, &mut apic, 0, number),
+                Ok(value),
+                "{number:#x}"
+            );
         } else {
             assert_eq!((result, (state, apic)), (GP, before), "{number:#x}");
         }
@@ -137,20 +145,38 @@ fn what_is_not_there_is_gp() {
     ];
     for number in holes {
         let (mut state, mut apic) = machine();
-        assert_eq!(read(&mut state, &mut apic, 0, number), Err(Exception::GP0), "{number:#x}");
-        assert_eq!(write(&mut state, &mut apic, 0, number, 0), GP, "{number:#x}");
+        assert_eq!(
+            read(&Model::default(), &mut state, &mut apic, 0, number),
+            Err(Exception::GP0),
+            "{number:#x}"
+        );
+        assert_eq!(
+            write(&Model::default(), &mut state, &mut apic, 0, number, 0),
+            GP,
+            "{number:#x}"
+        );
     }
     for number in [0x17, 0xfe, 0x10a] {
         let (mut state, mut apic) = machine();
-        assert_eq!(write(&mut state, &mut apic, 0, number, 0), GP, "{number:#x} is read-only");
+        assert_eq!(
+            write(&Model::default(), &mut state, &mut apic, 0, number, 0),
+            GP,
+            "{number:#x} is read-only"
+        );
     }
 }
 
 #[test]
 fn segment_bases_are_the_segments() {
     let (mut state, mut apic) = machine();
-    assert_eq!(write(&mut state, &mut apic, 0, 0xc000_0100, 0x1000), Ok(MsrEffect::None));
-    assert_eq!(write(&mut state, &mut apic, 0, 0xc000_0101, 0x2000), Ok(MsrEffect::None));
+    assert_eq!(
+        write(&Model::default(), &mut state, &mut apic, 0, 0xc000_0100, 0x1000),
+        Ok(MsrEffect::None)
+    );
+    assert_eq!(
+        write(&Model::default(), &mut state, &mut apic, 0, 0xc000_0101, 0x2000),
+        Ok(MsrEffect::None)
+    );
     assert_eq!(state.segments[SegmentRegister::Fs].base, 0x1000);
     assert_eq!(state.segments[SegmentRegister::Gs].base, 0x2000);
 }
@@ -159,8 +185,15 @@ fn segment_bases_are_the_segments() {
 fn some_writes_keep_less_than_they_take() {
     let (mut state, mut apic) = machine();
     for (number, value, kept) in [(0x8b, 5, 1 << 32), (0x174, u64::MAX, 0xffff_ffff)] {
-        assert_eq!(write(&mut state, &mut apic, 0, number, value), Ok(MsrEffect::None));
-        assert_eq!(read(&mut state, &mut apic, 0, number), Ok(kept), "{number:#x}");
+        assert_eq!(
+            write(&Model::default(), &mut state, &mut apic, 0, number, value),
+            Ok(MsrEffect::None)
+        );
+        assert_eq!(
+            read(&Model::default(), &mut state, &mut apic, 0, number),
+            Ok(kept),
+            "{number:#x}"
+        );
     }
 }
 
@@ -188,7 +221,7 @@ fn efer() {
         let (mut state, mut apic) = machine();
         state.control.efer = EferFlags::from_bits_retain(before);
         state.control.cr0.set(Cr0Flags::PAGING | Cr0Flags::PROTECTED_MODE_ENABLE, paging);
-        let result = write(&mut state, &mut apic, 0, 0xc000_0080, value);
+        let result = write(&Model::default(), &mut state, &mut apic, 0, 0xc000_0080, value);
         let expected = if after.is_some() { Ok(MsrEffect::Efer) } else { GP };
         assert_eq!(result, expected, "{before:#x} <- {value:#x}, paging: {paging}");
         assert_eq!(state.control.efer.bits(), after.unwrap_or(before));
@@ -200,13 +233,16 @@ fn efer() {
 fn the_counter_and_its_adjustment_move_together() {
     let (mut state, mut apic) = machine();
     let armed = Ok(MsrEffect::Apic(Effect::None));
-    assert_eq!(write(&mut state, &mut apic, 1000, 0x10, 5000), armed);
-    assert_eq!(read(&mut state, &mut apic, 1000, 0x3b), Ok(4000));
-    assert_eq!(read(&mut state, &mut apic, 1500, 0x10), Ok(5500));
-    assert_eq!(write(&mut state, &mut apic, 2000, 0x3b, 0), armed);
-    assert_eq!(read(&mut state, &mut apic, 2000, 0x10), Ok(2000));
-    assert_eq!(write(&mut state, &mut apic, 2000, 0x10, 0), armed);
-    assert_eq!(read(&mut state, &mut apic, 2000, 0x3b), Ok(2000_u64.wrapping_neg()));
+    assert_eq!(write(&Model::default(), &mut state, &mut apic, 1000, 0x10, 5000), armed);
+    assert_eq!(read(&Model::default(), &mut state, &mut apic, 1000, 0x3b), Ok(4000));
+    assert_eq!(read(&Model::default(), &mut state, &mut apic, 1500, 0x10), Ok(5500));
+    assert_eq!(write(&Model::default(), &mut state, &mut apic, 2000, 0x3b, 0), armed);
+    assert_eq!(read(&Model::default(), &mut state, &mut apic, 2000, 0x10), Ok(2000));
+    assert_eq!(write(&Model::default(), &mut state, &mut apic, 2000, 0x10, 0), armed);
+    assert_eq!(
+        read(&Model::default(), &mut state, &mut apic, 2000, 0x3b),
+        Ok(2000_u64.wrapping_neg())
+    );
     assert_eq!(time_stamp_counter(&state, 2010), 10);
 }
 
@@ -215,14 +251,14 @@ fn a_deadline_is_a_value_of_the_counter() {
     let (mut state, mut apic) = machine();
     let _ = apic.write(0xf0, 0x1ff, 0);
     let _ = apic.write(0x320, 2 << 17 | 0x40, 0);
-    assert!(write(&mut state, &mut apic, 1000, 0x10, 5000).is_ok());
-    let armed = write(&mut state, &mut apic, 1000, 0x6e0, 6000);
+    assert!(write(&Model::default(), &mut state, &mut apic, 1000, 0x10, 5000).is_ok());
+    let armed = write(&Model::default(), &mut state, &mut apic, 1000, 0x6e0, 6000);
     assert_eq!(armed, Ok(MsrEffect::Apic(Effect::None)));
     assert_eq!(apic.next_timer_ns(), Some(2000));
-    assert_eq!(read(&mut state, &mut apic, 1000, 0x6e0), Ok(6000));
-    assert!(write(&mut state, &mut apic, 1000, 0x3b, 4500).is_ok());
+    assert_eq!(read(&Model::default(), &mut state, &mut apic, 1000, 0x6e0), Ok(6000));
+    assert!(write(&Model::default(), &mut state, &mut apic, 1000, 0x3b, 4500).is_ok());
     assert_eq!(apic.next_timer_ns(), Some(1500), "the counter is nearer to it now");
-    assert!(write(&mut state, &mut apic, 1000, 0x10, 7000).is_ok());
+    assert!(write(&Model::default(), &mut state, &mut apic, 1000, 0x10, 7000).is_ok());
     assert_eq!((apic.next_timer_ns(), apic.pending()), (None, Some(0x40)), "and now beyond");
 }
 
@@ -243,7 +279,11 @@ fn apic_base() {
     for (value, legal) in rows {
         let (mut state, mut apic) = machine();
         let expected = if legal { Ok(MsrEffect::ApicBase) } else { GP };
-        assert_eq!(write(&mut state, &mut apic, 0, 0x1b, value), expected, "{value:#x}");
+        assert_eq!(
+            write(&Model::default(), &mut state, &mut apic, 0, 0x1b, value),
+            expected,
+            "{value:#x}"
+        );
         assert_eq!(state.msr.apic_base, if legal { value } else { 0xfee0_0900 });
         assert_eq!(Some(apic.mode()), Mode::from_base(state.msr.apic_base));
     }
@@ -252,10 +292,51 @@ fn apic_base() {
 #[test]
 fn x2apic_registers_are_msrs() {
     let (mut state, mut apic) = machine();
-    assert!(write(&mut state, &mut apic, 0, 0x1b, 0xfee0_0d00).is_ok());
-    assert_eq!(read(&mut state, &mut apic, 0, 0x803), Ok(0x0005_0014));
+    assert!(write(&Model::default(), &mut state, &mut apic, 0, 0x1b, 0xfee0_0d00).is_ok());
+    assert_eq!(read(&Model::default(), &mut state, &mut apic, 0, 0x803), Ok(0x0005_0014));
     let done = Ok(MsrEffect::Apic(Effect::None));
-    assert_eq!(write(&mut state, &mut apic, 0, 0x808, 0x40), done);
+    assert_eq!(write(&Model::default(), &mut state, &mut apic, 0, 0x808, 0x40), done);
     assert_eq!(apic.task_priority_class(), 4);
-    assert_eq!(write(&mut state, &mut apic, 0, 0x80b, 1), GP);
+    assert_eq!(write(&Model::default(), &mut state, &mut apic, 0, 0x80b, 1), GP);
+}
+
+/// Registers are there if their feature is, and addresses as wide as the processor's.
+#[test]
+fn a_model_has_the_registers_of_its_features() {
+    let baseline = Model::default().masked(|feature| feature::BASELINE.contains(feature));
+    for (number, there) in [
+        (0x10a, false),       // IA32_ARCH_CAPABILITIES
+        (0x6e1, false),       // IA32_PKRS
+        (0xda0, false),       // IA32_XSS
+        (0xc000_0103, false), // IA32_TSC_AUX
+        (0x277, true),
+        (0x6e0, true),
+        (0xc000_0100, true),
+    ] {
+        let (mut state, mut apic) = machine();
+        let read = read(&baseline, &mut state, &mut apic, 0, number);
+        assert_eq!(read.is_ok(), there, "{number:#x}");
+        let written = write(&baseline, &mut state, &mut apic, 0, number, read.unwrap_or(0));
+        assert_eq!(written.is_ok(), there, "{number:#x}");
+    }
+    // (value, legal with 48 bits, legal with 57)
+    for (value, narrow, wide) in [
+        (0x7fff_ffff_ffff, true, true),
+        (0x8000_0000_0000, false, true),
+        (0xffff_7fff_ffff_ffff, false, true),
+        (0xffff_8000_0000_0000, true, true),
+        (0x00ff_ffff_ffff_ffff, false, true),
+        (0x0100_0000_0000_0000, false, false),
+        (0xfeff_ffff_ffff_ffff, false, false),
+    ] {
+        for number in
+            [0x175, 0x176, 0xc000_0082, 0xc000_0083, 0xc000_0100, 0xc000_0101, 0xc000_0102]
+        {
+            for (model, legal) in [(&baseline, narrow), (&Model::default(), wide)] {
+                let (mut state, mut apic) = machine();
+                let result = write(model, &mut state, &mut apic, 0, number, value);
+                assert_eq!(result.is_ok(), legal, "{number:#x} <- {value:#x}");
+            }
+        }
+    }
 }

@@ -29,7 +29,7 @@ impl KvmVcpu {
         let now_ns = self.now_ns();
         let answer = match is_native(number) {
             true => None,
-            false => msr::read(&mut self.own, &mut self.apic, now_ns, number).ok(),
+            false => msr::read(&self.model, &mut self.own, &mut self.apic, now_ns, number).ok(),
         };
         // SAFETY: the exit's reason was KVM_EXIT_X86_RDMSR, so this field of the union is valid.
         let exit = unsafe { &mut self.fd.get_kvm_run().__bindgen_anon_1.msr };
@@ -50,7 +50,7 @@ impl KvmVcpu {
                 Some(MsrEffect::None)
             }
             _ if is_native(number) => None,
-            _ => msr::write(&mut self.own, &mut self.apic, now_ns, number, value).ok(),
+            _ => msr::write(&self.model, &mut self.own, &mut self.apic, now_ns, number, value).ok(),
         };
         // SAFETY: the exit's reason was KVM_EXIT_X86_WRMSR, so this field of the union is valid.
         unsafe { &mut self.fd.get_kvm_run().__bindgen_anon_1.msr }.error = effect.is_none().into();
