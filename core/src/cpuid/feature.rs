@@ -35,7 +35,7 @@ pub struct Feature {
 macro_rules! features {
     ($($name:ident: $leaf:literal $(/ $subleaf:literal)? $output:ident $bit:literal;)*) => {
         /// Counts the rows.
-        #[expect(non_camel_case_types, reason = "the manuals name them")]
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "the manuals name them")]
         enum Row {
             $($name,)*
         }

@@ -21,6 +21,8 @@ const TSS: u64 = 0x7000;
 const OTHER_TSS: u64 = 0x7200;
 const LDT: u64 = 0x7400;
 const HANDLERS: u64 = 0x8000;
+/// Where the call gate leads.
+const GATE_TARGET: u64 = HANDLERS + 0xa0;
 const INNER_STACK: u64 = 0x9800;
 const INTERRUPT_STACK: u64 = 0xa800;
 /// The top structure of 5-level paging.
@@ -54,7 +56,7 @@ const DESCRIPTORS: [u64; 17] = [
     0x0000_e900_0000_0000 | OTHER_TSS << 16 | TSS_LIMIT as u64,
     0,
     // 0x50: a call gate, to 64-bit code if that is what there is.
-    0x0000_ec00_0018_0000 | HANDLERS + 0xa0,
+    0x0000_ec00_0018_0000 | GATE_TARGET,
     0,
     // 0x60: a task gate.
     0x0000_e500_0040_0000,
@@ -416,8 +418,8 @@ fn interrupts_of_long_mode(ram: &Ram) {
     // SYSCALL: sysretq; SYSENTER: sysexitq; the call gate, to 64-bit code: retfq
     ram.write(HANDLERS + 0x40, &[0x48, 0x0f, 0x07]);
     ram.write(HANDLERS + 0x60, &[0x48, 0x0f, 0x35]);
-    ram.write(HANDLERS + 0xa0, &[0x48, 0xcb]);
-    put_word(ram, GDT + 0x50, 0x0008_0000 | HANDLERS + 0xa0);
+    ram.write(GATE_TARGET, &[0x48, 0xcb]);
+    put_word(ram, GDT + 0x50, 0x0008_0000 | GATE_TARGET);
     for vector in 0..256_u64 {
         let handler = HANDLERS + if pushes_error(vector) { 0x20 } else { 0 };
         // Vectors from 64 on have a stack of their own.
@@ -435,7 +437,7 @@ fn interrupts(ram: &Ram) {
     // SYSENTER: sysexit; the other task: iret, again and again; the call gate: retf
     ram.write(HANDLERS + 0x60, &[0x0f, 0x35]);
     ram.write(HANDLERS + 0x80, &[0xcf, 0xeb, 0xfd]);
-    ram.write(HANDLERS + 0xa0, &[0xcb]);
+    ram.write(GATE_TARGET, &[0xcb]);
     // 16-bit gates: inc word [esp]; iretw
     ram.write(HANDLERS + 0xc0, &[0x66, 0xff, 0x04, 0x24, 0x66, 0xcf]);
     for vector in 0..256_u64 {
