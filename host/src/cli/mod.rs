@@ -31,11 +31,17 @@ pub struct Cli {
     command: Command,
 }
 
+// Only the arguments of the subcommand that runs are made.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
+    /// Boot an image and end with the guest's exit code
     Run(Box<run::Arguments>),
+    /// Say how an image would be booted: its protocol, its entry point and the processor's mode there
     Inspect(Box<inspect::Arguments>),
+    /// Print the processor as a guest sees it: what CPUID returns, and which features that means
     Cpu(cpu::Arguments),
+    /// Run an image on the interpreter and on KVM in lockstep, and stop where they first differ
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     Diff(Box<diff::Arguments>),
 }

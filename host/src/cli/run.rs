@@ -58,6 +58,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
     drop(session);
     let outcome = outcome?;
     tell(&config, &mut vm, &outcome)?;
+    vm.leave();
     Ok(outcome.exit_code())
 }
 
