@@ -26,6 +26,7 @@ pub mod interrupt;
 pub mod legacy;
 pub mod low;
 mod memory_routines;
+pub mod pae;
 pub mod paging;
 pub mod probe;
 pub mod register;
