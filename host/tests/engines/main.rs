@@ -8,6 +8,7 @@ mod exclusive;
 mod guest;
 mod hostile;
 mod local_apic;
+mod memory;
 mod migrate;
 mod processors;
 mod state;
