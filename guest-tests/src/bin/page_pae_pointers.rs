@@ -27,7 +27,7 @@ fn main() {
     unsafe {
         pointers.write_volatile(directory as u64 | u64::from(P));
         for index in 0..512 {
-            directory.add(index).write_volatile(index as u64 * u64::from(PAGE) | 0x83);
+            directory.add(index).write_volatile((index as u64 * u64::from(PAGE)) | 0x83);
         }
         (byte as *mut u8).write_volatile(0x77);
     }
