@@ -528,12 +528,16 @@ fn a_misaligned_store_of_user_mode_faults_at_itself() {
     assert_eq!((exception.vector, guest.state.rip), (Vector::AlignmentCheck, CODE + 1));
 }
 
-/// Opcodes of what compilers write, and of what the caches must see, in hexadecimal.
+/// Opcodes of what compilers write, of what the caches must see, of vectors, states and tasks, in hexadecimal.
 const OPCODES: &str = "01 03 11 19 21 29 2b 31 38 39 3b 3c 4801 4829 4839 4889 488b 488d 50 53 58 \
-    5b 6601 6639 69 6b 70 72 74 75 76 78 7c 7f 80 81 83 84 85 86 87 88 89 8a 8b 8d 8f 90 98 99 9c \
-    9d a4 a5 aa ab ac ae b0 b8 c0 c1 c3 c6 c7 c9 cc d0 d1 d3 e0 e1 e2 e3 e4 e6 e8 eb ec ef f001 \
-    f00fb1 f3a4 f3aa f2ae f5 f6 f7 f9 fb fc fd fe ff 0f10 0f11 0f28 0f31 0f42 0f44 0f4c 0f58 0f84 \
-    0f85 0f92 0f94 0f9f 0fa2 0fa3 0faf 0fb0 0fb6 0fba 0fbe 0fc1 0fc8 660fef";
+    5b 6601 6639 69 6b 70 72 74 75 76 78 7c 7f 80 81 83 84 85 86 87 88 89 8a 8b 8d 8f 90 98 99 9c 9d a4 a5 \
+    aa ab ac ae b0 b8 c0 c1 c3 c6 c7 c9 cc d0 d1 d3 e0 e1 e2 e3 e4 e6 e8 eb ec ef f001 f00fb1 f3a4 \
+    f3aa f2ae f5 f6 f7 f9 fb fc fd fe ff 0f10 0f11 0f28 0f31 0f42 0f44 0f4c 0f58 0f84 0f85 0f92 \
+    0f94 0f9f 0fa2 0fa3 0faf 0fb0 0fb6 0fba 0fbe 0fc1 0fc8 660fef 0f6e 0f77 0f7f 0fd4 660f3800 \
+    660f3a0f 660f38dc f20f38f1 c5f877 c5fc10 c5fd7f c5fdfe c5ec58 c4e27d18 c4e26d90 c4e26d8e \
+    c4e2edb8 c4e37d39 c4e3fbf0 c4e2f8f2 0fae26 0fae2e 0fc726 0fc71e 0f01d0 31c90f01ee \
+    31c931d20f01ef f3480faed0 cd50 cd58 0f34 0f35 0f05 48cf cf 9d f0480fc1 f0480fc70e f00fba \
+    f011 d9fa dd02 dbe3";
 
 /// An opcode and what follows it: anything.
 fn instruction() -> impl Strategy<Value = Vec<u8>> {
