@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -34,6 +34,8 @@ pub struct Finished {
     pub killed: bool,
     /// Standard output, as text.
     pub stdout: String,
+    /// When each line of it was complete, from before the start.
+    pub line_times: Vec<Duration>,
     /// Standard error, as text.
     pub stderr: String,
     /// From before the start to the end of the whole process.
@@ -62,8 +64,8 @@ impl Invocation {
         let started = Instant::now();
         let mut child = self.start()?;
         let (ended, end) = mpsc::channel();
-        let stdout = drain(child.stdout.take(), ended.clone());
-        let stderr = drain(child.stderr.take(), ended);
+        let stdout = drain(child.stdout.take(), started, ended.clone());
+        let stderr = drain(child.stderr.take(), started, ended);
         // Both pipes close when the process ends, and the channel with them.
         let remaining = limit.saturating_sub(started.elapsed());
         let killed = end.recv_timeout(remaining) == Err(mpsc::RecvTimeoutError::Timeout);
@@ -72,14 +74,14 @@ impl Invocation {
         }
         let end = child.wait4().with_context(|| format!("waiting for `{self}`"))?;
         let wall = started.elapsed();
-        let text = |reader: thread::JoinHandle<Vec<u8>>| {
-            String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
-        };
+        let [stdout, stderr] = [stdout, stderr].map(|reader| reader.join().unwrap_or_default());
+        let text = |drained: &Drained| String::from_utf8_lossy(&drained.bytes).into_owned();
         Ok(Finished {
             status: end.status.code(),
             killed,
-            stdout: text(stdout),
-            stderr: text(stderr),
+            stdout: text(&stdout),
+            line_times: stdout.line_times,
+            stderr: text(&stderr),
             wall,
             resident_bytes: end.rusage.maxrss,
         })
@@ -108,19 +110,30 @@ impl Invocation {
     }
 }
 
+/// What came out of a pipe, and when each line of it was complete.
+#[derive(Default)]
+struct Drained {
+    bytes: Vec<u8>,
+    line_times: Vec<Duration>,
+}
+
 /// Reads a pipe to its end on a thread; `ended` is dropped there.
 fn drain(
     pipe: Option<impl Read + Send + 'static>,
+    started: Instant,
     ended: mpsc::Sender<()>,
-) -> thread::JoinHandle<Vec<u8>> {
+) -> thread::JoinHandle<Drained> {
     thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
+        let mut drained = Drained::default();
+        if let Some(pipe) = pipe {
+            let mut reader = BufReader::new(pipe);
             // What came before a read error is still worth showing.
-            let _ = pipe.read_to_end(&mut bytes);
+            while reader.read_until(b'\n', &mut drained.bytes).is_ok_and(|count| count > 0) {
+                drained.line_times.push(started.elapsed());
+            }
         }
         drop(ended);
-        bytes
+        drained
     })
 }
 
@@ -153,6 +166,13 @@ mod tests {
         assert_eq!((end.status, end.killed), (Some(7), false));
         assert_eq!((end.stdout.as_str(), end.stderr.as_str()), ("out\n", "err\n"));
         assert!(end.resident_bytes > 0);
+    }
+
+    #[test]
+    fn each_line_has_the_time_when_it_was_complete() {
+        let end = shell("printf 'a\\nb'; sleep 0.2; echo; echo c").run(Duration::from_secs(10));
+        let [first, second, third] = end.expect("sh").line_times[..] else { panic!("three lines") };
+        assert!(second - first >= Duration::from_millis(100) && third >= second);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `fileio`: blocks of a disk are read and written, one after another or in no order, with and without
 //! a flush after each write, as in sysbench's test of the same name. One event is a block.
 
-use super::measure::{checksum, mix, repeat};
+use super::measure::{self, checksum, mix};
 use super::{Disk, Effort, Machine, Report};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -29,7 +29,7 @@ pub(super) fn run(machine: &dyn Machine, effort: Effort) -> Vec<Report> {
     let effort = Effort { duration_ns: effort.duration_ns / VARIANTS.len() as u64, ..effort };
     let mut buffer = vec![0; BLOCK];
     let variant = |&(name, sequential, write, flush): &Variant| {
-        repeat(machine, effort, name, CYCLE, |number| {
+        measure::alone(machine, effort, name, CYCLE, |number| {
             let block = number as u64;
             let spread = block * 37 % CYCLE as u64 * (blocks / CYCLE as u64);
             let place = if sequential { block } else { spread };

@@ -1,15 +1,72 @@
-//! The loop around events: until time is up, and at least once through all of a workload's inputs.
+//! The loop around events: until time is up, and at least once through all of a workload's inputs; by
+//! one thread or several, in user mode or not.
 //!
 //! An event is named by a number below its workload's cycle, and computes the same each time it has
 //! that number. So the checksum of one cycle is the checksum of all, however many there were.
 
+use super::lock::Lock;
 use super::{Effort, Latency, Machine, Report};
+use alloc::vec::Vec;
 
-/// Repeats `event` with the numbers below `cycle`.
+/// Repeats `event` with the numbers below `cycle` on the machine's only thread.
 ///
 /// # Panics
 /// If an event computes another value than it did the first time.
-pub fn repeat(
+pub fn alone(
+    machine: &dyn Machine,
+    effort: Effort,
+    name: &'static str,
+    cycle: usize,
+    event: impl FnMut(usize) -> u64,
+) -> Report {
+    marked(machine, || repeat(machine, effort, name, cycle, event))
+}
+
+/// The same in user mode.
+pub fn in_user_mode(
+    machine: &dyn Machine,
+    effort: Effort,
+    name: &'static str,
+    cycle: usize,
+    mut event: impl FnMut(usize) -> u64,
+) -> Report {
+    let mut report = None;
+    marked(machine, || {
+        machine.in_user_mode(&mut || {
+            report = Some(repeat(machine, effort, name, cycle, &mut event));
+        });
+    });
+    report.expect("the machine runs what it is given")
+}
+
+/// The same on `threads` threads at once, of which `event` gets the number, too.
+pub fn on_threads(
+    machine: &dyn Machine,
+    threads: usize,
+    effort: Effort,
+    name: &'static str,
+    cycle: usize,
+    event: impl Fn(usize, usize) -> u64 + Sync,
+) -> Report {
+    let parts = Lock::new(Vec::new());
+    marked(machine, || {
+        machine.in_parallel(threads, &|thread| {
+            let part = repeat(machine, effort, name, cycle, |number| event(thread, number));
+            parts.with(machine, |parts| parts.push(part));
+        });
+    });
+    sum(name, &parts.into_inner())
+}
+
+/// Runs `body`, which is all that one report tells of.
+pub fn marked<R>(machine: &dyn Machine, body: impl FnOnce() -> R) -> R {
+    machine.mark();
+    let result = body();
+    machine.mark();
+    result
+}
+
+fn repeat(
     machine: &dyn Machine,
     effort: Effort,
     name: &'static str,
@@ -44,7 +101,7 @@ pub fn repeat(
 }
 
 /// The longest cycle.
-pub const MAX_CYCLE: usize = 64;
+const MAX_CYCLE: usize = 64;
 
 /// A number that depends on all values and their order.
 pub fn checksum(values: &[u64]) -> u64 {
@@ -59,7 +116,7 @@ pub fn mix(value: u64) -> u64 {
 }
 
 /// The sum of several threads' reports, which ran at the same time.
-pub fn sum(name: &'static str, parts: &[Report]) -> Report {
+fn sum(name: &'static str, parts: &[Report]) -> Report {
     let mut latency = Latency::default();
     parts.iter().for_each(|part| latency.merge(&part.latency));
     Report {

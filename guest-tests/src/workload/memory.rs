@@ -2,7 +2,7 @@
 //! buffer that no cache holds whole, as sysbench's test of the same name does. One event is a
 //! mebibyte.
 
-use super::measure::{mix, repeat};
+use super::measure::{self, mix};
 use super::{Effort, Machine, Report};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -29,32 +29,28 @@ const VARIANTS: &[Variant] = &[
 
 pub(super) fn run(machine: &dyn Machine, effort: Effort) -> Vec<Report> {
     let effort = Effort { duration_ns: effort.duration_ns / VARIANTS.len() as u64, ..effort };
-    let mut reports = Vec::with_capacity(VARIANTS.len());
     let mut buffer: Vec<u64> = vec![0; WORDS];
-    machine.in_user_mode(&mut || {
-        for &(name, block, sequential, write) in VARIANTS {
-            (0..).zip(&mut buffer).for_each(|(index, word)| *word = mix(index));
-            reports.push(repeat(machine, effort, name, CYCLE, |number| {
-                let mut value = number as u64;
-                for part in 0..EVENT_WORDS / block {
-                    let index = number * (EVENT_WORDS / block) + part;
-                    let place = if sequential { index } else { mix(index as u64) as usize };
-                    let start = place % (WORDS / block) * block;
-                    let block = &mut buffer[start..start + block];
-                    if write {
-                        // What is written depends on the event alone, so that it repeats.
-                        let word = mix(index as u64);
-                        black_box(block).fill(word);
-                        value = value.wrapping_add(word);
-                    } else {
-                        value = black_box(&*block)
-                            .iter()
-                            .fold(value, |sum, word| sum.wrapping_add(*word));
-                    }
+    let variant = |&(name, block, sequential, write): &Variant| {
+        (0..).zip(&mut buffer).for_each(|(index, word)| *word = mix(index));
+        measure::in_user_mode(machine, effort, name, CYCLE, |number| {
+            let mut value = number as u64;
+            for part in 0..EVENT_WORDS / block {
+                let index = number * (EVENT_WORDS / block) + part;
+                let place = if sequential { index } else { mix(index as u64) as usize };
+                let start = place % (WORDS / block) * block;
+                let block = &mut buffer[start..start + block];
+                if write {
+                    // What is written depends on the event alone, so that it repeats.
+                    let word = mix(index as u64);
+                    black_box(block).fill(word);
+                    value = value.wrapping_add(word);
+                } else {
+                    value =
+                        black_box(&*block).iter().fold(value, |sum, word| sum.wrapping_add(*word));
                 }
-                value
-            }));
-        }
-    });
-    reports
+            }
+            value
+        })
+    };
+    VARIANTS.iter().map(variant).collect()
 }

@@ -8,6 +8,7 @@
 mod cpu;
 mod fileio;
 mod latency;
+mod lock;
 mod measure;
 mod memory;
 mod mutex;
@@ -23,6 +24,10 @@ pub use latency::Latency;
 pub trait Machine: Sync {
     /// Time since some start.
     fn now_ns(&self) -> u64;
+
+    /// Comes before and after all that one report tells of. A machine whose clock counts something
+    /// else than time says here what it shows, to whoever has a clock.
+    fn mark(&self) {}
 
     /// Runs `body` in user mode, as programs do, where that is not what everything does.
     fn in_user_mode(&self, body: &mut dyn FnMut());

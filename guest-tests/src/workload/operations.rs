@@ -1,6 +1,7 @@
 //! `syscall`, `context`, `interrupt`, `exit`: what it costs that somebody else has to act. One event is
 //! one operation; short ones are timed some at a time.
 
+use super::measure::marked;
 use super::{Effort, Latency, Machine, Operation, Report};
 use alloc::vec::Vec;
 
@@ -41,5 +42,5 @@ fn measure(
         }
         Some(Report { name, events, elapsed_ns, latency, checksum: 0 })
     };
-    operations.iter().filter_map(measure).collect()
+    operations.iter().filter_map(|one| marked(machine, || measure(one))).collect()
 }

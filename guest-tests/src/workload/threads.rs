@@ -1,9 +1,10 @@
 //! `threads`: many threads contend for few locks, and yield while they hold one, as in sysbench's
 //! test of the same name. One event is a round over all locks.
 
-use super::measure::{repeat, sum};
-use super::mutex::Lock;
+use super::lock::Lock;
+use super::measure;
 use super::{Effort, Machine, Report};
+use alloc::vec;
 use alloc::vec::Vec;
 
 const LOCKS: usize = 8;
@@ -13,21 +14,17 @@ const CROWD: usize = 8;
 
 pub(super) fn run(machine: &dyn Machine, effort: Effort) -> Vec<Report> {
     let locks: Vec<Lock<u64>> = (0..LOCKS).map(|_| Lock::new(0)).collect();
-    let reports = Lock::new(Vec::new());
-    machine.in_parallel(effort.threads * CROWD, &|thread| {
-        let report = repeat(machine, effort, "threads", 1, |_| {
-            for round in 0..ROUNDS * LOCKS {
-                locks[(thread + round) % LOCKS].with(machine, |count| {
-                    machine.yield_now();
-                    *count += 1;
-                });
-            }
-            (ROUNDS * LOCKS) as u64
-        });
-        reports.with(machine, |reports| reports.push(report));
+    let threads = effort.threads * CROWD;
+    let report = measure::on_threads(machine, threads, effort, "threads", 1, |thread, _| {
+        for round in 0..ROUNDS * LOCKS {
+            locks[(thread + round) % LOCKS].with(machine, |count| {
+                machine.yield_now();
+                *count += 1;
+            });
+        }
+        (ROUNDS * LOCKS) as u64
     });
-    let report = sum("threads", &reports.into_inner());
     let taken: u64 = locks.into_iter().map(Lock::into_inner).sum();
     assert!(taken == report.events * (ROUNDS * LOCKS) as u64, "a section was lost");
-    [report].into()
+    vec![report]
 }

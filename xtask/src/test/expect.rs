@@ -138,6 +138,7 @@ mod tests {
             status,
             killed: status.is_none(),
             stdout: stdout.to_owned(),
+            line_times: Vec::new(),
             stderr: stderr.to_owned(),
             wall: Duration::ZERO,
             resident_bytes: 0,

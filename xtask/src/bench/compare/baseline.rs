@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::comparison::{Comparison, Figure};
+use super::comparison::{Comparison, Figure, vcpus};
 
 /// A change of one figure.
 pub struct Change {
@@ -31,7 +31,7 @@ pub fn compare(old: &Comparison, new: &Comparison) -> Vec<Change> {
         let before = before.find(|one| one.contender == figure.contender)?;
         let (before, after) = (&before.rate, &figure.rate);
         Some(Change {
-            what: format!("{}, {} vCPUs, {}", figure.variant, figure.cpus, figure.contender),
+            what: format!("{}, {}, {}", figure.variant, vcpus(figure.cpus), figure.contender),
             ratio: after.median / before.median,
             exceeds_noise: after.min > before.max || after.max < before.min,
         })

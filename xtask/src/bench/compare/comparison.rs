@@ -17,10 +17,6 @@ pub const NATIVE: &str = "native";
 /// The one whose speed targets are multiples of.
 pub const TCG: &str = "QEMU TCG, multi";
 
-/// Of a contender that runs user mode alone.
-const USER_MODE: &str = "this KVM runs no compiled kernel; `cpu` and `memory` are done by a guest that is \
-in user mode before its first compiled instruction.";
-
 /// Everything that was found out.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Comparison {
@@ -28,6 +24,8 @@ pub struct Comparison {
     pub host: Host,
     /// Who took part.
     pub contenders: Vec<Described>,
+    /// Who did not, and why.
+    pub absent: Vec<String>,
     /// What each gave.
     pub results: Vec<Figure>,
     /// What was not measured, and why.
@@ -88,25 +86,29 @@ impl Comparison {
     pub fn new(
         workspace: &Workspace,
         contenders: &[Contender],
+        absent: Vec<String>,
         samples: Vec<Sample>,
     ) -> Result<Self> {
         let described = contenders.iter().map(|contender| Described {
             name: contender.name.to_owned(),
             version: contender.version.clone(),
             command: first_command(&samples, contender).unwrap_or_default(),
-            remark: contender.only_user_mode.then(|| USER_MODE.to_owned()),
+            remark: contender.remark.map(str::to_owned),
         });
         let results = figures(&samples);
         let missing = samples.iter().filter_map(|sample| {
             let failure = sample.failure.as_ref()?;
             Some(format!(
-                "{}, {} vCPUs, on {}: {failure}",
-                sample.work, sample.cpus, sample.contender
+                "{}, {}, on {}: {failure}",
+                sample.work,
+                vcpus(sample.cpus),
+                sample.contender
             ))
         });
         Ok(Self {
             host: host(workspace)?,
             contenders: described.collect(),
+            absent,
             missing: missing.collect(),
             faults: disagreements(&results),
             results,
@@ -146,6 +148,11 @@ impl Comparison {
         }
         variants
     }
+}
+
+/// A number of processors in words.
+pub fn vcpus(count: u32) -> String {
+    format!("{count} vCPU{}", if count == 1 { "" } else { "s" })
 }
 
 /// Whether the last round has moved no median by more than `limit`, as a share of it.
@@ -275,7 +282,8 @@ pub mod tests {
                     remark: None,
                 })
                 .into(),
-            missing: vec!["exit, 2 vCPUs, on native: there is no such thing there".into()],
+            absent: vec!["QEMU KVM does not run here: its guest does not end".into()],
+            missing: vec!["exit, 1 vCPU, on native: there is no such thing there".into()],
             faults: disagreements(&results),
             results,
         }

@@ -205,7 +205,7 @@ mod tests {
             "| native | 400.00 | ",
             "| monovisor interpreter | 2.00 | 2.00 | 2.00 | 2.00 | 2.00 | 2.00 |",
             "1.5 is wanted: met",
-            "exit, 2 vCPUs, on native",
+            "exit, 1 vCPU, on native",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

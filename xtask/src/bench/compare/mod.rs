@@ -1,11 +1,12 @@
 //! `cargo xtask bench compare`: the same workloads natively, on monovisor and on its peers.
 //!
 //! Rounds go over all workloads and contenders, so that whatever the machine does meanwhile meets
-//! everyone. Here is the order of work; `contender` says how each is started, `sample` what one run
-//! gave, `comparison` holds the results, `targets` judges them, and `markdown`, `page` and
+//! everyone. Here is the order of work; `contender` says how each is started, `bochs` how the one is
+//! that is like no other, `sample` what one run gave, `stopwatch` whose clock is believed, `comparison` holds the results, `targets` judges them, and `markdown`, `page` and
 //! `picture` show them; `publish` puts them into README.
 
 mod baseline;
+mod bochs;
 mod comparison;
 mod contender;
 mod markdown;
@@ -14,6 +15,7 @@ mod picture;
 mod plot;
 mod publish;
 mod sample;
+mod stopwatch;
 mod targets;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +31,7 @@ use crate::machine::ScratchDisk;
 use crate::workspace::Workspace;
 
 use comparison::Comparison;
-use contender::Contender;
+use contender::{Contender, Found};
 use sample::{Sample, Work};
 
 /// The workloads, in the order of the report; the first five are sysbench's.
@@ -81,14 +83,16 @@ impl Compare {
     /// Runs the subcommand.
     pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
         let baseline = self.baseline.as_deref().map(baseline::read).transpose()?;
-        let contenders = contender::find_all(workspace)?;
+        let Found { contenders, absent } = contender::find_all(workspace)?;
         for contender in &contenders {
-            eprintln!("xtask: {}: {}", contender.name, contender.version);
+            let remark = contender.remark.unwrap_or_default();
+            eprintln!("xtask: {}: {}. {remark}", contender.name, contender.version);
         }
+        absent.iter().for_each(|one| eprintln!("xtask: {one}"));
         let folder = self.out.clone().unwrap_or_else(|| workspace.target.join("compare"));
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let samples = self.measure(&contenders, &folder)?;
-        let comparison = Comparison::new(workspace, &contenders, samples)?;
+        let comparison = Comparison::new(workspace, &contenders, absent, samples)?;
         let changes = baseline.map(|old| baseline::compare(&old, &comparison));
         write(&folder, "report.json", &serde_json::to_string_pretty(&comparison)?)?;
         let markdown = markdown::show(&comparison, changes.as_deref());

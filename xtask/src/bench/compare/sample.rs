@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::contender::Contender;
+use super::stopwatch;
 use crate::machine::ScratchDisk;
+use crate::process::Finished;
 
 /// Beyond the time that the work is to take: start-up, and slow machines.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,36 +71,42 @@ impl Sample {
 
 /// Does `work` on `contender`. A failure is a result, too.
 pub fn take(contender: &Contender, work: &Work, disk: &ScratchDisk) -> Sample {
-    let command = contender.command(work, disk);
-    let mut lines = Vec::new();
-    let failure = match command.run(PATIENCE + Duration::from_millis(3 * work.ms)) {
-        Err(error) => Some(format!("{error:#}")),
-        Ok(finished) if finished.killed => Some("it did not end in time".to_owned()),
-        Ok(finished) if finished.status != Some(contender.success()) => {
-            let first = finished.stderr.lines().chain(finished.stdout.lines()).next();
-            Some(first.unwrap_or("it failed without a word").to_owned())
-        }
-        Ok(finished) => {
-            let parsed = finished.stdout.lines().filter(|line| line.starts_with('{'));
-            match parsed.map(serde_json::from_str).collect() {
-                Ok(parsed) => {
-                    lines = parsed;
-                    implausible(&lines, finished.wall)
-                }
-                Err(error) => Some(format!("what it printed can't be read: {error}")),
-            }
-        }
-    };
-    if failure.is_some() {
-        lines.clear();
-    }
-    Sample {
+    let mut sample = Sample {
         contender: contender.name,
         work: work.name,
         cpus: work.cpus,
-        lines,
-        failure,
-        command: command.to_string(),
+        lines: Vec::new(),
+        failure: None,
+        command: String::new(),
+    };
+    let command = contender.command(work, disk);
+    let lines = command.map_err(|error| format!("{error:#}")).and_then(|command| {
+        sample.command = command.to_string();
+        let patience = PATIENCE + Duration::from_millis(3 * work.ms);
+        let finished = command.run(patience).map_err(|error| format!("{error:#}"))?;
+        read(contender, &finished)
+    });
+    match lines {
+        Ok(lines) => sample.lines = lines,
+        Err(failure) => sample.failure = Some(failure),
+    }
+    sample
+}
+
+/// What a run has told, or why it can't be used.
+fn read(contender: &Contender, finished: &Finished) -> Result<Vec<Line>, String> {
+    if let Some(why) = contender.failure(finished) {
+        return Err(why);
+    }
+    let lines = finished.stdout.lines().filter(|line| line.starts_with('{'));
+    let lines: Result<Vec<Line>, _> = lines.map(serde_json::from_str).collect();
+    let mut lines = lines.map_err(|error| format!("what it printed can't be read: {error}"))?;
+    if !contender.knows_the_time() {
+        stopwatch::correct(&mut lines, finished)?;
+    }
+    match implausible(&lines, finished.wall) {
+        None => Ok(lines),
+        Some(why) => Err(why),
     }
 }
 
