@@ -7,40 +7,20 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
-use alloc::vec::Vec;
 use core::arch::x86_64::*;
-use core::hint::black_box;
-use guest_tests::bench::{Checksum, Random, argument};
+use guest_tests::bench::matrix::{self, SIZE};
 use guest_tests::cpu::enable_avx;
 
 guest_tests::entry!(main);
 
-const SIZE: usize = 96;
-
 fn main() {
     enable_avx();
-    let mut random = Random::new(1);
-    let mut numbers = || -> Vec<f64> {
-        (0..SIZE * SIZE).map(|_| random.below(2000) as f64 / 1000.0 - 1.0).collect()
-    };
-    let (left, right) = (numbers(), numbers());
-    let narrow = |numbers: &[f64]| numbers.iter().map(|&number| number as f32).collect::<Vec<_>>();
-    let (left_single, right_single) = (narrow(&left), narrow(&right));
-    let mut product = numbers();
-    let mut product_single = narrow(&product);
-    let mut checksum = Checksum::default();
-    for _ in 0..argument("rounds", 1) {
+    matrix::run(
         // SAFETY: AVX has been enabled, and the processor has AVX2 and FMA with it.
-        unsafe {
-            double(black_box(&left), black_box(&right), &mut product);
-            single(black_box(&left_single), black_box(&right_single), &mut product_single);
-        }
-        product.iter().for_each(|number| checksum.add(number.to_bits()));
-        product_single.iter().for_each(|number| checksum.add(number.to_bits().into()));
-    }
-    checksum.print();
+        |left, right, product| unsafe { double(left, right, product) },
+        // SAFETY: the same.
+        |left, right, product| unsafe { single(left, right, product) },
+    );
 }
 
 #[target_feature(enable = "avx2,fma")]

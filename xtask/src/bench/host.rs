@@ -31,6 +31,12 @@ pub fn is_virtual() -> bool {
     cpuinfo("flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor"))
 }
 
+/// Whether the host's processor shows what a KVM needs that executes guests by itself.
+pub fn has_virtualisation() -> bool {
+    cpuinfo("flags")
+        .is_some_and(|flags| flags.split(' ').any(|flag| flag == "vmx" || flag == "svm"))
+}
+
 /// What Linux says of the first processor.
 fn cpuinfo(field: &str) -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;

@@ -1,6 +1,6 @@
 //! The results as numbers: for each variant and contender the median of all runs, with its range.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -126,6 +126,12 @@ impl Comparison {
         self.results.iter().filter(move |one| one.variant == variant && one.cpus == cpus)
     }
 
+    /// With how many processors a workload was done, in their order.
+    pub fn scale(&self, work: &str) -> Vec<u32> {
+        let of_work = self.results.iter().filter(|one| one.work == work);
+        BTreeSet::from_iter(of_work.map(|one| one.cpus)).into_iter().collect()
+    }
+
     /// All figures with their workload's usual number of processors.
     pub fn usual_figures(&self) -> impl Iterator<Item = &Figure> {
         self.results.iter().filter(|one| one.cpus == usual_cpus(&one.work))
@@ -227,9 +233,11 @@ fn first_command(samples: &[Sample], contender: &Contender) -> Option<String> {
 fn host(workspace: &Workspace) -> Result<Host> {
     let host::Host { processor, kernel } = host::Host::ask(workspace)?;
     let kvm = host::is_virtual().then(|| {
-        "† This host is a virtual machine itself: its KVM is nested or paravirtual, and the figures of \
-         what runs on KVM, those of kernel-mode code above all, are the host's, not the contender's."
-            .to_owned()
+        let kind = if host::has_virtualisation() { "nested" } else { "paravirtual" };
+        format!(
+            "† KVM is {kind} here, because this host is a virtual machine itself: the figures of what \
+             runs on KVM, those of kernel-mode code above all, are the host's, not the contender's."
+        )
     });
     Ok(Host { processor, kernel, kvm })
 }

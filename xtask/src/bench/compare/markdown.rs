@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::baseline::Change;
-use super::comparison::{Comparison, Figure, NATIVE, TCG};
+use super::comparison::{Comparison, Figure, NATIVE, TCG, vcpus};
 use super::targets::{self, Target, work_ratio};
-use super::{SCALED, SCALED_CPUS, SYSBENCH, WORKLOADS};
+use super::{SCALED, SYSBENCH, WORKLOADS};
 use crate::bench::statistics::geometric_mean;
 
 /// How figures come about; the page says it, too.
@@ -37,6 +37,10 @@ pub fn show(comparison: &Comparison, changes: Option<&[Change]>) -> String {
         let remark = one.remark.as_ref().map_or(String::new(), |remark| format!(" ({remark})"));
         let _ = writeln!(text, "| {name} | {}{remark} |", one.version);
     }
+    text.push('\n');
+    comparison.absent.iter().for_each(|one| {
+        let _ = writeln!(text, "- {one}");
+    });
     let _ = writeln!(text, "\n{METHOD}\n");
     let _ = writeln!(text, "## Sysbench's five\n\n{RATIOS}\n");
     ratios(&mut text, comparison);
@@ -71,6 +75,9 @@ pub fn summary(comparison: &Comparison) -> String {
             let _ = writeln!(text, "{}: {remark}\n", one.name);
         }
     }
+    comparison.absent.iter().for_each(|one| {
+        let _ = writeln!(text, "{one}.\n");
+    });
     let _ = writeln!(text, "{RATIOS}\n");
     ratios(&mut text, comparison);
     for target in targets::all(comparison) {
@@ -152,24 +159,29 @@ fn rates(text: &mut String, comparison: &Comparison) {
 }
 
 fn scaling(text: &mut String, comparison: &Comparison) {
-    let all: Vec<Vec<&Figure>> =
-        SCALED_CPUS.iter().map(|&cpus| comparison.of(SCALED, cpus).collect()).collect();
-    if all.iter().any(Vec::is_empty) {
-        return;
+    for work in SCALED {
+        let scale = comparison.scale(work);
+        if scale.len() < 2 {
+            continue;
+        }
+        let heads: Vec<String> = scale.iter().map(|&cpus| vcpus(cpus)).collect();
+        let _ = writeln!(text, "## Scaling of {work}\n\n| contender | {} |", heads.join(" | "));
+        let _ = writeln!(text, "|---|{}", "--:|".repeat(scale.len()));
+        for one in &comparison.contenders {
+            let cell = |&cpus: &u32| {
+                let figure = comparison.of(work, cpus).find(|figure| figure.contender == one.name);
+                figure.map(|figure| rate(figure.rate.median))
+            };
+            let cells: Vec<Option<String>> = scale.iter().map(cell).collect();
+            if cells.iter().any(Option::is_some) {
+                let cells = cells.into_iter().map(|cell| cell.unwrap_or("–".to_owned()));
+                let cells: Vec<String> = cells.collect();
+                let _ =
+                    writeln!(text, "| {} | {} |", comparison.marked(&one.name), cells.join(" | "));
+            }
+        }
+        text.push('\n');
     }
-    let heads: Vec<String> = SCALED_CPUS.iter().map(|cpus| format!("{cpus} vCPUs")).collect();
-    let _ = writeln!(text, "## Scaling of {SCALED}\n\n| contender | {} |", heads.join(" | "));
-    let _ = writeln!(text, "|---|{}", "--:|".repeat(SCALED_CPUS.len()));
-    for first in &all[0] {
-        let cell = |figures: &Vec<&Figure>| {
-            let figure = figures.iter().find(|one| one.contender == first.contender);
-            figure.map_or("–".to_owned(), |one| rate(one.rate.median))
-        };
-        let cells: Vec<String> = all.iter().map(cell).collect();
-        let name = comparison.marked(&first.contender);
-        let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
-    }
-    text.push('\n');
 }
 
 /// A time with its unit.

@@ -39,9 +39,11 @@ const WORKLOADS: [&str; 9] =
     ["cpu", "threads", "memory", "mutex", "fileio", "syscall", "context", "interrupt", "exit"];
 /// How many of them are sysbench's.
 const SYSBENCH: usize = 5;
-/// The workload whose scaling over processors is shown.
-const SCALED: &str = "mutex";
-const SCALED_CPUS: [u32; 3] = [1, 2, 4];
+/// The workloads whose scaling over processors is shown.
+const SCALED: [&str; 2] = ["threads", "mutex"];
+/// Up to as many as the host has, but to more than most have, and to no more than can be read.
+const LEAST_SCALE: u32 = 4;
+const MOST_SCALE: u32 = 16;
 /// What has several threads, or sends from one processor to another; all else has one processor.
 const PARALLEL: [&str; 3] = ["threads", "mutex", "interrupt"];
 /// Processors, and threads, of those.
@@ -114,9 +116,9 @@ impl Compare {
         let work = |name: &'static str, cpus| Work { name, cpus, ms };
         let mut works: Vec<Work> =
             WORKLOADS.into_iter().filter(chosen).map(|name| work(name, usual_cpus(name))).collect();
-        if chosen(&SCALED) {
-            let others = SCALED_CPUS.into_iter().filter(|&cpus| cpus != CPUS);
-            works.extend(others.map(|cpus| work(SCALED, cpus)));
+        let others: Vec<u32> = scale().into_iter().filter(|&cpus| cpus != CPUS).collect();
+        for name in SCALED.into_iter().filter(chosen) {
+            works.extend(others.iter().map(|&cpus| work(name, cpus)));
         }
         works
     }
@@ -165,6 +167,13 @@ impl Compare {
         bar.finish_and_clear();
         Ok(samples)
     }
+}
+
+/// The numbers of processors over which workloads are scaled.
+fn scale() -> Vec<u32> {
+    let host = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
+    let most = host.clamp(LEAST_SCALE, MOST_SCALE);
+    std::iter::successors(Some(1), |cpus| Some(cpus * 2)).take_while(|&cpus| cpus <= most).collect()
 }
 
 /// With how many processors a workload is shown.

@@ -8,7 +8,7 @@ use super::comparison::{Comparison, Figure, NATIVE};
 use super::markdown::{self, METHOD, RATIOS, duration, rate, ratio_rows};
 use super::plot::{self, Bar};
 use super::targets::{self, Target};
-use super::{SCALED, SCALED_CPUS, SYSBENCH, WORKLOADS};
+use super::{SCALED, SYSBENCH, WORKLOADS};
 use crate::bench::svg::escape;
 
 /// What is paid each time, in the order of the chart.
@@ -43,6 +43,7 @@ td:first-child, th:first-child { text-align: left }
 ul.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; list-style: none;
   font-size: .85rem }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em }
+.contenders li { margin-bottom: .5rem }
 .note { border-left: 4px solid #d9822b; padding-left: .8rem }
 code { font-size: .8rem; overflow-wrap: anywhere }
 ";
@@ -106,10 +107,14 @@ fn place(comparison: &Comparison, contender: &str) -> usize {
     place.unwrap_or(0) % COLOURS.len()
 }
 
-fn legend(html: &mut String, comparison: &Comparison) {
+/// The names and colours of those contenders whose place a chart shows.
+fn legend(html: &mut String, comparison: &Comparison, shows: impl Fn(usize) -> bool) {
     *html += "<ul class='legend'>";
     for one in &comparison.contenders {
         let place = place(comparison, &one.name);
+        if !shows(place) {
+            continue;
+        }
         let name = escape(&comparison.marked(&one.name));
         let _ = write!(html, "<li><i class='s{place}'></i>{name}</li>");
     }
@@ -119,7 +124,7 @@ fn legend(html: &mut String, comparison: &Comparison) {
 fn ratios(html: &mut String, comparison: &Comparison) {
     let _ = writeln!(html, "<h2>Sysbench’s five</h2>");
     paragraph(html, RATIOS);
-    legend(html, comparison);
+    legend(html, comparison, |_| true);
     *html += &ratio_chart(comparison);
 }
 
@@ -176,27 +181,33 @@ fn draw(html: &mut String, comparison: &Comparison, title: &str, groups: Vec<(St
     let groups: Vec<_> = groups.into_iter().filter(|(_, bars)| !bars.is_empty()).collect();
     if !groups.is_empty() {
         let _ = writeln!(html, "<h2>{}</h2>", escape(title));
-        legend(html, comparison);
+        let bars: Vec<&Bar> = groups.iter().flat_map(|(_, bars)| bars).collect();
+        legend(html, comparison, |place| bars.iter().any(|bar| bar.series == place));
         *html += &plot::bars(title, &groups);
     }
 }
 
 fn scaling(html: &mut String, comparison: &Comparison) {
-    let series = comparison.contenders.iter().filter_map(|contender| {
-        let rate = |&cpus: &u32| {
-            let mut figures = comparison.of(SCALED, cpus);
-            Some(figures.find(|one| one.contender == contender.name)?.rate.median)
-        };
-        let rates = SCALED_CPUS.iter().map(rate).collect::<Option<Vec<f64>>>()?;
-        let relative = rates.iter().map(|rate| rate / rates[0]).collect();
-        Some((place(comparison, &contender.name), relative))
-    });
-    let series: Vec<(usize, Vec<f64>)> = series.collect();
-    if !series.is_empty() {
-        let _ = writeln!(html, "<h2>Scaling over vCPUs</h2>");
-        paragraph(html, &format!("{SCALED}: events a second, as a multiple of those with one."));
-        legend(html, comparison);
-        *html += &plot::lines("Scaling", &SCALED_CPUS.map(f64::from), &series);
+    for work in SCALED {
+        let scale = comparison.scale(work);
+        let series = comparison.contenders.iter().filter_map(|contender| {
+            let rate = |&cpus: &u32| {
+                let mut figures = comparison.of(work, cpus);
+                Some(figures.find(|one| one.contender == contender.name)?.rate.median)
+            };
+            let rates = scale.iter().map(rate).collect::<Option<Vec<f64>>>()?;
+            let relative = rates.iter().map(|rate| rate / rates[0]).collect();
+            Some((place(comparison, &contender.name), relative))
+        });
+        let series: Vec<(usize, Vec<f64>)> = series.collect();
+        if scale.len() > 1 && !series.is_empty() {
+            let _ = writeln!(html, "<h2>Scaling of {work}</h2>");
+            let words = "Events a second by the number of vCPUs, as multiples of those with one.";
+            paragraph(html, words);
+            legend(html, comparison, |place| series.iter().any(|(series, _)| *series == place));
+            let scale: Vec<f64> = scale.iter().map(|&cpus| cpus.into()).collect();
+            *html += &plot::lines("Scaling", &scale, &series);
+        }
     }
 }
 
@@ -230,13 +241,16 @@ fn list(html: &mut String, title: &str, lines: &[String]) {
 }
 
 fn contenders(html: &mut String, comparison: &Comparison) {
-    *html += "<h2>Contenders</h2>\n<ul>\n";
+    *html += "<h2>Contenders</h2>\n<ul class='contenders'>\n";
     for one in &comparison.contenders {
         let remark = one.remark.as_deref().unwrap_or_default();
         let [name, version, remark, command] =
             [&comparison.marked(&one.name), &one.version, remark, &one.command].map(escape);
         let _ = writeln!(html, "<li><b>{name}</b>: {version}. {remark}<br><code>{command}</code>");
     }
+    comparison.absent.iter().for_each(|one| {
+        let _ = writeln!(html, "<li>{}.", escape(one));
+    });
     *html += "</ul>\n";
 }
 

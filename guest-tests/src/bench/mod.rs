@@ -1,6 +1,8 @@
 //! What the benchmark guests share: how much work the command line asks for, input that is always
 //! the same, and a checksum that depends on all of the output.
 
+pub mod matrix;
+
 use crate::boot_info;
 
 /// The number after `name=` on the command line, or `default`: benchmarks are small tests unless
