@@ -7,6 +7,8 @@ use x86_64::instructions::port::Port;
 
 /// The transmitter's holding register is empty.
 const TRANSMIT_EMPTY: u8 = 1 << 5;
+/// And so is what sends its bytes, bit by bit.
+const TRANSMITTER_EMPTY: u8 = 1 << 6;
 
 struct Serial;
 
@@ -24,6 +26,12 @@ pub fn write_byte(byte: u8) {
         while Port::<u8>::new(LINE_STATUS).read() & TRANSMIT_EMPTY == 0 {}
         Port::new(DATA).write(byte);
     }
+}
+
+/// Returns when all that was sent has left the port.
+pub fn drain() {
+    // SAFETY: the ports of the UART touch no memory.
+    while unsafe { Port::<u8>::new(LINE_STATUS).read() } & TRANSMITTER_EMPTY == 0 {}
 }
 
 /// What [`print!`](crate::print!) stands on.

@@ -1,5 +1,6 @@
 //! The ways a guest ends its run.
 
+use crate::console;
 use x86_64::instructions::{hlt, interrupts, port::Port};
 
 /// The value that `isa-debug-exit` turns into exit status 33.
@@ -19,11 +20,11 @@ pub fn fail() -> ! {
 
 /// Ends the run with exit status `value << 1 | 1`; on Bochs, which has no such port, with its own.
 pub fn debug_exit(value: u32) -> ! {
-    // SAFETY: neither port has an effect but to end this guest.
-    unsafe {
-        Port::new(0xf4).write(value);
-        b"Shutdown".iter().for_each(|&byte| Port::new(0x8900).write(byte));
-    }
+    // SAFETY: the debug-exit port has no effect but to end this guest.
+    unsafe { Port::new(0xf4).write(value) };
+    console::drain();
+    // SAFETY: nor has this one.
+    b"Shutdown".iter().for_each(|&byte| unsafe { Port::new(0x8900).write(byte) });
     halt()
 }
 

@@ -41,6 +41,8 @@ struct Processor {
 }
 
 static QUEUE: Mutex<VecDeque<Box<Thread>>> = Mutex::new(VecDeque::new());
+/// How many threads wait: idle processors look here, and leave the queue's lock to those who have work.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 /// Threads that are not over.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 /// Whether every processor has its block.
@@ -60,7 +62,7 @@ pub fn in_parallel(threads: usize, body: &(dyn Fn(usize) + Sync)) {
     let body = unsafe { transmute::<&(dyn Fn(usize) + Sync), &'static Body>(body) };
     LEFT.store(threads, Ordering::Release);
     for number in 0..threads {
-        QUEUE.lock().push_back(Thread::new(number, body));
+        put_back(Thread::new(number, body));
     }
     attend(|| LEFT.load(Ordering::Acquire) == 0);
 }
@@ -77,8 +79,7 @@ pub fn yield_now() {
 fn attend(done: impl Fn() -> bool) {
     let processor = Processor::this();
     while !done() {
-        let next = QUEUE.lock().pop_front();
-        let Some(mut thread) = next else {
+        let Some(mut thread) = take_next() else {
             spin_loop();
             continue;
         };
@@ -91,9 +92,25 @@ fn attend(done: impl Fn() -> bool) {
         if thread.over {
             LEFT.fetch_sub(1, Ordering::Release);
         } else {
-            QUEUE.lock().push_back(thread);
+            put_back(thread);
         }
     }
+}
+
+fn put_back(thread: Box<Thread>) {
+    let mut queue = QUEUE.lock();
+    queue.push_back(thread);
+    WAITING.store(queue.len(), Ordering::Relaxed);
+}
+
+fn take_next() -> Option<Box<Thread>> {
+    if WAITING.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    let mut queue = QUEUE.lock();
+    let thread = queue.pop_front();
+    WAITING.store(queue.len(), Ordering::Relaxed);
+    thread
 }
 
 impl Processor {

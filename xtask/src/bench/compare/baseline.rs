@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::LEAST_ROUNDS;
 use super::comparison::{Comparison, Figure, vcpus};
 
 /// A change of one figure.
@@ -12,8 +13,8 @@ pub struct Change {
     pub what: String,
     /// The new rate over the old one.
     pub ratio: f64,
-    /// The two ranges do not touch.
-    pub exceeds_noise: bool,
+    /// The two ranges do not touch; `None` if there were too few runs for ranges that say something.
+    pub exceeds_noise: Option<bool>,
 }
 
 /// Reads an earlier report.
@@ -24,20 +25,25 @@ pub fn read(path: &Path) -> Result<Comparison> {
         .with_context(|| format!("{} is not a report.json of `bench compare`", path.display()))
 }
 
-/// Every figure that both have, the greatest change first.
+/// Every figure that both have: what exceeds the noise before the rest, the greatest change first.
 pub fn compare(old: &Comparison, new: &Comparison) -> Vec<Change> {
     let change = |figure: &Figure| {
         let mut before = old.of(&figure.variant, figure.cpus);
         let before = before.find(|one| one.contender == figure.contender)?;
+        let enough = before.runs.min(figure.runs) >= LEAST_ROUNDS;
         let (before, after) = (&before.rate, &figure.rate);
         Some(Change {
             what: format!("{}, {}, {}", figure.variant, vcpus(figure.cpus), figure.contender),
             ratio: after.median / before.median,
-            exceeds_noise: after.min > before.max || after.max < before.min,
+            exceeds_noise: enough.then_some(after.min > before.max || after.max < before.min),
         })
     };
     let mut changes: Vec<Change> = new.results.iter().filter_map(change).collect();
-    changes.sort_by(|one, other| other.ratio.ln().abs().total_cmp(&one.ratio.ln().abs()));
+    changes.sort_by(|one, other| {
+        let size = |change: &Change| change.ratio.ln().abs();
+        let exceeding = other.exceeds_noise.cmp(&one.exceeds_noise);
+        exceeding.then(size(other).total_cmp(&size(one)))
+    });
     changes
 }
 
@@ -53,8 +59,11 @@ mod tests {
         (rate.min, rate.median, rate.max) = (rate.min * 2.0, rate.median * 2.0, rate.max * 2.0);
         let changes = compare(&old, &new);
         assert_eq!(changes.len(), new.results.len());
-        assert!(changes[0].exceeds_noise && (changes[0].ratio - 2.0).abs() < 1e-9);
-        assert!(changes[1..].iter().all(|change| !change.exceeds_noise));
+        assert_eq!(changes[0].exceeds_noise, Some(true));
+        assert!((changes[0].ratio - 2.0).abs() < 1e-9);
+        assert!(changes[1..].iter().all(|change| change.exceeds_noise == Some(false)));
+        new.results[0].runs = 1;
+        assert_eq!(compare(&old, &new).last().expect("a change").exceeds_noise, None);
     }
 
     #[test]

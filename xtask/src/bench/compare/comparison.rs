@@ -25,6 +25,7 @@ pub struct Comparison {
     /// Who took part.
     pub contenders: Vec<Described>,
     /// Who did not, and why.
+    #[serde(default)]
     pub absent: Vec<String>,
     /// What each gave.
     pub results: Vec<Figure>,
@@ -69,6 +70,9 @@ pub struct Figure {
     pub cpus: u32,
     /// The contender.
     pub contender: String,
+    /// How many runs there were.
+    #[serde(default)]
+    pub runs: usize,
     /// Events a second: median and range over the runs.
     pub rate: Spread,
     /// Latencies of the median of runs.
@@ -95,7 +99,8 @@ impl Comparison {
             command: first_command(&samples, contender).unwrap_or_default(),
             remark: contender.remark.map(str::to_owned),
         });
-        let results = figures(&samples);
+        let mut results = figures(&samples);
+        results.sort_by_key(|one| contenders.iter().position(|known| known.name == one.contender));
         let missing = samples.iter().filter_map(|sample| {
             let failure = sample.failure.as_ref()?;
             Some(format!(
@@ -199,6 +204,7 @@ fn figures(samples: &[Sample]) -> Vec<Figure> {
             variant: variant.to_owned(),
             cpus,
             contender: contender.to_owned(),
+            runs: lines.len(),
             rate: Spread::of(lines.iter().map(|line| line.rate()).collect())?,
             p50_ns: middle(|line| line.p50_ns),
             p95_ns: middle(|line| line.p95_ns),
@@ -275,7 +281,8 @@ pub mod tests {
                     .map(|(name, events)| sample(name, work, events, "1"))
             })
             .collect();
-        let results = figures(&samples);
+        let mut results = figures(&samples);
+        results.iter_mut().for_each(|one| one.runs = super::super::LEAST_ROUNDS);
         Comparison {
             host: Host {
                 processor: "a <processor>".into(),

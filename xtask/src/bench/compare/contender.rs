@@ -206,7 +206,7 @@ impl Contender {
     /// The command that does `work`.
     pub fn command(&self, work: &Work, disk: &ScratchDisk) -> Result<Invocation> {
         let Work { name, cpus, ms } = *work;
-        let append = format!("run={name} ms={ms} threads={cpus}");
+        let append = |ms| format!("run={name} ms={ms} threads={cpus}");
         match &self.kind {
             Kind::Native(program) => Ok(Invocation::new(program.to_string_lossy()).with([
                 name,
@@ -217,12 +217,14 @@ impl Contender {
             Kind::Guest { machine, image, header, .. } => {
                 let header = Header { cpus, ..header.clone() };
                 let disk = (name == WITH_DISK).then_some(disk);
-                Ok(machine.invocation(image, &header, Some(&append), disk))
+                Ok(machine.invocation(image, &header, Some(&append(ms)), disk))
             }
             Kind::Bochs { bochs, image, header } => {
                 let memory = flag_value(&header.flags, "--memory");
                 let memory_mib = memory.and_then(|size| size.strip_suffix('M')?.parse().ok());
                 let memory_mib = memory_mib.context("its memory is not in MiB")?;
+                // Its processors take turns, and its clock stands still meanwhile.
+                let append = append(ms.div_ceil(cpus.into()));
                 bochs.command(image, cpus, memory_mib, &format!("{append} marks"))
             }
         }

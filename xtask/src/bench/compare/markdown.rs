@@ -89,7 +89,11 @@ pub fn summary(comparison: &Comparison) -> String {
 /// A change in words.
 pub fn change(change: &Change) -> String {
     let percent = (change.ratio - 1.0) * 100.0;
-    let noise = if change.exceeds_noise { "exceeds the noise" } else { "within the noise" };
+    let noise = match change.exceeds_noise {
+        Some(true) => "exceeds the noise",
+        Some(false) => "within the noise",
+        None => "of too few runs to know the noise",
+    };
     format!("{}: {percent:+.1} %, {noise}", change.what)
 }
 

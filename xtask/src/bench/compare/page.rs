@@ -31,10 +31,12 @@ const STYLE: &str = "
 body { margin: 0 auto; max-width: 52rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; overflow-wrap: break-word }
 h1, h2, h3 { line-height: 1.2 }
-svg { display: block; width: 100%; height: auto }
+svg { display: block; width: 100%; max-width: 38rem; height: auto }
 svg text { fill: var(--ink); font: 11px system-ui, sans-serif }
 svg text.head { font-weight: 600 }
+svg text.power { fill: var(--soft); text-anchor: middle }
 svg .grid { stroke: var(--rule); fill: none }
+svg .base { stroke: var(--soft); fill: none }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
 td, th { padding: .2rem .6rem; border-bottom: 1px solid var(--rule); text-align: right;
@@ -53,6 +55,9 @@ pub const COLOURS: [&str; 9] = [
     "#7f7f8a", "#2b7a4b", "#7fbf5f", "#2f6fd0", "#c0392b", "#e08a3c", "#8e5bb5", "#b8860b",
     "#159a9c",
 ];
+
+/// A chart's title, where its bars begin, and how its scale is written.
+type Scale<'a> = (&'a str, Option<f64>, fn(f64) -> String);
 
 /// The whole page.
 pub fn show(comparison: &Comparison, changes: Option<&[Change]>) -> String {
@@ -75,14 +80,14 @@ pub fn show(comparison: &Comparison, changes: Option<&[Change]>) -> String {
     ratios(&mut html, comparison);
     let targets: Vec<String> = targets::all(comparison).iter().map(Target::show).collect();
     list(&mut html, "Targets", &targets);
-    chart(&mut html, comparison, "Relative to native", |figures, one| {
+    chart(&mut html, comparison, ("Relative to native", Some(1.0), times), |figures, one| {
         let native = figures.iter().find(|one| one.contender == NATIVE)?;
         let ratio = one.rate.median / native.rate.median;
         Some((ratio, format!("{ratio:.3}×")))
     });
     scaling(&mut html, comparison);
     costs(&mut html, comparison);
-    chart(&mut html, comparison, "Events a second", |_, one| {
+    chart(&mut html, comparison, ("Events a second", None, number), |_, one| {
         Some((one.rate.median, rate(one.rate.median)))
     });
     let _ = writeln!(html, "<h2>All figures</h2>");
@@ -99,7 +104,18 @@ pub fn show(comparison: &Comparison, changes: Option<&[Change]>) -> String {
 }
 
 fn paragraph(html: &mut String, words: &str) {
-    let _ = writeln!(html, "<p>{}</p>", escape(words));
+    let _ = writeln!(html, "<p>{}</p>", marked_up(words));
+}
+
+/// Words as HTML; what is between grave accents is code.
+fn marked_up(words: &str) -> String {
+    let parts = escape(words);
+    let parts = parts.split('`').enumerate();
+    let part = |(index, part): (usize, &str)| match index % 2 {
+        0 => part.to_owned(),
+        _ => format!("<code>{part}</code>"),
+    };
+    parts.map(part).collect()
 }
 
 fn place(comparison: &Comparison, contender: &str) -> usize {
@@ -141,14 +157,37 @@ pub fn ratio_chart(comparison: &Comparison) -> String {
     let heads = WORKLOADS[..SYSBENCH].iter().copied().chain(["all five"]);
     let groups = heads.enumerate().map(|(column, head)| (head.to_owned(), bars(column)));
     let groups: Vec<_> = groups.filter(|(_, bars)| !bars.is_empty()).collect();
-    plot::bars("Speed beside QEMU", &groups)
+    plot::bars("Speed beside QEMU", Some(1.0), times, &groups)
+}
+
+/// A power of ten as a multiple.
+fn times(value: f64) -> String {
+    format!("{value}×")
+}
+
+/// A power of ten as a number.
+fn number(value: f64) -> String {
+    match value {
+        1e6.. => format!("{} M", value / 1e6),
+        1e3.. => format!("{} k", value / 1e3),
+        _ => format!("{value}"),
+    }
+}
+
+/// A power of ten as a time.
+fn time(ns: f64) -> String {
+    match ns {
+        1e6.. => format!("{} ms", ns / 1e6),
+        1e3.. => format!("{} µs", ns / 1e3),
+        _ => format!("{ns} ns"),
+    }
 }
 
 /// A group of bars for each variant, one bar for each contender that has a value.
 fn chart(
     html: &mut String,
     comparison: &Comparison,
-    title: &str,
+    (title, base, power): Scale<'_>,
     value: impl Fn(&[&Figure], &Figure) -> Option<(f64, String)>,
 ) {
     let group = |variant: &str| {
@@ -161,7 +200,7 @@ fn chart(
         (variant.to_owned(), bars.collect::<Vec<Bar>>())
     };
     let groups: Vec<_> = comparison.variants().into_iter().map(group).collect();
-    draw(html, comparison, title, groups);
+    draw(html, comparison, (title, base, power), groups);
 }
 
 fn costs(html: &mut String, comparison: &Comparison) {
@@ -174,16 +213,22 @@ fn costs(html: &mut String, comparison: &Comparison) {
         });
         ((*variant).to_owned(), bars.collect::<Vec<Bar>>())
     };
-    draw(html, comparison, "Cost of one (less is better)", COSTS.iter().map(group).collect());
+    let scale = ("Cost of one (less is better)", None, time as fn(f64) -> String);
+    draw(html, comparison, scale, COSTS.iter().map(group).collect());
 }
 
-fn draw(html: &mut String, comparison: &Comparison, title: &str, groups: Vec<(String, Vec<Bar>)>) {
+fn draw(
+    html: &mut String,
+    comparison: &Comparison,
+    (title, base, power): Scale<'_>,
+    groups: Vec<(String, Vec<Bar>)>,
+) {
     let groups: Vec<_> = groups.into_iter().filter(|(_, bars)| !bars.is_empty()).collect();
     if !groups.is_empty() {
         let _ = writeln!(html, "<h2>{}</h2>", escape(title));
         let bars: Vec<&Bar> = groups.iter().flat_map(|(_, bars)| bars).collect();
         legend(html, comparison, |place| bars.iter().any(|bar| bar.series == place));
-        *html += &plot::bars(title, &groups);
+        *html += &plot::bars(title, base, power, &groups);
     }
 }
 
@@ -234,7 +279,7 @@ fn list(html: &mut String, title: &str, lines: &[String]) {
     if !lines.is_empty() {
         let _ = writeln!(html, "<h2>{title}</h2>\n<ul>");
         lines.iter().for_each(|line| {
-            let _ = writeln!(html, "<li>{}", escape(line));
+            let _ = writeln!(html, "<li>{}", marked_up(line));
         });
         *html += "</ul>\n";
     }
@@ -244,8 +289,9 @@ fn contenders(html: &mut String, comparison: &Comparison) {
     *html += "<h2>Contenders</h2>\n<ul class='contenders'>\n";
     for one in &comparison.contenders {
         let remark = one.remark.as_deref().unwrap_or_default();
-        let [name, version, remark, command] =
-            [&comparison.marked(&one.name), &one.version, remark, &one.command].map(escape);
+        let [name, version, command] =
+            [&comparison.marked(&one.name), &one.version, &one.command].map(|words| escape(words));
+        let remark = marked_up(remark);
         let _ = writeln!(html, "<li><b>{name}</b>: {version}. {remark}<br><code>{command}</code>");
     }
     comparison.absent.iter().for_each(|one| {

@@ -11,6 +11,9 @@ use crate::bench::svg::text;
 const ROW: f64 = 18.0;
 const COLUMNS: usize = 2;
 
+/// How wide it is shown, in pixels.
+const SHOWN: u32 = 600;
+
 /// The picture as SVG text.
 pub fn draw(comparison: &Comparison) -> String {
     let head = 30.0 + ROW * comparison.contenders.len().div_ceil(COLUMNS) as f64;
@@ -20,9 +23,10 @@ pub fn draw(comparison: &Comparison) -> String {
         .and_then(|(_, rest)| rest.split('\'').next()?.parse().ok())
         .unwrap_or(WIDTH);
     let mut svg = format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {:.0}'>\n<style>\n\
+        "<svg xmlns='http://www.w3.org/2000/svg' width='{SHOWN}' viewBox='0 0 {WIDTH} {:.0}'>\n<style>\n\
          text {{ font: 11px sans-serif; fill: #1b1b1f }}\n.head {{ font-weight: 600 }}\n\
-         .grid {{ stroke: #ddd; fill: none }}\n",
+         .power {{ fill: #6a6a72; text-anchor: middle }}\n.grid {{ stroke: #ddd; fill: none }}\n\
+         .base {{ stroke: #6a6a72; fill: none }}\n",
         head + height
     );
     for (place, colour) in COLOURS.iter().enumerate() {

@@ -5,13 +5,15 @@ use std::fmt::Write;
 
 use crate::bench::svg::{self, escape};
 
-/// The width of the drawing; the page scales it.
-pub const WIDTH: f64 = 640.0;
+/// The width of the drawing: about that of a phone, on which text keeps its size.
+pub const WIDTH: f64 = 400.0;
 /// Where the bars begin, and end at most; what lies behind is for their labels.
 const LEFT: f64 = 8.0;
-const RIGHT: f64 = 540.0;
+const RIGHT: f64 = 340.0;
 const BAR: f64 = 14.0;
 const HEAD: f64 = 20.0;
+/// Of the scale's own labels, above the first group.
+const AXIS: f64 = 14.0;
 
 /// One bar: its series, its length's value, and what is written behind it.
 pub struct Bar {
@@ -23,36 +25,44 @@ pub struct Bar {
     pub label: String,
 }
 
-/// Groups of horizontal bars on one logarithmic scale.
-pub fn bars(title: &str, groups: &[(String, Vec<Bar>)]) -> String {
-    let values = || groups.iter().flat_map(|(_, bars)| bars).map(|bar| bar.value);
+/// Groups of horizontal bars on one logarithmic scale, whose powers of ten are written by `power`. Bars
+/// begin at `base`, to either side, or else at the scale's end.
+pub fn bars(
+    title: &str,
+    base: Option<f64>,
+    power: fn(f64) -> String,
+    groups: &[(String, Vec<Bar>)],
+) -> String {
+    let values = || groups.iter().flat_map(|(_, bars)| bars).map(|bar| bar.value).chain(base);
     let low = values().fold(f64::INFINITY, f64::min).log10().floor();
     let high = values().fold(0.0, f64::max).log10().ceil().max(low + 1.0);
     let x = |value: f64| LEFT + (RIGHT - LEFT) * (value.log10() - low) / (high - low);
     let rows: usize = groups.iter().map(|(_, bars)| bars.len()).sum();
-    let height = groups.len() as f64 * (HEAD + 6.0) + rows as f64 * BAR + 6.0;
+    let height = AXIS + groups.len() as f64 * (HEAD + 6.0) + rows as f64 * BAR + 6.0;
     let mut svg = begin(title, height);
-    let mut decade = low;
-    while decade <= high {
-        let place = x(10f64.powf(decade));
-        let _ = writeln!(svg, "<path class='grid' d='M{place:.1} 0V{height:.1}'/>");
-        decade += 1.0;
+    for decade in low as i32..=high as i32 {
+        let value = 10f64.powi(decade);
+        let place = x(value);
+        let class = if Some(value) == base { "base" } else { "grid" };
+        let _ = writeln!(svg, "<path class='{class}' d='M{place:.1} {AXIS}V{height:.1}'/>");
+        text(&mut svg, place, AXIS - 3.0, "power", &power(value));
     }
-    let mut y = 0.0;
+    let start = base.map_or(LEFT, x);
+    let mut y = AXIS;
     for (name, bars) in groups {
         y += HEAD;
         text(&mut svg, LEFT, y - 5.0, "head", name);
         for bar in bars {
-            // A bar that stands at the scale's end is still seen.
-            let end = x(bar.value).max(LEFT + 2.0);
+            let end = x(bar.value);
+            // One that ends where it begins is still seen.
+            let (from, width) = (start.min(end), (end - start).abs().max(2.0));
             let _ = writeln!(
                 svg,
-                "<rect class='s{}' x='{LEFT}' y='{y:.1}' width='{:.1}' height='{:.1}'/>",
+                "<rect class='s{}' x='{from:.1}' y='{y:.1}' width='{width:.1}' height='{:.1}'/>",
                 bar.series,
-                end - LEFT,
                 BAR - 2.0
             );
-            text(&mut svg, end + 5.0, y + BAR - 4.0, "label", &bar.label);
+            text(&mut svg, from + width + 5.0, y + BAR - 4.0, "label", &bar.label);
             y += BAR;
         }
         y += 6.0;
@@ -62,8 +72,8 @@ pub fn bars(title: &str, groups: &[(String, Vec<Bar>)]) -> String {
 
 /// A line for each series over a few steps; both axes are linear from zero.
 pub fn lines(title: &str, steps: &[f64], series: &[(usize, Vec<f64>)]) -> String {
-    const HEIGHT: f64 = 300.0;
-    const BOTTOM: f64 = 270.0;
+    const HEIGHT: f64 = 240.0;
+    const BOTTOM: f64 = 210.0;
     let most = |values: &mut dyn Iterator<Item = f64>| values.fold(1.0, f64::max);
     let (last, top) = (
         most(&mut steps.iter().copied()),
@@ -113,9 +123,14 @@ mod tests {
     #[test]
     fn bars_grow_with_the_logarithm() {
         let bar = |series, value| Bar { series, value, label: "<1>".into() };
-        let svg = bars("t", &[("g".into(), vec![bar(0, 1.0), bar(1, 10.0), bar(2, 100.0)])]);
+        let groups = [("g".into(), vec![bar(0, 1.0), bar(1, 10.0), bar(2, 100.0)])];
+        let svg = bars("t", None, |value| format!("{value} ms"), &groups);
         assert!((width(&svg, 2) - 2.0 * width(&svg, 1)).abs() < 0.2, "{svg}");
-        assert!(width(&svg, 0) > 0.0 && svg.contains("&lt;1&gt;"));
+        assert!(width(&svg, 0) > 0.0 && svg.contains("&lt;1&gt;") && svg.contains(">100 ms<"));
+        // From the middle to both sides.
+        let svg = bars("t", Some(10.0), |value| value.to_string(), &groups);
+        assert!((width(&svg, 2) - width(&svg, 0)).abs() < 0.2, "{svg}");
+        assert!(width(&svg, 1) < width(&svg, 0) && svg.contains("class='base'"));
     }
 
     #[test]

@@ -63,6 +63,18 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// One that gave nothing.
+    pub fn without(contender: &Contender, work: &Work, why: &str) -> Self {
+        Self {
+            contender: contender.name,
+            work: work.name,
+            cpus: work.cpus,
+            lines: Vec::new(),
+            failure: Some(why.to_owned()),
+            command: String::new(),
+        }
+    }
+
     /// Whether it is a run of `work` on `contender`.
     pub fn is_of(&self, contender: &Contender, work: &Work) -> bool {
         self.contender == contender.name && self.work == work.name && self.cpus == work.cpus
@@ -71,14 +83,7 @@ impl Sample {
 
 /// Does `work` on `contender`. A failure is a result, too.
 pub fn take(contender: &Contender, work: &Work, disk: &ScratchDisk) -> Sample {
-    let mut sample = Sample {
-        contender: contender.name,
-        work: work.name,
-        cpus: work.cpus,
-        lines: Vec::new(),
-        failure: None,
-        command: String::new(),
-    };
+    let mut sample = Sample::without(contender, work, "");
     let command = contender.command(work, disk);
     let lines = command.map_err(|error| format!("{error:#}")).and_then(|command| {
         sample.command = command.to_string();
@@ -87,10 +92,9 @@ pub fn take(contender: &Contender, work: &Work, disk: &ScratchDisk) -> Sample {
         read(contender, &finished)
     });
     match lines {
-        Ok(lines) => sample.lines = lines,
-        Err(failure) => sample.failure = Some(failure),
+        Ok(lines) => Sample { lines, failure: None, ..sample },
+        Err(failure) => Sample { failure: Some(failure), ..sample },
     }
-    sample
 }
 
 /// What a run has told, or why it can't be used.
