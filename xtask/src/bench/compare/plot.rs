@@ -45,7 +45,8 @@ pub fn bars(
         let place = x(value);
         let class = if Some(value) == base { "base" } else { "grid" };
         let _ = writeln!(svg, "<path class='{class}' d='M{place:.1} {AXIS}V{height:.1}'/>");
-        text(&mut svg, place, AXIS - 3.0, "power", &power(value));
+        // The first one is not cut off.
+        text(&mut svg, place.max(18.0), AXIS - 3.0, "power", &power(value));
     }
     let start = base.map_or(LEFT, x);
     let mut y = AXIS;
