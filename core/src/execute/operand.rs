@@ -124,6 +124,22 @@ impl Cpu {
             .map_err(|error| Leave::access(error, segment))
     }
 
+    /// Whether one write of all `bytes` would fault, be it for its alignment; nothing is written.
+    ///
+    /// # Errors
+    /// Whatever the write would raise.
+    pub fn probe_store(
+        &mut self,
+        segment: SegmentRegister,
+        linear: u64,
+        bytes: u8,
+    ) -> Result<(), Leave> {
+        self.probe_write(segment, linear, bytes.into())?;
+        self.mmu
+            .check_alignment(&self.state, linear, bytes.into())
+            .map_err(|error| Leave::access(error, segment))
+    }
+
     /// Reads the memory operand.
     ///
     /// # Errors

@@ -85,6 +85,7 @@ impl Rounding {
         // A number far below the place is less than half of it.
         let (kept, cut, half) = match lost {
             1..128 => (significand >> lost, significand & ((1 << lost) - 1), 1_u128 << (lost - 1)),
+            128 => (0, significand, 1 << 127),
             _ => (0, 1, 2),
         };
         let up = self.away(negative, kept & 1 != 0, cut, half);
@@ -142,6 +143,20 @@ mod tests {
             assert_eq!(cut.up, expected > significand >> 2);
             let exact = rounding.cut(negative, significand << 2, -2, |_| 0);
             assert_eq!((exact.kept, exact.inexact, exact.up), (significand, false, false));
+        }
+    }
+
+    #[test]
+    fn a_number_below_the_place_may_be_half_of_it() {
+        for (distance, significand, expected) in [
+            (128, u128::MAX, 1),
+            (128, 1 << 127 | 1, 1),
+            (128, 1 << 127, 0),
+            (128, u128::MAX >> 1, 0),
+            (129, u128::MAX, 0),
+        ] {
+            let cut = Rounding::NearestEven.cut(false, significand, -distance, |_| 0);
+            assert_eq!((cut.kept, cut.place, cut.inexact), (expected, 0, true), "{significand:x}");
         }
     }
 

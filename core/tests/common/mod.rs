@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod extended;
 pub mod fpu;
 pub mod guest;
 #[cfg(target_arch = "x86_64")]

@@ -12,6 +12,8 @@ mod both;
 mod case;
 mod compare;
 mod explained;
+#[path = "../common/extended.rs"]
+mod extended;
 #[path = "../common/features.rs"]
 mod features;
 mod generate;

@@ -6,6 +6,7 @@ use monovisor_core::state::Register;
 use serde_json::{Value, json};
 
 use crate::both::{Mismatch, instruction};
+use crate::case::X87;
 use crate::compare::{self, Difference};
 use crate::layout::{ARENA, Mode};
 use crate::{features, incomparable};
@@ -37,6 +38,9 @@ pub fn show(mismatch: &Mismatch) {
         }
     }
     eprintln!("    mxcsr = {:#x}", case.state.mxcsr);
+    if case.state.x87 != X87::INITIAL {
+        eprintln!("    x87 = {:x?}", case.state.x87);
+    }
     let noise = image.iter().any(|byte| *byte != 0);
     if noise || case.poke.iter().any(|byte| *byte != 0) {
         let at = ARENA + u64::from(case.poke_at);

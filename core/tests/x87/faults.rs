@@ -1,7 +1,7 @@
 //! Which instructions wait, what keeps them from executing, and what an instruction leaves behind
 //! about itself.
 
-use monovisor_core::state::{Activity, Cr0Flags, Exception, Fpu, Register, Vector};
+use monovisor_core::state::{Activity, Cr0Flags, Exception, Fpu, RFlags, Register, Vector};
 use monovisor_core::{Engine, Exit};
 
 use super::common::guest::{CODE, DATA, End, Guest, PAGES};
@@ -122,6 +122,55 @@ fn a_page_fault_leaves_the_unit_as_it_was() {
         assert!(faults, "{name}: {end:?}");
         assert_eq!(guest.state.fpu, before, "{name}");
         assert_eq!(guest.bytes(PAGES + 0xffe, 2), [0x55; 2], "{name}");
+    }
+}
+
+#[test]
+fn a_store_faults_even_if_an_exception_forbids_it() {
+    for (name, code) in [("fst m32", [0xd9, 0x11]), ("fistp m64", [0xdf, 0x39])] {
+        let mut guest = guest();
+        // A NaN that signals, to the unit and to an integer.
+        (guest.state.fpu.st[0], guest.state.fpu.control_word) = (ONE | 0x7fff << 64 | 1, 0x37e);
+        guest.map(PAGES, 0);
+        guest.set(Register::Rcx, PAGES);
+        let before = guest.state.fpu;
+        let end = guest.run(&code);
+        let faults = matches!(end, End::Fault(Exception { vector: Vector::PageFault, .. }));
+        assert!(faults, "{name}: {end:?}");
+        assert_eq!(guest.state.fpu, before, "{name}");
+    }
+}
+
+/// Of what FNSAVE and its kin access, the first word is looked at before anything else.
+#[test]
+fn a_misaligned_environment_comes_before_its_end() {
+    let instructions: [(&str, &[u8]); 4] = [
+        ("fnstenv", &[0xd9, 0x31]),
+        ("fldenv", &[0xd9, 0x21]),
+        ("fnsave", &[0xdd, 0x31]),
+        ("frstor", &[0xdd, 0x21]),
+    ];
+    for (name, code) in instructions {
+        let mut guest = Guest::user_mode();
+        guest.state.control.cr0 |= Cr0Flags::ALIGNMENT_MASK;
+        guest.state.rflags |= RFlags::ALIGNMENT_CHECK;
+        guest.map(PAGES + 0x1000, 0);
+        guest.set(Register::Rcx, PAGES + 0xffa);
+        let end = guest.run(code);
+        let faults = matches!(end, End::Fault(Exception { vector: Vector::AlignmentCheck, .. }));
+        assert!(faults, "{name}: {end:?}");
+    }
+}
+
+/// Without descriptors an image has linear addresses.
+#[test]
+fn pointers_of_real_mode_are_linear() {
+    for mut guest in [Guest::real_mode(), Guest::virtual_8086()] {
+        guest.set(Register::Rbx, 0x4000);
+        // nop; fld dword [bx]; fnstenv [bx + 0x10]
+        assert_eq!(guest.run(&[0x90, 0xd9, 0x07, 0xd9, 0x77, 0x10]), End::Done);
+        let image = guest.bytes(CODE + 0x4010 + 6, 8);
+        assert_eq!(image, [0x01, 0x00, 0x07, 0x11, 0x00, 0x40, 0x00, 0x10]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use monovisor_core::state::{RFlags, Register};
 
+use super::common::extended;
 use super::common::guest::{CODE, DATA, End, Guest};
 use super::common::numbers::Numbers;
 use super::native::Native;
@@ -90,7 +91,7 @@ impl Start {
     pub fn random(numbers: &mut Numbers) -> Self {
         Self {
             image: operands::image(numbers),
-            operand: operands::memory(numbers),
+            operand: extended::memory(numbers),
             flags: numbers.next() & STATUS_FLAGS,
         }
     }

@@ -4,17 +4,42 @@
 use super::super::host_vector::HostVector;
 use super::super::sse::Operation;
 use super::super::sse::carry_less::{HostPclmulqdq, Pclmulqdq};
+use super::super::sse::soft_float::Environment;
 use super::super::sse::sse4_1::float::*;
-use super::super::sse::vector::Vector;
-use super::handler::{lanes, low};
-use super::{is_wide, rows};
+use super::super::sse::vector::{Aligned, Vector};
+use super::handler::{lanes, lifted, low, whole};
+use super::{Each, Length, Lift, Wide, is_wide, rows, zero};
 
 rows! {
     Vroundps => lanes::<Coded<Roundps>>, Vroundpd => lanes::<Coded<Roundpd>>,
     Vroundss => low::<Coded<Roundss>>, Vroundsd => low::<Coded<Roundsd>>,
-    Vdpps => lanes::<Coded<Dpps>>, Vdppd => low::<Coded<Dppd>>,
+    Vdpps => |e| lifted::<DotProducts>(e, const { &whole::<Aligned>() }), Vdppd => low::<Coded<Dppd>>,
     // 256 bits are of another feature.
     Vpclmulqdq => |e| if is_wide(e) { None } else { low::<Coded<Pclmulqdq>>(e) },
+}
+
+/// VDPPS, both halves of which take each of its steps together.
+struct DotProducts;
+
+impl Lift for DotProducts {
+    const FLOATS: bool = Coded::<Dpps>::FLOATS;
+    const NEEDS: HostVector = Coded::<Dpps>::NEEDS;
+
+    fn compute<N: Length>(mxcsr: &mut u32, left: Wide, right: Wide, immediate: [u8; 2]) -> Wide {
+        let (env, [immediate, _]) = (&mut Environment(mxcsr), immediate);
+        match N::WIDE {
+            true => dot_products_of_singles(env, left, right, immediate),
+            false => {
+                let [low] = dot_products_of_singles(env, [left[0]], [right[0]], immediate);
+                [low, zero()]
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn apply<N: Length>(mxcsr: &mut u32, left: Wide, right: Wide, immediate: [u8; 2]) -> Wide {
+        Each::<Coded<Dpps>>::apply::<N>(mxcsr, left, right, immediate)
+    }
 }
 
 /// An operation that chooses the host's instruction by its immediate.

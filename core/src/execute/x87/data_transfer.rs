@@ -7,7 +7,7 @@ use super::float80::{
     to_integer,
 };
 use super::stack::C1;
-use super::{Format, note, plain, read_number, read_ten, wait, with_flags, write_ten};
+use super::{Format, note, plain, probe, read_number, read_ten, wait, with_flags, write_ten};
 use crate::execute::flags::{CF, PF, ZF};
 use crate::execute::op::Detail;
 use crate::execute::table::Row;
@@ -113,8 +113,8 @@ fn store_float(cpu: &mut Cpu, detail: &Detail, pops: bool) -> Result<(), Leave> 
     }
 }
 
-/// Stores to memory first, since that may fault. An empty register's masked response is stored like
-/// any other value.
+/// Stores to memory first, since that may fault, and even if an unmasked exception forbids to store. An
+/// empty register's masked response is stored like any other value.
 fn store(cpu: &mut Cpu, detail: &Detail, convert: Convert, pops: bool) -> Result<(), Leave> {
     wait(cpu)?;
     let fpu = &cpu.state.fpu;
@@ -124,13 +124,14 @@ fn store(cpu: &mut Cpu, detail: &Detail, convert: Convert, pops: bool) -> Result
         Some(_) => Fpu::storable(&env),
         None => fpu.control_word & INVALID != 0,
     };
-    if stores {
-        match detail.width {
-            2 => cpu.write_memory(detail, bits as u16)?,
-            4 => cpu.write_memory(detail, bits as u32)?,
-            8 => cpu.write_memory(detail, bits as u64)?,
-            _ => write_ten(cpu, detail, bits)?,
+    match detail.width {
+        _ if !stores => {
+            probe(cpu, detail)?;
         }
+        2 => cpu.write_memory(detail, bits as u16)?,
+        4 => cpu.write_memory(detail, bits as u32)?,
+        8 => cpu.write_memory(detail, bits as u64)?,
+        _ => write_ten(cpu, detail, bits)?,
     }
     let fpu = note(cpu, detail);
     match value {

@@ -133,9 +133,9 @@ fn full_tags(fpu: &Fpu) -> u16 {
 /// others, as processors do.
 fn write(cpu: &mut Cpu, detail: &Detail, layout: Layout, bytes: &[u8]) -> Result<(), Leave> {
     let segment = segment_register(detail.segment);
-    let (length, word) = (bytes.len() as u64, (layout.bytes() / WORDS) as u64);
-    let linear = cpu.linear(detail, word, true)?;
-    cpu.probe_write(segment, linear, word as u32)?;
+    let (length, word) = (bytes.len() as u64, (layout.bytes() / WORDS) as u8);
+    let linear = cpu.linear(detail, word.into(), true)?;
+    cpu.probe_store(segment, linear, word)?;
     cpu.linear(detail, length, true)?;
     cpu.probe_write(segment, cpu.following(linear, length - 1), 1)?;
     let (words, registers) = bytes.split_at(if layout.wide { layout.bytes() } else { 0 });

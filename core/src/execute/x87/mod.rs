@@ -22,7 +22,7 @@ use self::stack::SUMMARY;
 use super::emit::{Emit, Function};
 use super::op::Detail;
 use super::{Cpu, Leave};
-use crate::state::{Cr0Flags, Exception, Fpu, Vector};
+use crate::state::{Cr0Flags, Exception, Fpu, SegmentRegister, Vector};
 
 /// The row's function, with the opcode that the instruction leaves behind.
 fn plain(emit: &mut Emit, function: Function) -> Option<()> {
@@ -93,11 +93,18 @@ pub(super) fn wait(cpu: &mut Cpu) -> Result<(), Leave> {
     raise_pending(cpu)
 }
 
-/// Notes the instruction as the last one, once it can no longer fault.
+/// Notes the instruction as the last one, once it can no longer fault. Without descriptors the pointers
+/// are linear, as images of those modes have them: no selector is kept from which that could be made
+/// later.
 fn note<'a>(cpu: &'a mut Cpu, detail: &Detail) -> &'a mut Fpu {
-    let data = (detail.memory != Detail::NO_MEMORY).then(|| cpu.effective_address(detail));
+    let linear = !cpu.state.has_descriptors();
+    let base = |cpu: &Cpu, segment| if linear { cpu.state.segments[segment].base } else { 0 };
+    let segment = super::segment_register(detail.segment);
+    let data = (detail.memory != Detail::NO_MEMORY)
+        .then(|| base(cpu, segment).wrapping_add(cpu.effective_address(detail)));
+    let instruction = base(cpu, SegmentRegister::Cs).wrapping_add(detail.rip());
     let fpu = &mut cpu.state.fpu;
-    fpu.instruction_pointer = detail.rip();
+    fpu.instruction_pointer = instruction;
     fpu.opcode = detail.immediate as u16;
     if let Some(data) = data {
         fpu.data_pointer = data;
@@ -132,11 +139,24 @@ fn read_ten(cpu: &mut Cpu, detail: &Detail) -> Result<u128, Leave> {
     Ok(u128::from(high) << 64 | u128::from(low))
 }
 
+/// Whether the memory operand can be written; its linear address. Eight bytes are looked at, and then
+/// all.
+fn probe(cpu: &mut Cpu, detail: &Detail) -> Result<u64, Leave> {
+    let segment = super::segment_register(detail.segment);
+    let (bytes, first) = (detail.width, detail.width.min(8));
+    let linear = cpu.linear(detail, first.into(), true)?;
+    cpu.probe_store(segment, linear, first)?;
+    if bytes > first {
+        cpu.linear(detail, bytes.into(), true)?;
+        cpu.probe_write(segment, linear, bytes.into())?;
+    }
+    Ok(linear)
+}
+
 /// Writes ten bytes.
 fn write_ten(cpu: &mut Cpu, detail: &Detail, bits: u128) -> Result<(), Leave> {
     let segment = super::segment_register(detail.segment);
-    let linear = cpu.linear(detail, 10, true)?;
-    cpu.probe_write(segment, linear, 10)?;
+    let linear = probe(cpu, detail)?;
     cpu.store(segment, linear, bits as u64)?;
     cpu.store(segment, cpu.following(linear, 8), (bits >> 64) as u16)
 }

@@ -8,6 +8,7 @@ use iced_x86::{
 };
 
 use crate::case::{Case, MOST_CODE, POKE, State, X87};
+use crate::extended;
 use crate::layout::{ARENA, ARENA_SIZE, CODE, Mode, PAGE};
 use crate::numbers::Numbers;
 use encoding::{Encodings, decode};
@@ -18,6 +19,8 @@ const STATUS_FLAGS: u64 = 0x8d5;
 const FIXED_FLAGS: u64 = 0x202;
 const DF: u64 = 0x400;
 const AC: u64 = 1 << 18;
+/// Bytes in front of the operand that differ from case to case, too.
+const MARGIN: usize = 8;
 /// MXCSR after reset: all exceptions masked.
 const MXCSR: u32 = 0x1f80;
 
@@ -80,13 +83,20 @@ impl Generator {
         if returns_to_itself(&instruction, case.state.rip, end) {
             return None;
         }
-        if uses_mmx(&instruction) {
-            case.state.x87 = x87(numbers);
+        let is_x87 = uses_x87(&instruction);
+        if is_x87 {
+            case.state.x87 = x87(numbers, extended::float);
+        } else if uses_mmx(&instruction) {
+            case.state.x87 = x87(numbers, |numbers| numbers.lane() & ((1 << 80) - 1));
         }
         let target = operands::place(&mut case, &instruction, &mut self.info, numbers);
-        case.poke_at = (target.wrapping_sub(ARENA + 8)).min(ARENA_SIZE - POKE as u64) as u32;
+        case.poke_at =
+            (target.wrapping_sub(ARENA + MARGIN as u64)).min(ARENA_SIZE - POKE as u64) as u32;
         for chunk in case.poke.chunks_mut(16) {
             chunk.copy_from_slice(&numbers.lane().to_le_bytes());
+        }
+        if is_x87 {
+            case.poke[MARGIN..][..16].copy_from_slice(&extended::memory(numbers).to_le_bytes());
         }
         Some(case)
     }
@@ -113,22 +123,42 @@ fn uses_mmx(instruction: &Instruction) -> bool {
         || (0..instruction.op_count()).any(mm)
 }
 
+/// Whether the instruction is one of the x87's.
+fn uses_x87(instruction: &Instruction) -> bool {
+    use CpuidFeature::{FPU, FPU287, FPU387};
+    instruction.cpuid_features().iter().any(|feature| matches!(feature, FPU | FPU287 | FPU387))
+}
+
 /// An x87 in any state: any top of the stack, any registers empty, and sometimes an exception pending.
-fn x87(numbers: &mut Numbers) -> X87 {
+fn x87(numbers: &mut Numbers, register: fn(&mut Numbers) -> u128) -> X87 {
     /// Condition code and top of the stack.
     const FREE: u16 = 0x7f00;
-    const INVALID: u16 = 1;
+    /// Exceptions, and the stack fault that is not masked by itself.
+    const EXCEPTIONS: u16 = 0x3f;
+    const STACK_FAULT: u16 = 0x40;
     /// Exception summary, and busy.
     const PENDING: u16 = 0x8080;
+    let control = if numbers.one_in(2) { 0x37f } else { extended::control_word(numbers) };
     let mut state = X87 {
+        control,
         status: numbers.next() as u16 & FREE,
         tags: if numbers.one_in(2) { numbers.next() as u8 } else { 0xff },
-        st: std::array::from_fn(|_| numbers.lane() & ((1 << 80) - 1)),
-        ..X87::INITIAL
+        st: std::array::from_fn(|_| register(numbers)),
     };
-    if numbers.one_in(16) {
-        state.control &= !INVALID;
-        state.status |= INVALID | PENDING;
+    match numbers.below(16) {
+        0 => state.status |= numbers.next() as u16 & (EXCEPTIONS | STACK_FAULT),
+        1..4 => state.status |= numbers.next() as u16 & (EXCEPTIONS & control | STACK_FAULT),
+        _ => {}
+    }
+    match numbers.below(4) {
+        // Room for a result or two.
+        0 => state.tags &= !0xc0_u8.rotate_left(u32::from(state.status >> 11 & 7)),
+        // Operands of one magnitude.
+        1 => state.st[1] = state.st[0] ^ u128::from(numbers.next() & 1) << 79,
+        _ => {}
+    }
+    if state.status & !state.control & EXCEPTIONS != 0 {
+        state.status |= PENDING;
     }
     state
 }

@@ -99,20 +99,8 @@ operations! {
     }, |result, _immediate| result;
     Dpps, HostDpps: Aligned, "dpps", BITS << 4 | 15, |immediate| {
         |env: &mut Environment, left, right| {
-            let (left, right) = (<[u32; 4]>::of(left), <[u32; 4]>::of(right));
-            let [a, b, c, d] = core::array::from_fn(|place| match wanted(immediate, 4 + place) {
-                0 => 0,
-                _ => multiply(env, SINGLE, left[place].into(), right[place].into()),
-            });
-            // An unmasked exception keeps the steps that follow from being taken.
-            if env.ends_step() {
-                return 0_u128.vector();
-            }
-            let (low, high) = (add(env, SINGLE, a, b), add(env, SINGLE, c, d));
-            if env.ends_step() {
-                return 0_u128.vector();
-            }
-            singles_at([add(env, SINGLE, low, high) as u32; 4].vector(), immediate)
+            let [result] = dot_products_of_singles(env, [left], [right], immediate);
+            result
         }
     }, |result, immediate| singles_at(result, immediate);
     Dppd, HostDppd: Aligned, "dppd", BITS << 4 | 15, |immediate| {
@@ -128,4 +116,29 @@ operations! {
             doubles_at([add(env, DOUBLE, a, b); 2].vector(), immediate)
         }
     }, |result, immediate| doubles_at(result, immediate);
+}
+
+/// DPPS in as many vectors as the instruction has halves. An unmasked exception in one of them keeps
+/// the steps that follow from being taken in all; then the result does not matter.
+pub(in crate::execute) fn dot_products_of_singles<const HALVES: usize>(
+    env: &mut Environment,
+    left: [Vector; HALVES],
+    right: [Vector; HALVES],
+    immediate: u8,
+) -> [Vector; HALVES] {
+    let products: [[u64; 4]; HALVES] = core::array::from_fn(|half| {
+        let (left, right) = (<[u32; 4]>::of(left[half]), <[u32; 4]>::of(right[half]));
+        core::array::from_fn(|place| match wanted(immediate, 4 + place) {
+            0 => 0,
+            _ => multiply(env, SINGLE, left[place].into(), right[place].into()),
+        })
+    });
+    if env.ends_step() {
+        return left;
+    }
+    let sums = products.map(|[a, b, c, d]| [add(env, SINGLE, a, b), add(env, SINGLE, c, d)]);
+    if env.ends_step() {
+        return left;
+    }
+    sums.map(|[low, high]| singles_at([add(env, SINGLE, low, high) as u32; 4].vector(), immediate))
 }
