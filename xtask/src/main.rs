@@ -17,6 +17,7 @@ mod oracle;
 mod process;
 mod run;
 mod test;
+mod testfloat;
 mod tidy;
 mod workspace;
 
@@ -45,6 +46,8 @@ enum Command {
     Fuzz(fuzz::Fuzz),
     Oracle(oracle::Oracle),
     Isa(isa::Isa),
+    #[command(name = "testfloat")]
+    TestFloat(testfloat::TestFloat),
 }
 
 fn main() -> ExitCode {
@@ -69,5 +72,6 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Fuzz(fuzz) => fuzz.execute(&workspace),
         Command::Oracle(oracle) => oracle.execute(&workspace),
         Command::Isa(isa) => isa.execute(&workspace),
+        Command::TestFloat(vectors) => vectors.execute(&workspace),
     }
 }

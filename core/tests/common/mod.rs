@@ -83,7 +83,7 @@ impl Machine {
     /// Executes what was assembled from `state` on, up to its HLT.
     pub fn execute(&mut self) -> Outcome {
         self.vcpu.set_state(&self.state);
-        match self.vcpu.run(1000) {
+        match self.vcpu.run(10_000) {
             Exit::Halted => Outcome::Completed,
             Exit::TripleFault => Outcome::Raised(self.last_exception()),
             other => panic!("left with {other:?}"),
