@@ -283,6 +283,16 @@ fn a_failing_file_is_an_error_of_the_request() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error_of_the_request() {
+    // Every write to this file finds no space left; reads give zeros.
+    let full = || File::options().read(true).write(true).open("/dev/full").unwrap();
+    let mut driver = Driver::with(|_| Disk::from_file(full(), SECTORS), None);
+    assert_eq!(driver.request(VIRTIO_BLK_T_OUT, 0, 512), IO_ERROR);
+    assert_eq!(driver.request(VIRTIO_BLK_T_IN, 0, 512), OK);
+}
+
+#[test]
 fn broken_chains_end_with_an_error() {
     let mut driver = Driver::new();
     let end = layout::MIN_RAM_BYTES;

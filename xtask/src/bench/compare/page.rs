@@ -315,7 +315,8 @@ mod tests {
         assert!(!html.contains("http"), "nothing is fetched");
     }
 
-    /// A real browser lays the page out: nothing is wider than a phone, and both schemes paint.
+    /// A real browser lays the page out: nothing is wider than a phone, letters in charts can be read
+    /// there, and both schemes paint.
     #[test]
     fn a_browser_shows_it_on_a_phone_and_in_the_dark() {
         let Some(browser) = ["chromium", "chromium-browser", "google-chrome"]
@@ -330,7 +331,8 @@ mod tests {
         // A window of the browser can't be as narrow as a phone, a frame in it can.
         let measure = "<script>onload = () => { const inner = frames[0].document; document.title = \
                        [390, inner.documentElement.scrollWidth, \
-                       getComputedStyle(inner.body).backgroundColor].join(';') }</script>";
+                       getComputedStyle(inner.body).backgroundColor, \
+                       inner.querySelector('svg').getScreenCTM().a].join(';') }</script>";
         let inner = show(&example(), None).replace('&', "&amp;").replace('"', "&quot;");
         let outer =
             format!("<title></title><iframe width=390 height=900 srcdoc=\"{inner}\"></iframe>");
@@ -350,6 +352,8 @@ mod tests {
         let width = |place: usize| title[place].parse::<u32>().expect("a width");
         assert!(width(1) <= width(0), "wider than a phone: {title:?}");
         assert_eq!(title[2], "rgb(255, 255, 255)");
+        let scale: f64 = title[3].parse().expect("a number");
+        assert!(11.0 * scale >= 9.0, "letters in charts are {} pixels high", 11.0 * scale);
         let dark = run(&["--dump-dom", "--blink-settings=preferredColorScheme=0"]);
         assert!(dark.contains("rgb(22, 22, 26)"), "the dark scheme has a dark page");
         let shot = folder.path().join("page.png");
