@@ -12,6 +12,7 @@ use monovisor_core::state::Activity;
 use monovisor_core::{EngineError, Exit};
 
 use super::ioctl::failed;
+use super::state::IA32_DEBUGCTL;
 use super::vcpu::KvmVcpu;
 
 const IA32_TIME_STAMP_COUNTER: u32 = 0x10;
@@ -27,6 +28,13 @@ impl KvmVcpu {
     /// Answers RDMSR of a register that KVM is not given, or refuses.
     pub(super) fn read_msr(&mut self, number: u32) {
         let now_ns = self.now_ns();
+        if self.is_shared(number) {
+            // A debug exception has cleared a bit of it, perhaps.
+            match self.msr(number) {
+                Ok(value) => self.own.msr.debug_control = value,
+                Err(error) => self.failed = self.failed.take().or(Some(error)),
+            }
+        }
         let answer = match is_native(number) {
             true => None,
             false => msr::read(&self.model, &mut self.own, &mut self.apic, now_ns, number).ok(),
@@ -52,6 +60,9 @@ impl KvmVcpu {
             _ if is_native(number) => None,
             _ => msr::write(&self.model, &mut self.own, &mut self.apic, now_ns, number, value).ok(),
         };
+        if effect.is_some() && self.is_shared(number) {
+            self.set_msr(number, self.own.msr.debug_control)?;
+        }
         // SAFETY: the exit's reason was KVM_EXIT_X86_WRMSR, so this field of the union is valid.
         unsafe { &mut self.fd.get_kvm_run().__bindgen_anon_1.msr }.error = effect.is_none().into();
         Ok(match effect {
@@ -66,13 +77,26 @@ impl KvmVcpu {
         })
     }
 
+    /// Whether the register is checked here and held by KVM: IA32_DEBUGCTL, if this KVM holds it.
+    fn is_shared(&self, number: u32) -> bool {
+        number == IA32_DEBUGCTL && self.machine.system.msrs.contains(&number)
+    }
+
+    /// A register that KVM holds.
+    fn msr(&self, index: u32) -> Result<u64, EngineError> {
+        let mut msrs = one(kvm_msr_entry { index, ..Default::default() })?;
+        self.fd.get_msrs(&mut msrs).map_err(failed("KVM_GET_MSRS"))?;
+        Ok(msrs.as_slice()[0].data)
+    }
+
+    fn set_msr(&self, index: u32, data: u64) -> Result<(), EngineError> {
+        let msrs = one(kvm_msr_entry { index, data, ..Default::default() })?;
+        self.fd.set_msrs(&msrs).map(|_| ()).map_err(failed("KVM_SET_MSRS"))
+    }
+
     /// IA32_TSC_DEADLINE. The APIC reckons in nanoseconds, the counter in its own frequency.
     fn arm_deadline(&mut self, deadline: u64, now_ns: u64) -> Result<(), EngineError> {
-        let entry = kvm_msr_entry { index: IA32_TIME_STAMP_COUNTER, ..Default::default() };
-        let mut msrs = Msrs::from_entries(&[entry])
-            .map_err(|_| EngineError { operation: "KVM_GET_MSRS", errno: 0 })?;
-        self.fd.get_msrs(&mut msrs).map_err(failed("KVM_GET_MSRS"))?;
-        let tsc = msrs.as_slice()[0].data;
+        let tsc = self.msr(IA32_TIME_STAMP_COUNTER)?;
         let ticks = u128::from(deadline.saturating_sub(tsc));
         let per_second = u128::from(self.model.tsc_khz().max(1)) * 1000;
         let left_ns = (ticks * u128::from(TSC_HZ)).div_ceil(per_second);
@@ -122,6 +146,11 @@ impl KvmVcpu {
         };
         self.failed = self.failed.take().or(done.err());
     }
+}
+
+fn one(entry: kvm_msr_entry) -> Result<Msrs, EngineError> {
+    Msrs::from_entries(&[entry])
+        .map_err(|_| EngineError { operation: "list of a model-specific register", errno: 0 })
 }
 
 /// Whether KVM or the processor handles the register, so that a report of it is a refusal.

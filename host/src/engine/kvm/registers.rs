@@ -5,17 +5,27 @@
 
 use kvm_bindings::{Msrs, kvm_msr_entry};
 use kvm_ioctls::VcpuFd;
+use monovisor_core::cpuid::{Model, feature};
 use monovisor_core::{CpuState, EngineError};
 
-use super::ioctl::failed;
+use super::ioctl::{self, failed};
 use super::state::{self, MSRS, Msr};
 use super::system::System;
 
-/// Reads what KVM holds into `cpu`; the rest of it stays.
-pub(super) fn read(fd: &VcpuFd, system: &System, cpu: &mut CpuState) -> Result<(), EngineError> {
+/// Reads what KVM holds of a vCPU that tells `model` of itself into `cpu`; the rest of it stays.
+pub(super) fn read(
+    fd: &VcpuFd,
+    system: &System,
+    model: &Model,
+    cpu: &mut CpuState,
+) -> Result<(), EngineError> {
     state::load_regs(cpu, &fd.get_regs().map_err(failed("KVM_GET_REGS"))?);
     state::load_sregs(cpu, &fd.get_sregs().map_err(failed("KVM_GET_SREGS"))?);
-    cpu.fpu = state::load_xsave(&fd.get_xsave().map_err(failed("KVM_GET_XSAVE"))?);
+    if system.tells_pdptes && state::uses_pdptes(cpu) {
+        state::load_pdptes(cpu, &ioctl::sregs2(fd)?);
+    }
+    let xsave = fd.get_xsave().map_err(failed("KVM_GET_XSAVE"))?;
+    state::load_xsave(cpu, &xsave, pkru_at(model));
     cpu.control.xcr0 = state::load_xcrs(&fd.get_xcrs().map_err(failed("KVM_GET_XCRS"))?);
     cpu.debug = state::load_debug(&fd.get_debug_regs().map_err(failed("KVM_GET_DEBUGREGS"))?);
     let events = fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
@@ -35,6 +45,7 @@ pub(super) fn read(fd: &VcpuFd, system: &System, cpu: &mut CpuState) -> Result<(
 pub(super) fn write(
     fd: &VcpuFd,
     system: &System,
+    model: &Model,
     cpu: &CpuState,
     cr8: u8,
 ) -> Result<(), EngineError> {
@@ -44,14 +55,30 @@ pub(super) fn write(
         kvm_msr_entry { index: msr.number, data, ..Default::default() }
     }))?;
     // CR0 and CR4 decide which registers may hold what, so they come first.
-    fd.set_sregs(&state::sregs(cpu, cr8.into())).map_err(failed("KVM_SET_SREGS"))?;
+    write_sregs(fd, system, cpu, cr8)?;
     all_done(system, fd.set_msrs(&msrs).map_err(failed("KVM_SET_MSRS"))?)?;
     fd.set_regs(&state::regs(cpu)).map_err(failed("KVM_SET_REGS"))?;
     fd.set_xcrs(&state::xcrs(cpu)).map_err(failed("KVM_SET_XCRS"))?;
     // SAFETY: the structure is as large as KVM reads: no component is enabled that needs more.
-    unsafe { fd.set_xsave(&state::xsave(cpu)) }.map_err(failed("KVM_SET_XSAVE"))?;
+    unsafe { fd.set_xsave(&state::xsave(cpu, pkru_at(model))) }.map_err(failed("KVM_SET_XSAVE"))?;
     fd.set_debug_regs(&state::debug(cpu)).map_err(failed("KVM_SET_DEBUGREGS"))?;
     fd.set_vcpu_events(&state::events(cpu)).map_err(failed("KVM_SET_VCPU_EVENTS"))
+}
+
+fn write_sregs(fd: &VcpuFd, system: &System, cpu: &CpuState, cr8: u8) -> Result<(), EngineError> {
+    let sregs = state::sregs(cpu, cr8.into());
+    let told = cpu.control.pdptes.filter(|_| system.tells_pdptes && state::uses_pdptes(cpu));
+    // A KVM that tells the PDPTEs may still refuse to be told them; it reads them from memory then,
+    // where a guest that follows the rules has them.
+    match told.map(|pdptes| ioctl::set_sregs2(fd, &state::sregs2(&sregs, pdptes))) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(_)) | None => fd.set_sregs(&sregs).map_err(failed("KVM_SET_SREGS")),
+    }
+}
+
+/// Where KVM's XSAVE area has PKRU, if the guest can have it.
+fn pkru_at(model: &Model) -> Option<usize> {
+    model.offers(&feature::PKU).then(|| model.pkru_at() as usize)
 }
 
 /// The registers that this KVM holds.

@@ -6,13 +6,13 @@
 use std::array;
 
 use kvm_bindings::{
-    KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_SHADOW, KVM_X86_SHADOW_INT_MOV_SS,
-    KVM_X86_SHADOW_INT_STI, kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment, kvm_sregs,
-    kvm_vcpu_events, kvm_xcr, kvm_xcrs, kvm_xsave,
+    KVM_SREGS2_FLAGS_PDPTRS_VALID, KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_SHADOW,
+    KVM_X86_SHADOW_INT_MOV_SS, KVM_X86_SHADOW_INT_STI, kvm_debugregs, kvm_dtable, kvm_regs,
+    kvm_segment, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_xcr, kvm_xcrs, kvm_xsave,
 };
 use monovisor_core::state::{
-    Access, Cr0Flags, Cr4Flags, Debug, DescriptorTable, Dr6Flags, EferFlags, Fpu, Gpr, Pending,
-    RFlags, Register, Segment, SegmentRegister, Shadow, Vector, XCr0Flags,
+    Access, Cr0Flags, Cr4Flags, Debug, DescriptorTable, Dr6Flags, EferFlags, Exception, Fpu, Gpr,
+    Pending, RFlags, Register, Segment, SegmentRegister, Shadow, Vector, XCr0Flags,
 };
 use monovisor_core::{CpuState, state};
 
@@ -28,12 +28,17 @@ const fn msr(number: u32, access: &'static str, field: fn(&mut state::Msrs) -> &
     Msr { number, access, field }
 }
 
+/// What single-stepping steps over. The guest's accesses are ours, so that it finds the same bits under
+/// both engines; what it has written is KVM's.
+pub(super) const IA32_DEBUGCTL: u32 = 0x1d9;
+
 /// The registers that are saved and restored one by one; the others are in structures.
 pub(super) const MSRS: &[Msr] = &[
     msr(0x3b, "access to IA32_TSC_ADJUST", |msrs| &mut msrs.tsc_adjust),
     msr(0x174, "access to IA32_SYSENTER_CS", |msrs| &mut msrs.sysenter_cs),
     msr(0x175, "access to IA32_SYSENTER_ESP", |msrs| &mut msrs.sysenter_esp),
     msr(0x176, "access to IA32_SYSENTER_EIP", |msrs| &mut msrs.sysenter_eip),
+    msr(IA32_DEBUGCTL, "access to IA32_DEBUGCTL", |msrs| &mut msrs.debug_control),
     msr(0xc000_0081, "access to IA32_STAR", |msrs| &mut msrs.star),
     msr(0xc000_0082, "access to IA32_LSTAR", |msrs| &mut msrs.lstar),
     msr(0xc000_0083, "access to IA32_CSTAR", |msrs| &mut msrs.cstar),
@@ -97,7 +102,11 @@ pub(super) fn sregs(state: &CpuState, cr8: u64) -> kvm_sregs {
         gdt: table(state.gdtr),
         idt: table(state.idtr),
         cr0: state.control.cr0.bits(),
-        cr2: state.control.cr2,
+        cr2: match state.pending.fault {
+            // KVM delivers it without.
+            Some(fault) if fault.vector == Vector::PageFault => fault.payload,
+            _ => state.control.cr2,
+        },
         cr3: state.control.cr3,
         cr4: state.control.cr4.bits(),
         cr8,
@@ -130,6 +139,44 @@ pub(super) fn load_sregs(state: &mut CpuState, sregs: &kvm_sregs) {
     state.control.cr4 = Cr4Flags::from_bits_retain(sregs.cr4);
     state.control.efer = EferFlags::from_bits_retain(sregs.efer);
     state.msr.apic_base = sregs.apic_base;
+}
+
+/// Whether the PDPTE registers are in use: with PAE paging.
+pub(super) fn uses_pdptes(state: &CpuState) -> bool {
+    let pae = state.control.cr4.contains(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION);
+    state.paging() && pae && !state.long_mode()
+}
+
+/// `sregs` with the PDPTE registers, which KVM reads from memory otherwise.
+pub(super) fn sregs2(sregs: &kvm_sregs, pdptes: [u64; 4]) -> kvm_sregs2 {
+    let kvm_sregs { es, cs, ss, ds, fs, gs, ldt, tr, gdt, idt, .. } = *sregs;
+    let kvm_sregs { cr0, cr2, cr3, cr4, cr8, efer, apic_base, .. } = *sregs;
+    kvm_sregs2 {
+        es,
+        cs,
+        ss,
+        ds,
+        fs,
+        gs,
+        ldt,
+        tr,
+        gdt,
+        idt,
+        cr0,
+        cr2,
+        cr3,
+        cr4,
+        cr8,
+        efer,
+        apic_base,
+        flags: KVM_SREGS2_FLAGS_PDPTRS_VALID.into(),
+        pdptrs: pdptes,
+    }
+}
+
+pub(super) fn load_pdptes(state: &mut CpuState, sregs: &kvm_sregs2) {
+    let valid = sregs.flags & u64::from(KVM_SREGS2_FLAGS_PDPTRS_VALID) != 0;
+    state.control.pdptes = valid.then_some(sregs.pdptrs);
 }
 
 fn segment(segment: &Segment) -> kvm_segment {
@@ -194,15 +241,19 @@ mod area {
 const X87_AND_SSE: u64 = 0b11;
 /// The component AVX.
 const AVX: u64 = 0b100;
+/// The component PKRU.
+const PKRU: u64 = 1 << 9;
 
-/// x87, SSE and AVX state as an XSAVE area. Upper halves that are all zero are left out: a host without
-/// AVX refuses them. (KVM_SET_FPU leaves MXCSR out.)
-pub(super) fn xsave(state: &CpuState) -> kvm_xsave {
+/// x87, SSE and AVX state as an XSAVE area, and PKRU where this host has it at `pkru_at`. Upper halves that
+/// are all zero are left out: a host without AVX refuses them. (KVM_SET_FPU leaves MXCSR out.)
+pub(super) fn xsave(state: &CpuState, pkru_at: Option<usize>) -> kvm_xsave {
     let fpu = &state.fpu;
     let mut xsave = kvm_xsave::default();
     let mut put = |at: usize, bytes: &[u8]| {
         for (offset, byte) in (at..).zip(bytes) {
-            xsave.region[offset / 4] |= u32::from(*byte) << (8 * (offset % 4));
+            if let Some(word) = xsave.region.get_mut(offset / 4) {
+                *word |= u32::from(*byte) << (8 * (offset % 4));
+            }
         }
     };
     put(area::CONTROL_WORD, &fpu.control_word.to_le_bytes());
@@ -213,7 +264,8 @@ pub(super) fn xsave(state: &CpuState) -> kvm_xsave {
     put(area::DATA_POINTER, &fpu.data_pointer.to_le_bytes());
     put(area::MXCSR, &fpu.mxcsr.to_le_bytes());
     let avx = if fpu.ymm_high == [0; 16] { 0 } else { AVX };
-    put(area::XSTATE_BV, &(X87_AND_SSE | avx).to_le_bytes());
+    let pkru = if pkru_at.is_some() { PKRU } else { 0 };
+    put(area::XSTATE_BV, &(X87_AND_SSE | avx | pkru).to_le_bytes());
     for (at, register) in (area::ST..).step_by(16).zip(&fpu.st) {
         // Ten bytes; the rest is reserved.
         put(at, &register.to_le_bytes()[..10]);
@@ -224,17 +276,25 @@ pub(super) fn xsave(state: &CpuState) -> kvm_xsave {
     for (at, register) in (area::YMM_HIGH..).step_by(16).zip(&fpu.ymm_high) {
         put(at, &register.to_le_bytes());
     }
+    if let Some(at) = pkru_at {
+        put(at, &state.control.pkru.to_le_bytes());
+    }
     xsave
 }
 
-pub(super) fn load_xsave(xsave: &kvm_xsave) -> Fpu {
+pub(super) fn load_xsave(state: &mut CpuState, xsave: &kvm_xsave, pkru_at: Option<usize>) {
     let get = |at: usize, bytes: usize| {
         (at..at + bytes).rev().fold(0, |value, offset| {
-            value << 8 | u128::from(xsave.region[offset / 4] >> (8 * (offset % 4)) & 0xff)
+            let word = xsave.region.get(offset / 4).copied().unwrap_or(0);
+            value << 8 | u128::from(word >> (8 * (offset % 4)) & 0xff)
         })
     };
-    let avx = get(area::XSTATE_BV, 8) as u64 & AVX != 0;
-    Fpu {
+    let components = get(area::XSTATE_BV, 8) as u64;
+    let avx = components & AVX != 0;
+    if let Some(at) = pkru_at {
+        state.control.pkru = if components & PKRU != 0 { get(at, 4) as u32 } else { 0 };
+    }
+    state.fpu = Fpu {
         xmm: array::from_fn(|number| get(area::XMM + 16 * number, 16)),
         ymm_high: array::from_fn(|number| match avx {
             true => get(area::YMM_HIGH + 16 * number, 16),
@@ -248,7 +308,7 @@ pub(super) fn load_xsave(xsave: &kvm_xsave) -> Fpu {
         opcode: get(area::OPCODE, 2) as u16,
         instruction_pointer: get(area::INSTRUCTION_POINTER, 8) as u64,
         data_pointer: get(area::DATA_POINTER, 8) as u64,
-    }
+    };
 }
 
 pub(super) fn xcrs(state: &CpuState) -> kvm_xcrs {
@@ -288,12 +348,18 @@ pub(super) fn events(state: &CpuState) -> kvm_vcpu_events {
     if state.pending.debug.is_some() {
         events.exception.injected = 1;
         events.exception.nr = Vector::Debug as u8;
+    } else if let Some(fault) = state.pending.fault {
+        events.exception.injected = 1;
+        events.exception.nr = fault.vector as u8;
+        events.exception.has_error_code = fault.error_code.is_some().into();
+        events.exception.error_code = fault.error_code.unwrap_or(0);
     }
     events
 }
 
 /// An exception that its instruction raises again when it is restarted needs no place: RIP is still
-/// at the instruction. The same holds for INT n.
+/// at the instruction. The same holds for INT n. Only a fault that the state has told of itself, of a
+/// task switch that is done, waits until KVM has delivered it.
 pub(super) fn load_events(state: &mut CpuState, events: &kvm_vcpu_events) {
     let shadow = u32::from(events.interrupt.shadow);
     state.shadow = Shadow {
@@ -304,69 +370,19 @@ pub(super) fn load_events(state: &mut CpuState, events: &kvm_vcpu_events) {
     let exception = events.exception;
     let debug =
         exception.nr == Vector::Debug as u8 && (exception.injected != 0 || exception.pending != 0);
+    let waits = |fault: &Exception| {
+        exception.injected != 0
+            && exception.nr == fault.vector as u8
+            && exception.error_code == fault.error_code.unwrap_or(0)
+    };
     let interrupt = events.interrupt.injected != 0 && events.interrupt.soft == 0;
     state.pending = Pending {
         debug: debug.then(|| Dr6Flags::from_bits_truncate(state.debug.dr6)),
         nmi: events.nmi.pending != 0 || events.nmi.injected != 0,
         interrupt: interrupt.then_some(events.interrupt.nr),
-        fault: None,
+        fault: state.pending.fault.filter(waits),
     };
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A state in which every field that KVM holds has a value of its own.
-    fn distinct() -> CpuState {
-        let mut state = CpuState::reset(0);
-        for (number, register) in (1..).zip(Register::ALL) {
-            state.gpr[register] = number * 0x0101_0101_0101;
-        }
-        for (number, register) in (1..).zip(SegmentRegister::ALL) {
-            state.segments[register] = Segment {
-                base: 0x1000 * number,
-                limit: 0xffff * number as u32,
-                access: Access((0x1_f0ff / number as u32) & 0x1_f0ff),
-                selector: 8 * number as u16,
-            };
-        }
-        state.gdtr = DescriptorTable { base: 0x7000, limit: 0x37 };
-        state.control.cr2 = 0xdead_beef;
-        state.control.cr3 = 0x1000;
-        state.fpu.xmm[15] = 15 << 100;
-        state.fpu.ymm_high[14] = 14 << 90;
-        state.fpu.st[7] = 0x3fff_8000_0000_0000_0000;
-        state.fpu.mxcsr = 0x1fbf;
-        state.fpu.tag_word = 0x81;
-        state.debug = Debug { address: [1, 2, 3, 4], dr6: 0xffff_0ff1, dr7: 0x401 };
-        state.shadow = Shadow { sti: true, mov_ss: false, nmi: true };
-        state.pending.nmi = true;
-        state
-    }
-
-    #[test]
-    fn what_goes_to_kvm_comes_back() {
-        let state = distinct();
-        let mut back = CpuState::reset(0);
-        load_regs(&mut back, &regs(&state));
-        load_sregs(&mut back, &sregs(&state, 5));
-        back.fpu = load_xsave(&xsave(&state));
-        back.control.xcr0 = load_xcrs(&xcrs(&state));
-        back.debug = load_debug(&debug(&state));
-        load_events(&mut back, &events(&state));
-        assert_eq!(back, state);
-    }
-
-    #[test]
-    fn an_injected_interrupt_waits_again_and_int_n_is_executed_again() {
-        for (soft, waits) in [(0, Some(0x40)), (1, None)] {
-            let mut events = kvm_vcpu_events::default();
-            (events.interrupt.injected, events.interrupt.nr) = (1, 0x40);
-            events.interrupt.soft = soft;
-            let mut state = CpuState::reset(0);
-            load_events(&mut state, &events);
-            assert_eq!(state.pending.interrupt, waits);
-        }
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::{fs, io};
 
-use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
+use kvm_bindings::{CpuId, KVM_CAP_SREGS2, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::{Cap, Kvm};
 use monovisor_core::cpuid::{Feature, Output, feature};
 
@@ -85,6 +85,8 @@ pub struct System {
     pub(super) msrs: Vec<u32>,
     /// Whether the time-stamp counter can be given a frequency.
     pub(super) scales_tsc: bool,
+    /// Whether it tells the PDPTE registers.
+    pub(super) tells_pdptes: bool,
 }
 
 impl System {
@@ -106,6 +108,7 @@ impl System {
         Ok(Self {
             msrs: msrs.as_slice().to_vec(),
             scales_tsc: kvm.check_extension(Cap::TscControl),
+            tells_pdptes: kvm.check_extension_raw(KVM_CAP_SREGS2.into()) > 0,
             kvm,
         })
     }

@@ -343,8 +343,8 @@ impl KvmVcpu {
     /// What KVM and this vCPU hold together.
     pub(super) fn read_state(&mut self) -> Result<CpuState, EngineError> {
         self.complete()?;
-        let Self { fd, machine, own, .. } = self;
-        registers::read(fd, &machine.system, own)?;
+        let Self { fd, machine, model, own, .. } = self;
+        registers::read(fd, &machine.system, model, own)?;
         let mut state = own.clone();
         state.pending.nmi |= self.nmi;
         state.pending.interrupt = state.pending.interrupt.or(self.interrupt);
@@ -361,7 +361,7 @@ impl KvmVcpu {
         let shadow = state.shadow;
         self.ready = state.rflags.contains(RFlags::INTERRUPT_FLAG) && !shadow.sti && !shadow.mov_ss;
         let class = self.apic.task_priority_class();
-        registers::write(&self.fd, &self.machine.system, state, class)
+        registers::write(&self.fd, &self.machine.system, &self.model, state, class)
     }
 }
 
