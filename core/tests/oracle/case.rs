@@ -37,6 +37,15 @@ pub struct X87 {
 impl X87 {
     /// As FNINIT leaves it.
     pub const INITIAL: Self = Self { control: 0x37f, status: 0, tags: 0, st: [0; 8] };
+
+    /// The control word, the status word without TOP, and the registers by their own numbers: what is
+    /// left whatever has become the top of the stack, and whatever is tagged.
+    pub fn registers(&self) -> (u16, u16, [u128; 8]) {
+        let top = usize::from(self.status >> 11 & 7);
+        let mut registers = self.st;
+        registers.rotate_right(top);
+        (self.control, self.status & !(7 << 11), registers)
+    }
 }
 
 /// An instruction and the state that it starts from.

@@ -223,12 +223,15 @@ pub const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         reason: "#GP under a paravirtual KVM, which emulates what raises it: it has no emulation of \
-                 this instruction or another exception for it, or has touched the x87's tags",
+                 this instruction or another exception for it, or has made an MMX instruction's \
+                 change to the x87's tags and top of stack before",
         whose: Whose::ParavirtualKvm,
         holds: |it| {
             let mut silicon = *it.silicon;
             silicon.raised = it.interpreter.raised;
-            silicon.state.x87.tags = it.interpreter.state.x87.tags;
+            if silicon.state.x87.registers() == it.interpreter.state.x87.registers() {
+                silicon.state.x87 = it.interpreter.state.x87;
+            }
             let (theirs, ours) = it.vectors();
             ours == GENERAL_PROTECTION
                 && matches!(theirs, INVALID_OPCODE | STACK_FAULT | GENERAL_PROTECTION | PAGE_FAULT)
