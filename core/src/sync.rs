@@ -148,9 +148,14 @@ pub(crate) fn zeroes(count: usize) -> Box<[AtomicU64]> {
 /// Sections are shorter. Models sleep at once.
 pub(crate) const FOR_SECTION: u32 = if cfg!(loom) { 0 } else { 200 };
 
-/// How often a wait for a vCPU that executes looks: twice as long as it takes one to use up its quota.
+/// How often a wait for a vCPU that executes looks, if nothing is owed to that: it comes within a slice,
+/// or its thread does not run, and then perhaps because this one does.
+#[cfg(not(loom))]
+pub(crate) const FOR_SLICE: u32 = 120;
+
+/// How often a wait for a vCPU that is owed a quota looks: twice as long as it takes one to use up its quota.
 /// To fall asleep just before costs both sides more, as the one that stops has to wake the other.
-pub(crate) const FOR_QUOTA: u32 = if cfg!(loom) { 0 } else { 400 };
+pub(crate) const FOR_QUOTA: u32 = if cfg!(loom) { 0 } else { 800 };
 
 /// Looks so often whether something `holds`; whether it does.
 pub(crate) fn spin_until(looks: u32, holds: impl Fn() -> bool) -> bool {

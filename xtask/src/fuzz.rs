@@ -148,18 +148,19 @@ impl Fuzz {
 }
 
 /// The target triple of this machine.
-fn host(workspace: &Workspace) -> Result<String> {
+pub fn host(workspace: &Workspace) -> Result<String> {
     let about = cmd!(workspace.shell, "rustc --version --verbose").quiet().read()?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("`rustc --version --verbose` names no host")?.to_owned())
 }
 
-fn require_nightly(workspace: &Workspace) -> Result<()> {
+/// Fails unless there is a nightly compiler.
+pub fn require_nightly(workspace: &Workspace) -> Result<()> {
     let nightly = cmd!(workspace.shell, "rustup run nightly rustc --version");
     if nightly.quiet().ignore_stdout().ignore_stderr().run().is_err() {
         bail!(
             "sanitizers need a nightly compiler: run `rustup toolchain install nightly --profile \
-             minimal`, or fuzz without --sanitizer"
+             minimal`, or do without"
         );
     }
     Ok(())

@@ -44,9 +44,12 @@ impl Quantiles {
 #[derive(Clone, Serialize)]
 pub struct Contended {
     pub threads: usize,
-    /// Nanoseconds from request to exclusive, of one owner beside vCPUs that compute, each of which has
-    /// executed since the last section.
+    /// Nanoseconds from request to exclusive, of one owner beside vCPUs that compute and have been given
+    /// time to execute since the last section.
     pub wait_ns: Quantiles,
+    /// The part of its requests before which all of them had. A vCPU that had not still slept from the
+    /// section before, which costs the next nothing, or its thread had no processor.
+    pub beside_all: f64,
     /// Nanoseconds of a section whose block is known, and of one whose block has to be translated.
     pub section_ns: [f64; 2],
     /// Of one owner that does nothing else.
@@ -72,6 +75,7 @@ impl Contended {
         Self {
             threads: rounds.first().map_or(0, |round| round.threads),
             wait_ns: quantiles(&|round| round.wait_ns),
+            beside_all: of(&|round| round.beside_all),
             section_ns: [0, 1].map(|cold| of(&|round| round.section_ns[cold])),
             sections_per_s: of(&|round| round.sections_per_s),
             kept: rounds
@@ -116,6 +120,7 @@ pub fn contended<C: Contender>(threads: usize) -> Contended {
     Contended {
         threads,
         wait_ns: waits(&beside.steps),
+        beside_all: beside.beside_all as f64 / steps.len() as f64,
         section_ns: [lengths(0), lengths(1)],
         sections_per_s: against.steps[0].len() as f64 / against.seconds,
         kept: (threads > 1).then(|| against.slices_per_s() / alone.slices_per_s()),
@@ -135,6 +140,8 @@ struct Outcome {
     seconds: f64,
     /// The sections of each owner.
     steps: Vec<Vec<Step>>,
+    /// How many were requested behind a moment in which all the others had executed.
+    beside_all: u64,
     /// The slices of each vCPU that computes.
     slices: Vec<u64>,
 }
@@ -172,10 +179,12 @@ fn scenario<C: Contender>(threads: usize, owners: usize, owner: Owner) -> Outcom
     let begin = Arc::new(Barrier::new(threads + 1));
     let mut vcpus = C::vcpus(threads);
     let computing = vcpus.split_off(owners);
+    let met = Arc::new(AtomicU64::new(0));
     let owning: Vec<_> = vcpus
         .into_iter()
         .map(|mut vcpu| {
             let (over, begin, progress) = (over.clone(), begin.clone(), progress.clone());
+            let met = met.clone();
             thread::spawn(move || {
                 vcpu.attach();
                 begin.wait();
@@ -192,6 +201,7 @@ fn scenario<C: Contender>(threads: usize, owners: usize, owner: Owner) -> Outcom
                             let wait = executed < PATIENCE && !progress.all_since(&before);
                             executed < PAUSE || wait
                         });
+                        met.fetch_add(progress.all_since(&before).into(), Ordering::Relaxed);
                     }
                 }
                 steps
@@ -222,9 +232,11 @@ fn scenario<C: Contender>(threads: usize, owners: usize, owner: Owner) -> Outcom
     thread::sleep(MOMENT);
     over.store(true, Ordering::Relaxed);
     let seconds = start.elapsed().as_secs_f64();
+    let steps = owning.into_iter().map(|thread| thread.join().unwrap_or_default()).collect();
     Outcome {
         seconds,
-        steps: owning.into_iter().map(|thread| thread.join().unwrap_or_default()).collect(),
+        steps,
+        beside_all: met.load(Ordering::Relaxed),
         slices: computing.into_iter().map(|thread| thread.join().unwrap_or_default()).collect(),
     }
 }

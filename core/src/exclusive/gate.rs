@@ -16,9 +16,7 @@ use alloc::sync::Arc;
 
 use super::slot::{FIRST_TURN, IN, OUT, Slot};
 use super::{Outside, Parking, Wanted};
-use crate::sync::{
-    AtomicU64, FOR_QUOTA, FOR_SECTION, Ordering, Padded, Site, announce, spin_until,
-};
+use crate::sync::{AtomicU64, FOR_SECTION, Ordering, Padded, Site, announce, spin_until};
 
 /// What nobody waits for.
 const NOBODY: u64 = u64::MAX;
@@ -55,9 +53,9 @@ impl Sleeper {
 
 impl Gate {
     /// How many polls a vCPU that has waited out a section may execute for before it stops for the
-    /// next: some five microseconds, beside which the half that it loses to the section is little. It
-    /// takes less time than an owner spins for.
-    pub const QUOTA: u32 = 16;
+    /// next: some five to ten microseconds, beside which the half that it loses to the section is
+    /// little. It takes less time than an owner spins for.
+    pub const QUOTA: u32 = 32;
 
     /// A gate for up to `slots` participants: vCPUs, and host threads that only own sections.
     pub fn new(slots: usize, parking: Arc<dyn Parking>) -> Arc<Self> {
@@ -137,19 +135,23 @@ impl Gate {
     fn wait_out(&self, slot: usize, phase: u64) {
         let word = &self.slots[slot].word;
         announce(word, phase, Site::WaitFence);
-        self.wake_sleeper(slot, Site::WaitUnpark);
-        self.sleep_until(slot, || self.phase.load(Ordering::Acquire) != phase);
+        // An owner that sleeps waits for threads that do not run: this one's processor is of more use to
+        // them.
+        let owner_sleeps = self.wake_sleeper(slot, Site::WaitUnpark);
+        let looks = if owner_sleeps { 0 } else { FOR_SECTION };
+        self.sleep_until(slot, looks, || self.phase.load(Ordering::Acquire) != phase);
         self.slots[slot].owed.store(self.quota, Ordering::Relaxed);
         word.store(IN, Ordering::Relaxed);
     }
 
-    /// Wakes the owner that sleeps until `slot` has stopped.
+    /// Wakes the owner that sleeps until `slot` has stopped. Whether any owner sleeps until one has.
     #[inline(always)]
-    fn wake_sleeper(&self, slot: usize, site: Site) {
+    fn wake_sleeper(&self, slot: usize, site: Site) -> bool {
         let sleeper = self.sleeper.load(Ordering::Acquire);
         if sleeper as u32 as usize == slot {
             self.unpark_owner(sleeper, site);
         }
+        sleeper != NOBODY
     }
 
     #[cold]
@@ -161,30 +163,30 @@ impl Gate {
         }
     }
 
-    fn sleep_until(&self, slot: usize, holds: impl Fn() -> bool) {
-        if !spin_until(FOR_SECTION, &holds) {
+    fn sleep_until(&self, slot: usize, looks: u32, holds: impl Fn() -> bool) {
+        if !spin_until(looks, &holds) {
             while !holds() {
                 self.parking.park(slot);
             }
         }
     }
 
-    /// Takes a turn, waits for it, and stops all vCPUs. Returns the section's phase.
-    pub(super) fn open(&self, owner: usize) -> u64 {
+    /// Takes a turn, waits for it, and stops all vCPUs. Returns the section's phase, and whether they
+    /// took so long that the owner has slept.
+    pub(super) fn open(&self, owner: usize) -> (u64, bool) {
         let turn = self.turns.fetch_add(2, Ordering::Relaxed);
         let served = || self.phase.load(Ordering::Acquire) == turn;
         if !served() {
             announce(&self.slots[owner].word, turn, Site::QueueFence);
-            self.sleep_until(owner, served);
+            self.sleep_until(owner, FOR_SECTION, served);
             self.slots[owner].word.store(OUT, Ordering::Relaxed);
         }
         let phase = turn + 1;
         announce(&self.phase, phase, Site::OpenFence);
-        self.stop_all(owner, phase);
-        phase
+        (phase, self.stop_all(owner, phase))
     }
 
-    fn stop_all(&self, owner: usize, phase: u64) {
+    fn stop_all(&self, owner: usize, phase: u64) -> bool {
         for slot in 0..self.slots.len() {
             if !self.slots[slot].is_stopped(phase) && Site::OpenKick.is_kept() {
                 self.parking.kick(slot, Wanted::Section);
@@ -192,7 +194,7 @@ impl Gate {
         }
         let mut slept = false;
         for (awaited, slot) in self.slots.iter().enumerate() {
-            if spin_until(FOR_QUOTA, || slot.is_stopped(phase)) {
+            if spin_until(slot.patience(), || slot.is_stopped(phase)) {
                 continue;
             }
             slept = true;
@@ -204,6 +206,7 @@ impl Gate {
         if slept {
             self.sleeper.store(NOBODY, Ordering::Relaxed);
         }
+        slept
     }
 
     /// Ends the section of this phase and wakes who waits for that.

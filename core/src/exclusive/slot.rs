@@ -2,7 +2,9 @@
 //!
 //! Invariant: only the holder of a slot's [`Outside`](super::Outside) writes its word.
 
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
+#[cfg(not(loom))]
+use crate::sync::FOR_SLICE;
+use crate::sync::{AtomicBool, AtomicU64, FOR_QUOTA, Ordering, Padded};
 
 /// Not executing, and free to do so.
 pub(super) const OUT: u64 = 0;
@@ -18,8 +20,9 @@ pub(super) struct Slot {
     /// [`OUT`]; [`IN`]; the odd phase of the section that the participant waits out; or the even
     /// turn at which it will own a section itself.
     pub word: AtomicU64,
-    /// Polls that the participant may execute for before it has to stop.
-    pub owed: AtomicU64,
+    /// Polls that the participant may execute for before it has to stop. It counts them down, on a
+    /// cache line that no waiting owner takes away.
+    pub owed: Padded<AtomicU64>,
     /// Somebody holds the slot.
     pub claimed: AtomicBool,
 }
@@ -31,6 +34,15 @@ impl Slot {
         let word = self.word.load(Ordering::Acquire);
         let executes = word == IN || (word % 2 == 1 && word != phase);
         !executes
+    }
+
+    /// How often an owner looks whether it has stopped before it sleeps. In models it sleeps at once.
+    pub fn patience(&self) -> u32 {
+        #[cfg(not(loom))]
+        if self.word.load(Ordering::Relaxed) == IN && self.owed.load(Ordering::Relaxed) == 0 {
+            return FOR_SLICE;
+        }
+        FOR_QUOTA
     }
 
     /// Whether it sleeps until the section of this phase is over, or until the turn after it.

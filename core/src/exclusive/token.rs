@@ -29,8 +29,8 @@ impl Outside {
     /// Returns when no vCPU executes; none will until the section is dropped. Sections are granted in
     /// order of arrival.
     pub fn open(&mut self) -> Section<'_> {
-        let phase = self.gate.open(self.slot);
-        Section { outside: self, phase }
+        let (phase, slept) = self.gate.open(self.slot);
+        Section { outside: self, phase, slept }
     }
 
     /// Sleeps until somebody unparks this slot; returns at once if one did since the last sleep.
@@ -95,12 +95,18 @@ impl Drop for Inside<'_> {
 pub struct Section<'a> {
     outside: &'a mut Outside,
     phase: u64,
+    slept: bool,
 }
 
 impl Section<'_> {
     /// The gate that is closed.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.outside.gate
+    }
+
+    /// Whether the vCPUs took so long to stop that the owner has slept meanwhile.
+    pub fn came_late(&self) -> bool {
+        self.slept
     }
 }
 

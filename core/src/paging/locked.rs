@@ -56,27 +56,27 @@ impl Mmu {
         mut update: impl FnMut(W) -> W,
     ) -> Result<W, AccessError> {
         let view = View::of(state, privilege);
-        let locking = locked.then_some(self.locking);
         if let Some(host) = self.tlbs[view as usize].lookup(linear, W::BYTES, AccessKind::Write) {
             // SAFETY: a write tag is there for writable RAM alone, and the access is within its page.
-            return unsafe { modify_ram(host, locking, update) };
+            return unsafe { self.modify_ram(host, locked, update) };
         }
         let parts = self.locate::<W>(state, linear, AccessKind::Write, view)?;
         if let Parts::One(part) = parts
             && let Some(Located { host, writable: true }) = part.located
         {
             // SAFETY: `locate` found the access within this writable page of RAM.
-            let old = unsafe { modify_ram(host, locking, update) }?;
+            let old = unsafe { self.modify_ram(host, locked, update) }?;
             let Part { physical, length, .. } = part;
             self.note_code(physical, length as u32);
             return Ok(old);
         }
         if let Parts::Two(first, second) = parts
-            && let Some(Locking { exclusive: false, bus, .. }) = locking
+            && locked
+            && !self.locking.exclusive
             && let Some(Located { host, writable: true }) = first.located
             && let Some(Located { host: behind, writable: true }) = second.located
         {
-            if !bus || !has_bus_lock(W::BYTES) || behind != host + first.length {
+            if behind != host + first.length || !self.takes_bus_lock(W::BYTES) {
                 return Err(AccessError::Split);
             }
             let pointer = ptr::with_exposed_provenance_mut(host);
@@ -90,6 +90,40 @@ impl Mmu {
         let old = self.load(parts)?;
         self.store(parts, update(old));
         Ok(old)
+    }
+
+    /// # Safety
+    /// `W::BYTES` bytes at `host` are guest RAM that is mapped writable, and in one page.
+    #[inline(always)]
+    unsafe fn modify_ram<W: Width>(
+        &mut self,
+        host: usize,
+        locked: bool,
+        mut update: impl FnMut(W) -> W,
+    ) -> Result<W, AccessError> {
+        let locking = locked.then_some(self.locking);
+        // SAFETY: the caller vouches for the bytes.
+        if let Some(old) = unsafe { modify_at_once(host, locking, &mut update) } {
+            return Ok(old);
+        }
+        if !self.takes_bus_lock(W::BYTES) {
+            return Err(AccessError::Split);
+        }
+        let pointer = ptr::with_exposed_provenance_mut(host);
+        // SAFETY: the caller vouches for the bytes, and the host has a bus lock for them.
+        Ok(unsafe { update_directly(pointer, update) })
+    }
+
+    /// Whether a split of so many bytes is to have the host's bus lock: one of those that remain.
+    fn takes_bus_lock(&mut self, bytes: usize) -> bool {
+        let left = &mut self.locking.bus_locks;
+        if *left == 0 || !has_bus_lock(bytes) {
+            return false;
+        }
+        if *left != u32::MAX {
+            *left -= 1;
+        }
+        true
     }
 
     /// As [`modify`](Self::modify) with an update that hosts know.
@@ -168,8 +202,8 @@ impl<W: Width> Update<W> {
 pub(super) struct Locking {
     /// Bytes of the widest window that the host can exchange.
     window: usize,
-    /// The host's bus lock may serve splits.
-    pub(super) bus: bool,
+    /// How many splits the host's bus lock serves before one is refused; all if `u32::MAX`.
+    pub(super) bus_locks: u32,
     /// No other vCPU executes, so that any way will do.
     pub(super) exclusive: bool,
 }
@@ -177,18 +211,20 @@ pub(super) struct Locking {
 impl Locking {
     /// Those of a vCPU that is alone.
     pub(super) fn alone() -> Self {
-        Self { window: widest_window(), bus: false, exclusive: true }
+        Self { window: widest_window(), bus_locks: 0, exclusive: true }
     }
 }
 
+/// Replaces the value at `host` without the bus lock; `None` if it has to be locked, and can't so.
+///
 /// # Safety
-/// `W::BYTES` bytes at `host` are guest RAM that is mapped writable, and in one page.
+/// As for [`Mmu::modify_ram`].
 #[inline(always)]
-unsafe fn modify_ram<W: Width>(
+unsafe fn modify_at_once<W: Width>(
     host: usize,
     locking: Option<Locking>,
     mut update: impl FnMut(W) -> W,
-) -> Result<W, AccessError> {
+) -> Option<W> {
     let pointer = ptr::with_exposed_provenance_mut::<u8>(host);
     let fits = |window: usize| host % window + W::BYTES <= window;
     // SAFETY: each window below is aligned to its size, which divides the page's.
@@ -198,10 +234,7 @@ unsafe fn modify_ram<W: Width>(
         } else if let Some(locking) = locking.filter(|locking| !fits(locking.window))
             && !locking.exclusive
         {
-            if !locking.bus || !has_bus_lock(W::BYTES) {
-                return Err(AccessError::Split);
-            }
-            update_directly(pointer, update)
+            return None;
         } else if locking.is_none_or(|locking| !fits(locking.window)) {
             let old = W::load(pointer);
             W::store(pointer, update(old));
@@ -223,7 +256,7 @@ unsafe fn modify_ram<W: Width>(
             W::narrow(window >> shift)
         }
     };
-    Ok(old)
+    Some(old)
 }
 
 /// `window` with the W that is `shift` bits up in it updated.

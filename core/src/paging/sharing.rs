@@ -32,9 +32,10 @@ impl Mmu {
         true
     }
 
-    /// Whether the host's bus lock may serve locked operations that nothing else can.
-    pub(crate) fn allow_bus_lock(&mut self, allowed: bool) {
-        self.locking.bus = allowed;
+    /// How many locked operations that nothing else can do the host's bus lock serves, before one is
+    /// refused: all if `u32::MAX`.
+    pub(crate) fn allow_bus_locks(&mut self, count: u32) {
+        self.locking.bus_locks = count;
     }
 
     /// Whether no other vCPU executes from now on, so that any locked operation can be done.

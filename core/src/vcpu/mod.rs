@@ -60,6 +60,8 @@ pub struct Vcpu {
     budget_end: u64,
     /// The place at the gate of a vCPU that has others beside it.
     place: Option<Outside>,
+    /// The host's bus lock may serve splits.
+    bus_lock: bool,
 }
 
 // SAFETY: the pointer leads into the code cache, which the same value owns.
@@ -101,6 +103,7 @@ impl Vcpu {
             suspended: false,
             budget_end: 0,
             place: None,
+            bus_lock: false,
         }
     }
 

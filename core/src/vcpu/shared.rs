@@ -15,6 +15,17 @@ use crate::execute::op::Op;
 use crate::paging::SharedCode;
 use crate::state::SegmentRegister;
 
+/// Splits that take the bus lock before the first section: about as dear as it.
+const BEFORE_SECTION: u32 = 16;
+
+/// Splits that take the bus lock behind a section for which the others came late, as they do where
+/// there are more of them than processors: as dear as the wait was.
+const AFTER_LATE_SECTION: u32 = 1024;
+
+/// Instructions that are executed in a section behind the one that needs it: one or two microseconds if
+/// all are split, which is little beside what the others are owed.
+const LINGER: i64 = 48;
+
 impl Vcpu {
     /// Makes this vCPU one of several that share memory, before it first runs. `false` if as many have
     /// joined already as `code` was made for.
@@ -27,20 +38,31 @@ impl Vcpu {
     pub fn take_place(&mut self, place: Outside) {
         self.cpu.gate = Some(place.watch());
         self.place = Some(place);
+        self.allow_bus_lock(self.bus_lock);
     }
 
     /// Gives back the place that it [took](Self::take_place): until it has one again, it executes
     /// without regard to sections, so nobody runs it meanwhile.
     pub fn leave_place(&mut self) -> Option<Outside> {
         self.cpu.gate = None;
-        self.place.take()
+        let place = self.place.take();
+        self.allow_bus_lock(self.bus_lock);
+        place
     }
 
     /// Whether the host's processor may lock its bus for a guest's locked operation across two cache
     /// lines, for one that shares memory with others. Not where the host's kernel slows down or ends
     /// programs that do.
+    ///
+    /// Behind a gate, only isolated ones take it: a section in which several are executed is the
+    /// cheaper way for many.
     pub fn allow_bus_lock(&mut self, allowed: bool) {
-        self.cpu.mmu.allow_bus_lock(allowed);
+        self.bus_lock = allowed;
+        self.cpu.mmu.allow_bus_locks(match (allowed, &self.place) {
+            (false, _) => 0,
+            (true, None) => u32::MAX,
+            (true, Some(_)) => BEFORE_SECTION,
+        });
     }
 
     /// As [`step`](Self::step), while no other vCPU executes: what [`Exit::Exclusive`] asks for.
@@ -77,7 +99,7 @@ impl Vcpu {
         };
         drop(inside);
         while exit == Exit::Exclusive {
-            exit = match self.execute_alone(place) {
+            exit = match self.execute_alone(place, step) {
                 Ok(()) => self.run_loop(step, step, &mut Some(place.enter())),
                 Err(exit) => exit,
             };
@@ -85,13 +107,14 @@ impl Vcpu {
         exit
     }
 
-    /// Executes the instruction at `state.rip` in a section.
-    fn execute_alone(&mut self, place: &mut Outside) -> Result<(), Exit> {
+    /// Executes the instruction at `state.rip` in a section, and unless it is a single `step` a few
+    /// more: an operand that is split once is often split again.
+    fn execute_alone(&mut self, place: &mut Outside, step: bool) -> Result<(), Exit> {
         let inside = place.enter();
         let begun = self.begin_alone();
         drop(inside);
         let Some(mut op) = begun? else { return Ok(()) };
-        let _section = place.open();
+        let section = place.open();
         // What was asked in a section before this one comes before the instruction.
         if self.cpu.kick.take() {
             self.cpu.undo_begin();
@@ -107,9 +130,26 @@ impl Vcpu {
             op = anew;
         }
         self.cpu.mmu.set_exclusive(true);
-        let result = self.execute_from(op, true);
+        let mut result = self.execute_from(op, true);
+        if result.is_ok() && !step {
+            result = self.linger();
+        }
         self.cpu.mmu.set_exclusive(false);
+        if self.bus_lock {
+            let late = section.came_late();
+            self.cpu.mmu.allow_bus_locks(if late { AFTER_LATE_SECTION } else { 0 });
+        }
         result
+    }
+
+    /// Goes on in the section for a moment.
+    fn linger(&mut self) -> Result<(), Exit> {
+        self.settle();
+        let later = (self.cpu.remaining - LINGER).max(0);
+        self.cpu.remaining -= later;
+        let exit = self.run_loop(false, false, &mut None);
+        self.cpu.remaining += later;
+        if exit == Exit::Budget && later > 0 { Ok(()) } else { Err(exit) }
     }
 
     /// The op of the instruction at `state.rip`, which begins; `None` if its fetch has raised an

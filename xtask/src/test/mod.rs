@@ -11,6 +11,7 @@
 mod durability;
 mod expect;
 mod guests;
+mod thread_sanitizer;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -44,6 +45,10 @@ pub struct Test {
     /// Does not run the guests on QEMU
     #[arg(long)]
     no_qemu: bool,
+    /// Runs only the guests with several processors, on a monovisor that ThreadSanitizer watches;
+    /// needs nightly with its sources
+    #[arg(long, conflicts_with_all = ["only_guests", "no_qemu", "features"])]
+    thread_sanitizer: bool,
     /// Cargo features of the `monovisor` package to test with
     #[arg(long, value_delimiter = ',')]
     features: Vec<String>,
@@ -54,6 +59,9 @@ impl Test {
     pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
         // Headers name files from there.
         std::env::set_current_dir(&workspace.root).context("entering the workspace's folder")?;
+        if self.thread_sanitizer {
+            return self.find_races(workspace);
+        }
         let mut passed = true;
         if !self.only_guests {
             passed &= self.cargo_tests(workspace);
@@ -66,6 +74,19 @@ impl Test {
         if !passed {
             eprintln!("xtask: some tests failed: see above");
         }
+        Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Runs the guests in which threads of ours work together. A race ends them with another exit code.
+    fn find_races(&self, workspace: &Workspace) -> Result<ExitCode> {
+        let images = workspace.build_guests()?;
+        heading("building monovisor with ThreadSanitizer");
+        let machine = Machine::Monovisor(thread_sanitizer::build(workspace)?);
+        let mut guests = guest::find_all(&workspace.guest_sources())?;
+        guests.retain(|guest| guest.checked_header().is_ok_and(|header| header.cpus > 1));
+        heading(&format!("{} guests under ThreadSanitizer", guests.len()));
+        let machines = [("threads", machine)];
+        let passed = guests::run(&guests, &images, &machines, self.filter.as_deref());
         Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

@@ -17,6 +17,8 @@ pub(super) const RETURN: u8 = 3;
 
 /// Instructions granted at a time; between slices, requests to stop are looked at.
 const SLICE: i64 = 512;
+/// The same of a vCPU behind a gate, for which an owner may wait: half a microsecond at most.
+const SLICE_BEHIND_GATE: i64 = 256;
 
 /// Counts the block and goes to a successor `distance` slots from its links.
 macro_rules! follow {
@@ -108,16 +110,21 @@ impl Cpu {
         if left <= 0 || asked || stopped {
             return None;
         }
-        let grant = left.min(SLICE) - budget;
+        let grant = left.min(self.slice()) - budget;
         self.remaining -= grant;
         self.granted += grant;
         Some(grant)
     }
 
+    #[inline(always)]
+    fn slice(&self) -> i64 {
+        if self.gate.is_some() { SLICE_BEHIND_GATE } else { SLICE }
+    }
+
     /// Adds the first slice of a run to the frame's budget.
     #[inline]
     pub(crate) fn grant(&mut self) {
-        let grant = self.remaining.min(SLICE);
+        let grant = self.remaining.min(self.slice());
         self.remaining -= grant;
         self.granted += grant;
         self.frame.budget += grant;
