@@ -15,7 +15,8 @@ takes their times by its own clock, so that start-up is not in them. Runs of all
 and each round begins with another one. The workloads are compiled from the same source everywhere, \
 and what they compute must be the same everywhere, or it is listed as a fault. `cpu` and `memory` \
 run in user mode in guests, as they do natively; all else runs in the guest's kernel. `threads`, `mutex` \
-and `interrupt` have two processors, what has one thread has one; `fileio` runs on QEMU's `microvm`, \
+and `interrupt` have two processors, what has one thread has one; for each processor `threads` has eight \
+threads and `mutex` one; `fileio` runs on QEMU's `microvm`, \
 its only machine with virtio over MMIO, everything else on its `pc`; disks are in the host's page cache \
 on all (QEMU's by `io_uring`, its fastest way), and a flush is `fdatasync`.";
 
