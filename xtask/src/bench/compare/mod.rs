@@ -69,7 +69,7 @@ pub struct Compare {
     /// One round of short runs, which ends within three minutes
     #[arg(long)]
     quick: bool,
-    /// How many minutes rounds may be repeated for
+    /// How many minutes rounds may be repeated for; the first is finished in any case
     #[arg(long, default_value_t = 10)]
     minutes: u64,
     /// The folder for the report [default: target/compare]
@@ -142,12 +142,16 @@ impl Compare {
         let qemu_aio = contender::qemu_aio(contenders, folder)?;
         let started = Instant::now();
         let mut samples: Vec<Sample> = Vec::new();
-        for round in 0.. {
+        'rounds: for round in 0.. {
             for work in &works {
                 // Each round begins with another contender.
                 let (end, start) = contenders.split_at(round % contenders.len());
                 for contender in start.iter().chain(end).filter(|one| one.does(work.name)) {
-                    if self.quick && started.elapsed() > budget {
+                    let late = started.elapsed() > budget;
+                    if late && round > 0 {
+                        break 'rounds;
+                    }
+                    if late && self.quick {
                         samples.push(Sample::without(contender, work, "there was no time left"));
                         continue;
                     }
@@ -164,7 +168,7 @@ impl Compare {
                 }
             }
             let enough = round + 1 >= LEAST_ROUNDS && comparison::is_stable(&samples, STABLE);
-            if self.quick || enough || started.elapsed() > budget {
+            if self.quick || enough {
                 break;
             }
             if round + 1 >= LEAST_ROUNDS {
