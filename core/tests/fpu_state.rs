@@ -5,9 +5,10 @@ mod common;
 
 use common::DATA;
 use common::fpu::{AREA, OLD, area, done, image, initial, machine, raised, some_fpu};
+use common::guest::{self, End, Guest};
 use monovisor_core::CpuState;
 use monovisor_core::state::{
-    Access, Cr0Flags, Cr4Flags, Exception, Fpu, Register, SegmentRegister, Vector,
+    Access, Cr0Flags, Cr4Flags, Exception, Fpu, RFlags, Register, SegmentRegister, Vector,
 };
 
 const FXSAVE: &[u8] = &[0x0f, 0xae, 0x06];
@@ -213,4 +214,24 @@ fn outside_64_bit_mode_there_are_eight_xmm_registers() {
     let fpu = done(&mut machine, FXRSTOR).fpu;
     assert_eq!(fpu.xmm[..8], [0; 8]);
     assert_eq!(fpu.xmm[8..], some_fpu().xmm[8..]);
+}
+
+#[test]
+fn where_alignment_is_checked_a_doubleword_is_looked_at_first() {
+    for code in [FXSAVE, FXRSTOR] {
+        for (distance, vector) in [
+            (1, Vector::AlignmentCheck),
+            (2, Vector::AlignmentCheck),
+            (4, Vector::GeneralProtection),
+            (8, Vector::GeneralProtection),
+        ] {
+            let mut guest = Guest::user_mode();
+            guest.state.control.cr0 |= Cr0Flags::ALIGNMENT_MASK;
+            guest.state.rflags |= RFlags::ALIGNMENT_CHECK;
+            guest.set(Register::Rsi, guest::DATA + distance);
+            let end = guest.run(code);
+            let End::Fault(exception) = end else { panic!("{code:x?} + {distance}: {end:?}") };
+            assert_eq!(exception.vector, vector, "{code:x?} + {distance}");
+        }
+    }
 }

@@ -67,6 +67,16 @@ pub(super) fn area(
     }
 }
 
+/// The area of FXSAVE and FXRSTOR. Which exception an address raises that is no multiple of four, where
+/// alignment is checked, SDM, FXSAVE, leaves to the processor: it is #AC.
+fn fxsave_area(cpu: &Cpu, detail: &Detail, write: bool) -> Result<(SegmentRegister, u64), Leave> {
+    let segment = super::segment_register(detail.segment);
+    let linear = cpu.linear(detail, HEADER as u64, write)?;
+    let aligned = cpu.mmu.check_alignment(&cpu.state, linear, 4);
+    aligned.map_err(|error| Leave::access(error, segment))?;
+    area(cpu, detail, HEADER, 16, write)
+}
+
 /// Where `length` bytes at `linear` are RAM in one page.
 fn host_run(
     cpu: &mut Cpu,
@@ -202,7 +212,7 @@ pub(super) fn mxcsr_bytes(cpu: &Cpu) -> [u8; 8] {
 
 fn fxsave(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
     x87::require(cpu)?;
-    let (segment, linear) = area(cpu, detail, HEADER, 16, true)?;
+    let (segment, linear) = fxsave_area(cpu, detail, true)?;
     cpu.probe_write(segment, linear, HEADER as u32)?;
     let fpu = &cpu.state.fpu;
     let mut image = [0; LEGACY_USED];
@@ -216,7 +226,7 @@ fn fxsave(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
 
 fn fxrstor(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
     x87::require(cpu)?;
-    let (segment, linear) = area(cpu, detail, HEADER, 16, false)?;
+    let (segment, linear) = fxsave_area(cpu, detail, false)?;
     let mut image = [0; HEADER];
     read_bytes(cpu, segment, linear, &mut image)?;
     let mxcsr = image_mxcsr(&image)?;
