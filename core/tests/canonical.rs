@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::guest::{DATA, End, Guest};
+use common::guest::{CODE, DATA, End, Guest};
 use monovisor_core::cpuid::{Model, feature};
-use monovisor_core::state::{Cr4Flags, DescriptorTable, Exception, Register, Vector};
+use monovisor_core::state::{
+    Cr4Flags, DescriptorTable, Exception, Register, SegmentRegister, Vector,
+};
 
 /// With 48 bits, with 57 bits, with neither.
 const ADDRESSES: [(u64, bool, bool); 8] = [
@@ -126,6 +128,34 @@ fn what_is_used_at_once_is_as_wide_as_the_mode() {
                 let legal = if five_levels { in_57 } else { in_48 };
                 let expected = if legal { Vector::PageFault } else { Vector::GeneralProtection };
                 assert_eq!(fault.vector, expected, "{code:x?} {address:#x} {wide} {five_levels}");
+            }
+        }
+    }
+}
+
+/// What a register took is still checked when it is used: behind a system call at its target.
+#[test]
+fn what_registers_hold_is_checked_where_it_is_used() {
+    // syscall; sysenter; mov rax, gs:[0]
+    let rows: [(&[u8], bool); 3] = [
+        (&[0x0f, 0x05], true),
+        (&[0x0f, 0x34], true),
+        (&[0x65, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0], false),
+    ];
+    for five_levels in [false, true] {
+        for (address, in_48, in_57) in ADDRESSES.into_iter().filter(|(.., in_57)| *in_57) {
+            for (code, jumps) in rows {
+                let mut guest = guest(true, five_levels, address);
+                guest.state.msr.lstar = address;
+                guest.state.msr.sysenter_eip = address;
+                guest.state.segments[SegmentRegister::Gs].base = address;
+                let end = guest.run(code);
+                let End::Fault(fault) = end else { panic!("{code:x?} {address:#x}: {end:?}") };
+                let legal = if five_levels { in_57 } else { in_48 };
+                let expected = if legal { Vector::PageFault } else { Vector::GeneralProtection };
+                assert_eq!(fault.vector, expected, "{code:x?} {address:#x} {five_levels}");
+                let at = if jumps { address } else { CODE };
+                assert_eq!(guest.state.rip, at, "{code:x?} {address:#x} {five_levels}");
             }
         }
     }
