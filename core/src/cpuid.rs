@@ -190,6 +190,7 @@ impl Model {
                 let subleaves = self.features().filter(|feature| feature.leaf == 7);
                 registers[Eax as usize] = subleaves.map(|row| row.subleaf).max().unwrap_or(0);
             }
+            0xd if !self.offers(&feature::XSAVE) => registers = [0; 4],
             0xd if subleaf == 0 => {
                 let components = self.xcr0_writable();
                 registers[Eax as usize] = components.bits() as u32;
@@ -363,6 +364,7 @@ pub fn cpuid(model: &Model, state: &CpuState, apic_id: u32, leaf: u32, subleaf: 
             let used = state.control.cr4.contains(Cr4Flags::PROTECTION_KEY_USER);
             registers[Ecx as usize] |= u32::from(used) << 4;
         }
+        0xd if !model.offers(&feature::XSAVE) => {}
         // The size of an area of what is enabled.
         0xd if subleaf == 0 => {
             registers[Ebx as usize] = model.standard_bytes(state.control.xcr0);

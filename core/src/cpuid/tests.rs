@@ -226,6 +226,10 @@ fn an_area_is_as_long_as_what_is_offered() {
         assert_eq!(cpuid(&model, &state, 0, 0xd, 0), [components as u32, 576, bytes, 0]);
         assert_eq!(cpuid(&model, &state, 0, 0xd, absent), [0; 4]);
     }
+    let baseline = Model::default().masked(|feature| BASELINE.contains(feature));
+    for subleaf in [0, 1, 2, 9] {
+        assert_eq!(cpuid(&baseline, &state, 0, 0xd, subleaf), [0; 4], "without XSAVE");
+    }
 }
 
 #[test]
