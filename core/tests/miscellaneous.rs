@@ -118,3 +118,30 @@ fn push_all_and_pop_all() {
     assert_eq!(guest.bytes(STACK - 20, 4), (STACK as u32).to_le_bytes());
     assert_eq!(Guest::long_mode().run(&[0x60]), End::Fault(Exception::UD));
 }
+
+/// 0F 18 to 0F 1F are hints or reserved for them: NOPs with any prefix and operand, which is not accessed. Those
+/// of CET, MPX and their like are, too, on a processor that has not got them.
+#[test]
+fn the_reserved_nops() {
+    let mut guest = Guest::long_mode();
+    // Nothing is mapped where the operands are.
+    for register in Register::ALL.into_iter().filter(|register| *register != Register::Rsp) {
+        guest.set(register, 1 << 40);
+    }
+    let before = guest.state.clone();
+    for prefix in [&[][..], &[0x66], &[0xf3], &[0xf2], &[0x48], &[0xf3, 0x48]] {
+        for opcode in 0x18..=0x1f {
+            // Without those that have further bytes: an index, or a displacement alone.
+            for modrm in (0..0x40).chain(0xc0..=0xff).filter(|modrm| !matches!(modrm & 0xc7, 4 | 5))
+            {
+                let code = [prefix, &[0x0f, opcode, modrm]].concat();
+                guest.state = before.clone();
+                assert_eq!(guest.run(&code), End::Done, "{code:x?}");
+                assert_eq!(guest.state.gpr, before.gpr, "{code:x?}");
+            }
+            let locked = [&[0xf0], prefix, &[0x0f, opcode, 0]].concat();
+            guest.state = before.clone();
+            assert_eq!(guest.run(&locked), End::Fault(Exception::UD), "{locked:x?}");
+        }
+    }
+}
