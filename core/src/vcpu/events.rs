@@ -204,11 +204,13 @@ impl Vcpu {
     }
 
     /// The instruction breakpoints that `state.rip` hits (SDM, "Instruction-Breakpoint Exception
-    /// Condition").
+    /// Condition"). Behind a load of SS there is none: debug exceptions are held back there ("Masking
+    /// Exceptions and Interrupts When Switching Stacks"), and this one has no later.
     fn code_breakpoint(&self) -> Option<Dr6Flags> {
         let state = &self.cpu.state;
         let dr7 = state.debug.dr7;
-        if dr7 & 0xff == 0 || state.rflags.contains(RFlags::RESUME_FLAG) {
+        let passed = state.rflags.contains(RFlags::RESUME_FLAG) || state.shadow.mov_ss;
+        if dr7 & 0xff == 0 || passed {
             return None;
         }
         let base = if state.mode_64bit() { 0 } else { state.segments[SegmentRegister::Cs].base };

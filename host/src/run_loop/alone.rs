@@ -111,7 +111,12 @@ impl Runner<'_> {
         if engine.instructions().is_none() {
             engine.set_deadline(due_ns.min(self.limit_ns));
         }
-        self.processor.start_slice(now_ns, due_ns, self.limits.instructions - retired);
+        let mut left = self.limits.instructions - retired;
+        if self.processor.clock.is_deterministic() {
+            // An instruction takes a nanosecond: what is due comes behind the very one.
+            left = left.min(due_ns.saturating_sub(now_ns).max(1));
+        }
+        self.processor.start_slice(now_ns, due_ns, left);
         self.board.deliver(&mut self.processor.receiver);
         None
     }

@@ -14,8 +14,8 @@ use crate::device::Pic;
 use crate::outcome::Outcome;
 use crate::vm;
 
-/// Near the limit of instructions the engine is given one at a time, because a larger budget may be
-/// exceeded by the rest of a translated block.
+/// Near the number of instructions that must not be exceeded the engine is given one at a time, because
+/// a larger budget may be exceeded by the rest of a translated block.
 const SINGLE_STEPS: u64 = 256;
 
 /// Accesses after which the clock is looked at whatever the instruction count says: a repeated

@@ -377,6 +377,26 @@ fn a_timer_interrupt_comes_at_its_instruction() {
 }
 
 #[test]
+fn a_timer_interrupt_comes_at_its_instruction_although_the_engine_overshoots() {
+    let run = |overshoot| {
+        let steps = [
+            &PIC,
+            [Step::Interrupts(true)].as_slice(),
+            &ONE_SHOT,
+            &[Step::Compute(2_000_000), EXIT],
+        ];
+        let mut machine = Machine::new(&steps.concat(), |_| {});
+        machine.script.lock().unwrap().overshoot = overshoot;
+        assert_eq!(machine.run(), Outcome::Exited(33));
+        machine.given()
+    };
+    let exact = run(0);
+    for overshoot in [1, 17, 255] {
+        assert_eq!(run(overshoot), exact, "{overshoot}");
+    }
+}
+
+#[test]
 fn deterministic_runs_repeat() {
     let steps = [
         &PIC,

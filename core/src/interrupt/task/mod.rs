@@ -89,9 +89,8 @@ pub(super) fn switch(
     if cause == Cause::Return {
         resumption.rflags.remove(RFlags::NESTED_TASK);
     }
-    if !cause.nests() {
-        clear_type_bits(state, mmu, old.descriptor.type_address(), BUSY)?;
-    }
+    // Whoever takes a page away after the probe must find nothing that hinders the switch from being
+    // tried again, so the busy bits come last.
     old.layout.save(state, mmu, old.base, &Image::of(state, resumption))?;
     let mut image = new.layout.load(state, mmu, new.base)?;
     if cause.nests() {
@@ -100,6 +99,13 @@ pub(super) fn switch(
     }
     if cause != Cause::Return {
         set_type_bits(state, mmu, new.descriptor.type_address(), BUSY, false)?;
+    }
+    if !cause.nests() {
+        let cleared = clear_type_bits(state, mmu, old.descriptor.type_address(), BUSY);
+        if cleared.is_err() && cause != Cause::Return {
+            clear_type_bits(state, mmu, new.descriptor.type_address(), BUSY)?;
+        }
+        cleared?;
     }
 
     let mut task = new.descriptor.segment(new.selector);

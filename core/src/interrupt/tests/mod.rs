@@ -11,4 +11,5 @@ mod robust;
 mod segment;
 mod system_call;
 mod task;
+mod task_race;
 mod virtual_8086;
