@@ -34,8 +34,8 @@ pub struct Address {
     pub flat: bool,
     /// Whether software has switched the APIC on, so that it takes vectors.
     pub enabled: bool,
-    /// Whether the PIC's interrupts reach this processor.
-    pub accepts_pic: bool,
+    /// Whether the PIC's output comes to anything at this processor.
+    pub hears_pic: bool,
     /// The processor's priority, by which a lowest-priority message finds its receiver.
     pub priority: u8,
 }
@@ -81,7 +81,7 @@ impl Address {
             | mode << 48
             | u64::from(self.flat) << 50
             | u64::from(self.enabled) << 51
-            | u64::from(self.accepts_pic) << 52
+            | u64::from(self.hears_pic) << 52
     }
 
     /// The value that [`to_bits`](Self::to_bits) has packed.
@@ -98,7 +98,7 @@ impl Address {
             },
             flat: flag(50),
             enabled: flag(51),
-            accepts_pic: flag(52),
+            hears_pic: flag(52),
         }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
                     logical: 0x9a,
                     flat: bits & 1 != 0,
                     enabled: bits & 2 != 0,
-                    accepts_pic: bits & 4 != 0,
+                    hears_pic: bits & 4 != 0,
                     priority: 0xbc,
                 };
                 assert_eq!(Address::from_bits(address.to_bits()), address);

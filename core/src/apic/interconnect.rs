@@ -189,11 +189,11 @@ impl Interconnect {
         }
     }
 
-    /// The PIC's output is raised: every processor that it reaches may take the interrupt, and the
-    /// first one that asks the PIC for the vector does.
+    /// The PIC's output is raised, or has changed: every processor that it reaches looks at it. Of those
+    /// that may take the interrupt, the first one that asks the PIC for the vector does.
     pub fn raise_pic(&self, mut tell: impl FnMut(usize)) {
         for (processor, mailbox) in self.mailboxes.iter().enumerate() {
-            if Address::from_bits(mailbox.address.load(Ordering::Acquire)).accepts_pic {
+            if Address::from_bits(mailbox.address.load(Ordering::Acquire)).hears_pic {
                 mailbox.add(EXT_INT);
                 tell(processor);
             }

@@ -390,23 +390,14 @@ mod tests {
 
     use super::*;
     use crate::Ram;
-    use crate::execute::emit::{Mode, Vectors};
+    use crate::execute::emit::Mode;
 
     #[test]
     fn a_block_that_is_not_watched_does_not_stay() {
         let mut mmu = Mmu::new(Arc::new(Ram::new(0x1000).expect("so little memory")));
         let pages = (1..).map(|number| number << 12);
         pages.take_while(|&page| mmu.watch(page, 1)).for_each(drop);
-        let mode = Mode {
-            bitness: 64,
-            step: false,
-            linear_bits: 48,
-            vex: true,
-            sse: Vectors::Enabled,
-            avx: Vectors::Enabled,
-            simd_masked: true,
-        };
-        let key = Key { physical: 0, rip: 0, cs_base: 0, cs_limit: 0, mode };
+        let key = Key { physical: 0, rip: 0, cs_base: 0, cs_limit: 0, mode: Mode::LONG };
         let extent = Extent { second_page: None, bytes: 1 };
         Cache::new().insert(key, &extent, (&[], &[]), &mut mmu);
         assert!(mmu.code.everything && mmu.attention);

@@ -7,9 +7,11 @@
 
 use guest_tests::check_eq;
 use guest_tests::interrupt::vector::{GP, NP, TS, UD};
+use guest_tests::legacy::task::field::{self, CS, EAX, EFLAGS, EIP, ES, ESP, LDT};
+use guest_tests::legacy::task::{CALL, JMP, MARK};
 use guest_tests::legacy::{
     BEYOND, CODE, CODE_0, Caught, Context, DATA_0, FREE, LOCAL_TABLE, Legacy, OTHER_STACK,
-    OTHER_TASK, OTHER_TSS, STACK_0, TASK, TSS, gate, kind, segment, stub,
+    OTHER_TASK, OTHER_TSS, STACK_0, TASK, TSS, gate, kind, segment,
 };
 
 guest_tests::entry!(main);
@@ -17,20 +19,6 @@ guest_tests::entry!(main);
 const NT: u32 = 1 << 14;
 const CARRY: u32 = 1;
 const RF: u32 = 1 << 16;
-/// What the other task's code is told by.
-const MARK: u8 = 0x81;
-/// Offsets in a 32-bit TSS.
-const EIP: u32 = 0x20;
-const EFLAGS: u32 = 0x24;
-const EAX: u32 = 0x28;
-const ESP: u32 = 0x38;
-const ES: u32 = 0x48;
-const CS: u32 = 0x4c;
-const SS_FIELD: u32 = 0x50;
-const LDT: u32 = 0x60;
-
-const JMP: &[u8] = &[0xea, 0, 0, 0, 0, OTHER_TASK as u8, 0, 0x0f, 0x0b];
-const CALL: &[u8] = &[0x9a, 0, 0, 0, 0, OTHER_TASK as u8, 0, 0x0f, 0x0b];
 
 fn main() {
     switches();
@@ -42,15 +30,10 @@ fn main() {
 
 /// Tables in which the other task ends the run at once.
 fn legacy() -> Legacy {
-    let mut legacy = Legacy::new();
-    legacy.write(OTHER_TSS + EIP, stub(MARK));
+    let mut legacy = Legacy::with_other_task();
     legacy.write(OTHER_TSS + EAX, 0x1234_5678);
     legacy.write(OTHER_TSS + LDT, u32::from(LOCAL_TABLE));
     legacy
-}
-
-fn busy(legacy: &Legacy, task: u16) -> bool {
-    legacy.descriptor(task) >> 41 & 1 != 0
 }
 
 fn check_in_other_task(caught: &Caught) {
@@ -71,7 +54,7 @@ fn switches() {
         let start = Context { eflags: if nests { CARRY | 2 } else { start.eflags }, ..start };
         let caught = legacy.run(&start, code);
         check_in_other_task(&caught);
-        check_eq!(busy(&legacy, TASK), nests);
+        check_eq!(legacy.is_busy(TASK), nests);
         check_eq!(legacy.read::<u32>(TSS + EIP), CODE + 7);
         check_eq!(legacy.read::<u32>(TSS + EFLAGS), start.eflags);
         check_eq!(
@@ -80,7 +63,7 @@ fn switches() {
         );
         check_eq!(legacy.read::<u32>(TSS + ESP), start.esp);
         check_eq!(
-            [ES, CS, SS_FIELD].map(|at| legacy.read::<u16>(TSS + at)),
+            [ES, CS, field::SS].map(|at| legacy.read::<u16>(TSS + at)),
             [DATA_0, CODE_0, DATA_0]
         );
         check_eq!(legacy.read::<u16>(OTHER_TSS), if nests { TASK } else { 0 }, "the link");
@@ -99,7 +82,7 @@ fn gates() {
         let start = Context { registers: [0x7772, 0, 0, 0], ..Context::LEVEL_0 };
         let caught = legacy.run(&start, code);
         check_in_other_task(&caught);
-        check_eq!(busy(&legacy, TASK), true);
+        check_eq!(legacy.is_busy(TASK), true);
         check_eq!(legacy.read::<u16>(OTHER_TSS), TASK);
         let eip = if vector == 0x40 { 2 } else { 0 };
         check_eq!(legacy.read::<u32>(TSS + EIP), CODE + eip);
@@ -133,7 +116,7 @@ fn returns() {
     check_eq!((caught.fault(), caught.eip, caught.tr), ((UD, 0), CODE + 7, TASK.into()));
     check_eq!([caught.eax, caught.ebx, caught.ecx, caught.edx], [5, 6, 7, 8]);
     check_eq!(caught.eflags & !RF, CARRY | 2);
-    check_eq!((busy(&legacy, TASK), busy(&legacy, OTHER_TASK)), (true, false));
+    check_eq!((legacy.is_busy(TASK), legacy.is_busy(OTHER_TASK)), (true, false));
     check_eq!(legacy.read::<u32>(OTHER_TSS + EIP), CODE + 0x101);
     check_eq!(legacy.read::<u32>(OTHER_TSS + EFLAGS), 2, "NT is clear in what is saved");
 

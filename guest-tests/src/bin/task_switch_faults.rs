@@ -8,6 +8,8 @@
 #![no_main]
 
 use guest_tests::interrupt::vector::{DF, GP, NP, SS, TS};
+use guest_tests::legacy::task::field::{self, CS, EFLAGS, EIP, ES, ESP, LDT};
+use guest_tests::legacy::task::{CALL, JMP, MARK};
 use guest_tests::legacy::{
     BEYOND, CODE, CODE_0, Context, DATA_0, DATA_3, FREE, LOCAL_TABLE, Legacy, OTHER_TASK,
     OTHER_TSS, STACK_0, TASK, flat, gate, kind, segment, stub,
@@ -16,36 +18,11 @@ use guest_tests::{check_eq, snippet};
 
 guest_tests::entry!(main);
 
-/// What the other task's code is told by.
-const MARK: u8 = 0x81;
-/// Offsets in a 32-bit TSS.
-const EIP: u32 = 0x20;
-const EFLAGS: u32 = 0x24;
-const ESP: u32 = 0x38;
-const ES: u32 = 0x48;
-const CS: u32 = 0x4c;
-const SS_FIELD: u32 = 0x50;
-const LDT: u32 = 0x60;
-
-const JMP: &[u8] = &[0xea, 0, 0, 0, 0, OTHER_TASK as u8, 0, 0x0f, 0x0b];
-const CALL: &[u8] = &[0x9a, 0, 0, 0, 0, OTHER_TASK as u8, 0, 0x0f, 0x0b];
-
 fn main() {
     faults_of_the_old_task();
     faults_of_the_new_task();
     double_fault();
     faults_behind_a_gate();
-}
-
-/// Tables in which the other task ends the run at once.
-fn legacy() -> Legacy {
-    let mut legacy = Legacy::new();
-    legacy.write(OTHER_TSS + EIP, stub(MARK));
-    legacy
-}
-
-fn busy(legacy: &Legacy, task: u16) -> bool {
-    legacy.descriptor(task) >> 41 & 1 != 0
 }
 
 fn faults_of_the_old_task() {
@@ -59,7 +36,7 @@ fn faults_of_the_old_task() {
         (task(0x67, kind::LOCAL), (GP, selector)),
     ] {
         for code in [JMP, CALL] {
-            let mut legacy = legacy();
+            let mut legacy = Legacy::with_other_task();
             legacy.describe(OTHER_TASK, descriptor);
             let caught = legacy.run(&Context::LEVEL_0, code);
             check_eq!((caught.fault(), caught.tr), (fault, TASK.into()), "{descriptor:#x}");
@@ -80,16 +57,16 @@ fn faults_of_the_new_task() {
         (CS, DATA_0, None, ts(DATA_0)),
         (CS, CODE_0 | 1, None, ts(CODE_0)),
         (CS, FREE, Some(flat(kind::CODE & absent)), (NP, FREE.into())),
-        (SS_FIELD, 0, None, ts(0)),
-        (SS_FIELD, CODE_0, None, ts(CODE_0)),
-        (SS_FIELD, DATA_3, None, ts(DATA_3)),
-        (SS_FIELD, FREE, Some(flat(kind::DATA & absent)), (SS, FREE.into())),
+        (field::SS, 0, None, ts(0)),
+        (field::SS, CODE_0, None, ts(CODE_0)),
+        (field::SS, DATA_3, None, ts(DATA_3)),
+        (field::SS, FREE, Some(flat(kind::DATA & absent)), (SS, FREE.into())),
         (ES, FREE, Some(flat(kind::EXECUTE_ONLY)), ts(FREE)),
         (ES, FREE | 3, Some(flat(kind::DATA)), ts(FREE)),
         (ES, FREE, Some(flat(data_3 & absent)), (NP, FREE.into())),
         (ES, BEYOND, None, ts(BEYOND)),
     ] {
-        let mut legacy = legacy();
+        let mut legacy = Legacy::with_other_task();
         // The handler needs a stack that the new task may not have.
         for vector in [TS, NP, SS] {
             legacy.set_gate(vector, gate(FREE + 8, 0, kind::TASK_GATE, 0));
@@ -101,7 +78,7 @@ fn faults_of_the_new_task() {
             (ESP, STACK_0),
             (ES, DATA_0.into()),
             (CS, CODE_0.into()),
-            (SS_FIELD, DATA_0.into()),
+            (field::SS, DATA_0.into()),
         ] {
             legacy.write(handler + at, value);
         }
@@ -114,13 +91,13 @@ fn faults_of_the_new_task() {
         check_eq!(caught.fault(), fault, "{selector:#x} in field {field:#x}");
         check_eq!(legacy.read::<u16>(handler), OTHER_TASK, "the fault is the new task's");
         check_eq!(legacy.read::<u32>(OTHER_TSS + EIP), stub(MARK));
-        check_eq!((busy(&legacy, TASK), busy(&legacy, OTHER_TASK)), (false, true));
+        check_eq!((legacy.is_busy(TASK), legacy.is_busy(OTHER_TASK)), (false, true));
     }
 }
 
 /// A handler in a task that can't run makes a double fault of its exception, which a third task gets.
 fn double_fault() {
-    let mut legacy = legacy();
+    let mut legacy = Legacy::with_other_task();
     legacy.set_gate(GP, gate(OTHER_TASK, 0, kind::TASK_GATE, 0));
     legacy.write(OTHER_TSS + ES, u32::from(TASK));
     let code = snippet!(".code32", "mov eax, 0x7770", "mov ds, eax", ".code64");
@@ -136,7 +113,7 @@ fn faults_behind_a_gate() {
         (BEYOND, (GP, BEYOND.into())),
         (DATA_0, (GP, DATA_0.into())),
     ] {
-        let mut legacy = legacy();
+        let mut legacy = Legacy::with_other_task();
         legacy.set_gate(0x40, gate(target, 0, kind::TASK_GATE, 0));
         let caught = legacy.run(&Context::LEVEL_0, &[0xcd, 0x40]);
         check_eq!((caught.fault(), caught.tr), (fault, TASK.into()), "gate to {target:#x}");

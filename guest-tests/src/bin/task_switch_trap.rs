@@ -9,40 +9,27 @@
 
 use guest_tests::check_eq;
 use guest_tests::interrupt::vector::{DB, UD};
+use guest_tests::legacy::task::field::{EFLAGS, TRAP};
+use guest_tests::legacy::task::{JMP, MARK};
 use guest_tests::legacy::{Context, Legacy, OTHER_TASK, OTHER_TSS, TSS, gate, kind, stub};
 
 guest_tests::entry!(main);
 
-/// What the other task's code is told by.
-const MARK: u8 = 0x81;
-/// Offsets in a 32-bit TSS.
-const EIP: u32 = 0x20;
-const EFLAGS: u32 = 0x24;
-const TRAP: u32 = 0x64;
-
-const JMP: &[u8] = &[0xea, 0, 0, 0, 0, OTHER_TASK as u8, 0, 0x0f, 0x0b];
-
-fn legacy() -> Legacy {
-    let mut legacy = Legacy::new();
-    legacy.write(OTHER_TSS + EIP, stub(MARK));
-    legacy
-}
-
 fn main() {
-    let mut legacy = legacy();
+    let mut legacy = Legacy::with_other_task();
     legacy.write(OTHER_TSS + TRAP, 1_u16);
     let caught = legacy.run(&Context::LEVEL_0, JMP);
     check_eq!((caught.vector, caught.eip, caught.tr), (DB.into(), stub(MARK), OTHER_TASK.into()));
     check_eq!(caught.dr6 & 0xe00f, 1 << 15, "BT of DR6");
 
     // A single step over the JMP: TF is each task's own.
-    let mut legacy = self::legacy();
+    let mut legacy = Legacy::with_other_task();
     let context = Context { eflags: 1 << 8 | 2, eip: Context::LEVEL_0.eip, ..Context::LEVEL_0 };
     let caught = legacy.run(&context, JMP);
     check_eq!((caught.vector, caught.tr), (MARK.into(), OTHER_TASK.into()));
     check_eq!(legacy.read::<u32>(TSS + EFLAGS), 1 << 8 | 2, "TF is saved");
 
-    let mut legacy = self::legacy();
+    let mut legacy = Legacy::with_other_task();
     legacy.set_gate(UD, gate(OTHER_TASK, 0, kind::TASK_GATE, 0));
     let caught = legacy.run(&Context::LEVEL_0, &[0x0f, 0x0b]);
     check_eq!(caught.tr, u32::from(OTHER_TASK));

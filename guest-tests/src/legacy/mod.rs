@@ -10,6 +10,7 @@
 
 mod real;
 mod switch;
+pub mod task;
 
 use core::ptr;
 

@@ -108,6 +108,8 @@ impl Interrupts {
     pub fn end_of_interrupt(&mut self, vector: u8) {
         let message = self.io_apic.end_of_interrupt(vector);
         self.send(message);
+        // Or LINT0's: the PIC's output may still be high.
+        self.changed = true;
     }
 
     /// Whether a device may cause a non-maskable interrupt: a line is redirected as one.

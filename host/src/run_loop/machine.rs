@@ -5,6 +5,7 @@
 //! on its way the devices may be locked, so nobody locks them to take one; and while a run ends, so
 //! nobody locks them in a section.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,6 +41,8 @@ pub struct Machine {
 pub struct Devices {
     pub bus: Bus,
     pub known_deadline_ns: u64,
+    /// The level of the PIC's output that the processors have been told.
+    pic_requested: bool,
 }
 
 /// How a run has ended.
@@ -60,7 +63,7 @@ impl Machine {
         debug_exit: DebugExit,
     ) -> Self {
         Self {
-            devices: Mutex::new(Devices { bus, known_deadline_ns: 0 }),
+            devices: Mutex::new(Devices { bus, known_deadline_ns: 0, pic_requested: false }),
             interconnect: Interconnect::new(processors as u32),
             sleepers: Mutex::new(vec![None; processors].into()),
             threads,
@@ -128,7 +131,9 @@ impl Machine {
             for message in bus.interrupts.take_messages() {
                 self.interconnect.send(message, None, |number| self.wake(number));
             }
-            if bus.interrupts.pic.interrupt_requested() {
+            let requested = bus.interrupts.pic.interrupt_requested();
+            // Its fall matters to a local APIC that waits for the next edge.
+            if mem::replace(&mut devices.pic_requested, requested) || requested {
                 self.interconnect.raise_pic(|number| self.wake(number));
             }
         }

@@ -4,6 +4,8 @@
 //! How slices are cut, and what happens between them, is for the loops that use this: `alone`,
 //! `turns` and `threads`.
 
+use std::mem;
+
 use monovisor_core::apic::Message;
 use monovisor_core::state::{Activity, RFlags};
 use monovisor_core::{Access, Engine, EngineError, Exit};
@@ -76,14 +78,22 @@ pub trait Surroundings {
 pub struct Receiver<'a> {
     pub engine: &'a mut (dyn Engine + 'static),
     window_requested: bool,
+    /// The level of the PIC's output at the last look.
+    line: bool,
 }
 
 impl Receiver<'_> {
     /// Gives the engine the PIC's interrupt if it can be taken now, and has the engine stop as soon
-    /// as it can if not. Whether it was given.
+    /// as it can if not; or what the local APIC makes of the PIC's output. Whether it was given.
     pub fn deliver_pic(&mut self, pic: &mut Pic) -> bool {
         let accepts = self.engine.accepts_pic();
         let mut delivered = false;
+        let line = pic.interrupt_requested();
+        let before = mem::replace(&mut self.line, line);
+        if !accepts && let Some(message) = self.engine.local_apic().lint0(before, line) {
+            self.engine.deliver(message);
+            delivered = true;
+        }
         if accepts && pic.interrupt_requested() && self.engine.interruptible() {
             self.engine.inject(pic.acknowledge());
             delivered = true;
@@ -110,7 +120,7 @@ impl<'a> Processor<'a> {
     pub fn new(processor: &'a mut vm::Processor) -> Self {
         let vm::Processor { engine, clock } = processor;
         Self {
-            receiver: Receiver { engine: &mut **engine, window_requested: false },
+            receiver: Receiver { engine: &mut **engine, window_requested: false, line: false },
             pace: Pace::new(clock.is_deterministic()),
             clock,
             slice_end: 0,

@@ -244,7 +244,7 @@ pub(super) fn receive(
     });
     let address = receiver.engine.local_apic().address();
     // One that has just begun to let the PIC through may find it waiting.
-    *pic |= machine.interconnect.show(number, address).accepts_pic != address.accepts_pic;
+    *pic |= machine.interconnect.show(number, address).hears_pic != address.hears_pic;
     if std::mem::take(pic) {
         receiver.deliver_pic(&mut machine.devices().bus.interrupts.pic);
     }

@@ -20,7 +20,7 @@ mod tests;
 use crate::state::Exception;
 
 use super::address::x2apic_logical_id;
-use super::{Address, DeliveryMode, Message, Trigger};
+use super::{Address, DeliveryMode, Destination, Message, Trigger};
 use timer::{Timer, TimerMode};
 use vectors::Vectors;
 
@@ -96,6 +96,10 @@ const LVT_MASKED: u32 = 1 << 16;
 /// LVT: delivery modes NMI and ExtINT.
 const LVT_NMI: u32 = 0b100 << 8;
 const LVT_EXT_INT: u32 = 0b111 << 8;
+/// LVT: the pin is asserted when it is low.
+const LVT_ACTIVE_LOW: u32 = 1 << 13;
+/// LVT: level-triggered.
+const LVT_LEVEL: u32 = 1 << 15;
 
 /// Destination format register: the flat model; the cluster model has zeros there.
 const FLAT: u32 = 0xf << 28;
@@ -197,7 +201,7 @@ impl LocalApic {
             logical: (self.logical_destination >> 24) as u8,
             flat: self.destination_format & FLAT == FLAT,
             enabled: self.software_enabled(),
-            accepts_pic: self.accepts_pic(),
+            hears_pic: self.hears_pic(),
             priority: self.processor_priority(),
         }
     }
@@ -291,6 +295,35 @@ impl LocalApic {
     pub fn accepts_pic(&self) -> bool {
         let lint0 = self.lvt[Lvt::Lint0 as usize];
         self.mode == Mode::Disabled || lint0 & (LVT_MASKED | LVT_EXT_INT) == LVT_EXT_INT
+    }
+
+    /// Whether the PIC's output comes to anything here: as its vectors, or as what LINT0 makes of it.
+    fn hears_pic(&self) -> bool {
+        self.mode == Mode::Disabled || self.lvt[Lvt::Lint0 as usize] & LVT_MASKED == 0
+    }
+
+    /// What LINT0 brings when the line to it, the PIC's output, is at `level` and was at `before`, unless
+    /// it lets the PIC's own vectors through ([`accepts_pic`](Self::accepts_pic)). A level-triggered
+    /// interrupt comes again while the line is asserted, once its service has ended.
+    pub fn lint0(&self, before: bool, level: bool) -> Option<Message> {
+        let lvt = self.lvt[Lvt::Lint0 as usize];
+        let asserted_by = lvt & LVT_ACTIVE_LOW == 0;
+        let (before, asserted) = (before == asserted_by, level == asserted_by);
+        if self.mode == Mode::Disabled || lvt & LVT_MASKED != 0 || !asserted {
+            return None;
+        }
+        let mode = DeliveryMode::from_bits(lvt >> 8)?;
+        let vector = lvt as u8;
+        let level_triggered = mode == DeliveryMode::Fixed && lvt & LVT_LEVEL != 0;
+        let comes = match mode {
+            DeliveryMode::ExtInt | DeliveryMode::LowestPriority => false,
+            _ if level_triggered => {
+                !self.requested.contains(vector) && !self.in_service.contains(vector)
+            }
+            _ => !before,
+        };
+        let trigger = if level_triggered { Trigger::Level } else { Trigger::Edge };
+        comes.then_some(Message { destination: Destination::All, mode, vector, trigger })
     }
 
     /// CR8: the task-priority class.

@@ -72,6 +72,19 @@ pub(crate) struct Mode {
     pub simd_masked: bool,
 }
 
+impl Mode {
+    /// 64-bit mode with four levels of paging and everything enabled.
+    pub(crate) const LONG: Self = Self {
+        bitness: 64,
+        step: false,
+        linear_bits: 48,
+        vex: true,
+        sse: Vectors::Enabled,
+        avx: Vectors::Enabled,
+        simd_masked: true,
+    };
+}
+
 /// Whether vector instructions of an encoding may execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Vectors {
@@ -121,15 +134,7 @@ impl Emit {
         Self {
             instruction: Instruction::default(),
             bytes: [0; 15],
-            mode: Mode {
-                bitness: 64,
-                step: false,
-                linear_bits: 48,
-                vex: true,
-                sse: Vectors::Enabled,
-                avx: Vectors::Enabled,
-                simd_masked: true,
-            },
+            mode: Mode::LONG,
             flags_dead: false,
             kind: None,
             carried: Carried::NOTHING,

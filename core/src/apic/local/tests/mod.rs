@@ -78,6 +78,45 @@ fn virtual_wire_passes_the_pic_to_the_bootstrap_processor_alone() {
     assert!(apic.accepts_pic(), "without an APIC, LINT0 is INTR");
 }
 
+#[test]
+fn lint0_makes_of_its_line_what_its_entry_says() {
+    let mut apic = LocalApic::new(0);
+    set(&mut apic, SVR, 0x1ff);
+    let all = |mode, vector, trigger| {
+        Some(Message { destination: Destination::All, mode, vector, trigger })
+    };
+    let fixed = all(DeliveryMode::Fixed, 0x30, Trigger::Edge);
+    let level = all(DeliveryMode::Fixed, 0x30, Trigger::Level);
+    let nmi = all(DeliveryMode::Nmi, 0x30, Trigger::Edge);
+    // What comes when the line rises, stays high, falls, stays low.
+    for (entry, expected) in [
+        (0x0030, [fixed, None, None, None]),
+        (0x2030, [None, None, fixed, None]),
+        (0x8030, [level, level, None, None]),
+        (0xa030, [None, None, level, level]),
+        (0x0430, [nmi, None, None, None]),
+        (0x8430, [nmi, None, None, None]),
+        (0x0730, [None; 4]),
+        (0x1_0030, [None; 4]),
+    ] {
+        set(&mut apic, LVT_LINT0, entry);
+        let found = [(false, true), (true, true), (true, false), (false, false)];
+        let found = found.map(|(before, level)| apic.lint0(before, level));
+        assert_eq!(found, expected, "{entry:#x}");
+        assert_eq!(apic.address().hears_pic, entry != 0x1_0030);
+    }
+    // While it is requested or in service, a level is no further request.
+    set(&mut apic, LVT_LINT0, 0x8030);
+    apic.accept(level.unwrap());
+    assert_eq!(apic.lint0(true, true), None);
+    assert_eq!(apic.acknowledge(), 0x30);
+    assert_eq!(apic.lint0(true, true), None);
+    assert_eq!(apic.write(0xb0, 0, 0), Effect::EndOfInterrupt(0x30));
+    assert_eq!(apic.lint0(true, true), level);
+    apic.set_base(DISABLED_BASE).unwrap();
+    assert_eq!(apic.lint0(false, true), None, "without an APIC, LINT0 is INTR");
+}
+
 /// "Local APIC State After It Receives an INIT Reset": as power-up, but for the ID and the mode.
 #[test]
 fn init_keeps_id_and_mode() {
