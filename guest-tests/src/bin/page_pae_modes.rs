@@ -1,6 +1,6 @@
-//! PAE paging under each of the modes that it serves: code of 32 and of 16 bits and under virtual-8086 mode: four pointers that
-//! are registers of the processor, loaded by MOV to CR3 and by the change from 32-bit paging, which needs no
-//! way through unpaged code (SDM, PAE Paging; PDPTE Registers; Paging Modes and Control Bits).
+//! PAE paging under code of 32 and of 16 bits and under virtual-8086 mode, and the change to it from 32-bit
+//! paging and back by MOV to CR4, without a way through unpaged code; its four pointers are registers of the
+//! processor (SDM, PAE Paging; PDPTE Registers; Paging Modes and Control Bits).
 //@ qemu: differs: QEMU 7.2 reads the pointers from memory at each walk, and does not check their reserved bits
 //@ kvm: skip: a KVM without VMX and SVM has no virtual-8086 mode
 
