@@ -1,5 +1,4 @@
-//! Two instructions that execute as one: products with their sums, loads with their broadcasts, and rounds
-//! of AES.
+//! Two instructions that execute as one: products with their sums, and loads with their broadcasts.
 
 use crate::harness::{compare, compare_with};
 use crate::values::Random;
@@ -64,23 +63,4 @@ fn a_load_and_its_broadcast() {
             compare(name, &[load, copy].concat(), 20);
         }
     }
-}
-
-#[test]
-fn two_rounds_of_aes() {
-    const ROUNDS: [u8; 2] = [0xdc, 0xde];
-    for round in ROUNDS {
-        for first in [FORWARD, BACKWARD, SAME] {
-            for second in [FORWARD, BACKWARD, SAME, MEMORY] {
-                let code =
-                    [&[0x66, 0x0f, 0x38, round, first], &[0x66, 0x0f, 0x38, round, second][..]];
-                compare("two rounds", &code.concat(), 50);
-            }
-        }
-    }
-    compare(
-        "a round and its inverse",
-        &[0x66, 0x0f, 0x38, 0xdc, FORWARD, 0x66, 0x0f, 0x38, 0xde, FORWARD],
-        50,
-    );
 }

@@ -1,7 +1,6 @@
 //! Two vector instructions as one op, where the second works on what the first has just made: the
 //! load of a number and its copy to all elements, which is how compilers broadcast, and a
-//! multiplication and the addition or subtraction of its product. Rounds of AES, of which code does
-//! several side by side, are pairs of independent instructions.
+//! multiplication and the addition or subtraction of its product.
 //!
 //! Invariant: only the first of the two can fault, in its memory access. Where floating-point
 //! exceptions are not all masked there are no pairs.
@@ -12,10 +11,8 @@ use super::super::Cpu;
 use super::super::address::{Address, operand};
 use super::super::dispatch::{Flow, next};
 use super::super::emit::{ByForm, Emit, Vectors, by_form};
-use super::super::host_vector::HostVector;
 use super::super::op::{Handler, Op};
 use super::Operation;
-use super::aes::{Aesdec, Aesenc};
 use super::arithmetic::{
     Addpd, Addps, Addsd, Addss, Mulpd, Mulps, Mulsd, Mulss, Subpd, Subps, Subsd, Subss,
 };
@@ -102,7 +99,6 @@ pub(in crate::execute) fn emit_pair(emit: &mut Emit, second: &Instruction) -> Op
         Mnemonic::Movsd | Mnemonic::Movss | Mnemonic::Movq | Mnemonic::Movd => {
             broadcast(emit, second)?;
         }
-        Mnemonic::Aesenc | Mnemonic::Aesdec => rounds(emit, second)?,
         _ if emit.mode.simd_masked => sum_of_product(emit, second)?,
         _ => return None,
     }
@@ -128,38 +124,6 @@ fn broadcast(emit: &mut Emit, second: &Instruction) -> Option<()> {
         _ => return None,
     };
     emit.memory_op(handlers, emit.register(0), None);
-    Some(())
-}
-
-/// An operation on two registers, and then on two others.
-unsafe extern "C" fn twice<O: Operation>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, c, d, .. } = unsafe { *op };
-    let mxcsr = &mut 0;
-    cpu.set_vector(a, O::apply(mxcsr, cpu.vector(a), cpu.vector(b), 0));
-    cpu.set_vector(c, O::apply(mxcsr, cpu.vector(c), cpu.vector(d), 0));
-    next!(cpu, op.wrapping_add(1), res, src, budget)
-}
-
-/// The same round on two states.
-fn rounds(emit: &mut Emit, second: &Instruction) -> Option<()> {
-    let first = emit.instruction.mnemonic();
-    let in_registers = second.op1_register().is_xmm() && !emit.is_memory(1);
-    if second.mnemonic() != first || !in_registers || !emit.host_has(HostVector::AES) {
-        return None;
-    }
-    let handler: Handler = match first {
-        Mnemonic::Aesenc => twice::<Aesenc>,
-        _ => twice::<Aesdec>,
-    };
-    let [c, d] = [second.op0_register(), second.op1_register()].map(|it| it.number() as u8);
-    emit.op(handler, emit.register(0), emit.register(1), c, d, 0);
     Some(())
 }
 
