@@ -51,6 +51,9 @@ pub enum Unavailable {
     /// The device can't be opened for another reason.
     #[error("{PATH} cannot be opened: {0}")]
     Open(io::Error),
+    /// There is something else in the device's place.
+    #[error("{PATH} is something else than KVM's device")]
+    Foreign,
     /// The device speaks another language.
     #[error("{PATH} has version {0} of KVM's interface, not {API_VERSION}")]
     Version(i32),
@@ -99,6 +102,7 @@ impl System {
             Kvm::new().map_err(|error| opening(io::Error::from_raw_os_error(error.errno())))?;
         match kvm.get_api_version() {
             API_VERSION => {}
+            ..0 => return Err(Unavailable::Foreign),
             version => return Err(Unavailable::Version(version)),
         }
         if let Some((_, name)) = REQUIRED.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {

@@ -2,7 +2,8 @@
 //! KVM, and beside QEMU's quickest machine.
 //!
 //! The guest is assembly alone, so that it runs on a KVM that has to emulate kernel mode, too. (uhyve,
-//! which would be the nearest peer, boots images of Hermit's alone.)
+//! which would be the nearest peer, boots images of Hermit's alone, which no package registry has. They are
+//! in kernel mode throughout, and use SSE there.)
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
