@@ -39,11 +39,14 @@ fn vector(end: End) -> Option<Vector> {
     }
 }
 
+/// A mode, the machine in it, an instruction, and what that raises there.
+type Case = (&'static str, fn() -> Guest, &'static [u8], Option<Vector>);
+
 #[test]
 fn who_may_in_which_mode() {
     let ud = Some(Vector::InvalidOpcode);
     let gp = Some(Vector::GeneralProtection);
-    let cases: [(&str, fn() -> Guest, &[u8], Option<Vector>); 17] = [
+    let cases: [Case; 17] = [
         ("64-bit mode", Guest::long_mode, &SYSCALL, None),
         ("compatibility mode", Guest::compatibility, &SYSCALL, ud),
         ("protected mode", Guest::protected, &SYSCALL, ud),
