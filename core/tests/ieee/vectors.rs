@@ -84,10 +84,10 @@ impl Source {
             return Self::Sample(groups);
         };
         let most = env::var(MOST).map_or(usize::MAX, |most| most.parse().expect("a number"));
-        let sample = env::var(SAMPLE).ok().map(|path| {
-            fs::write(&path, "").expect("an empty sample");
-            path
-        });
+        let sample = env::var(SAMPLE).ok();
+        if let Some(path) = &sample {
+            fs::write(path, "").expect("an empty sample");
+        }
         Self::Generator { program, most, sample }
     }
 
