@@ -6,7 +6,6 @@ mod common;
 
 use common::guest::{CODE, DATA, End, Guest, PAGES};
 use common::numbers::Numbers;
-use monovisor_core::Exit;
 use monovisor_core::state::{RFlags, Register};
 
 /// Registers that chains compute with: RAX, RCX, RDX, RBX, and so AH to BH too.
@@ -169,23 +168,13 @@ fn prepare(guest: &mut Guest, numbers: &mut Numbers) {
     guest.ram.write(DATA, &memory);
 }
 
-/// Executes `code` in single steps.
-fn step(guest: &mut Guest, code: &[u8]) {
-    const HLT: u8 = 0xf4;
-    guest.ram.write(CODE, &[code, &[HLT]].concat());
-    guest.vcpu.memory_written(CODE, code.len() as u64 + 1);
-    guest.vcpu.set_state(&guest.state);
-    while let Exit::Budget = guest.vcpu.step() {}
-    guest.state = guest.vcpu.state().clone();
-}
-
 /// Runs `code` as blocks and in steps from the same state, whose seed is given.
 fn agree(blocks: &mut Guest, steps: &mut Guest, code: &[u8], seed: u64) -> End {
     let fresh = [blocks.state.clone(), steps.state.clone()];
     prepare(blocks, &mut Numbers(seed));
     prepare(steps, &mut Numbers(seed));
     let end = blocks.run(code);
-    step(steps, code);
+    steps.step_through(code);
     for register in REGISTERS {
         let (block, step) = (blocks.get(register), steps.get(register));
         assert_eq!(block, step, "{register:?} after {code:02x?} from {seed}: block, steps");

@@ -377,7 +377,7 @@ impl Cpu {
     /// Executes one op on a buffer in place of its operand, and goes to the next.
     fn execute_on(&mut self, op: *const Op, operand: &Operand, buffer: &mut Buffer) {
         // One TLB entry leads to the buffer, and a copy of the op leaves behind itself.
-        let stop = Op { handler: stop, a: 0, b: 0, c: 0, d: 0, imm: 0 };
+        let stop = Op::plain(stop);
         let mut copy = [stop; MOST_SLOTS + 1];
         debug_assert!(operand.slots <= MOST_SLOTS);
         // SAFETY: the op has as many slots as its form says, all `Copy` and 16 bytes.

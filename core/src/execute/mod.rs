@@ -13,12 +13,12 @@ pub(crate) mod dispatch;
 pub(crate) mod emit;
 pub(crate) mod flags;
 pub(crate) mod forward;
+pub(crate) mod fused;
 pub(crate) mod host_vector;
 pub(crate) mod jump_cache;
 pub mod msr;
 pub(crate) mod op;
 pub(crate) mod operand;
-pub(crate) mod pair;
 pub(crate) mod table;
 
 mod arithmetic;

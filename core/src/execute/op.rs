@@ -30,6 +30,11 @@ pub(crate) struct Op {
 const _: () = assert!(size_of::<Op>() == 16);
 
 impl Op {
+    /// An op without operands.
+    pub fn plain(handler: Handler) -> Self {
+        Self { handler, a: 0, b: 0, c: 0, d: 0, imm: 0 }
+    }
+
     /// An op whose eight payload bytes are one number.
     pub fn with_payload(handler: Handler, payload: u64) -> Self {
         let [a, b, c, d, i0, i1, i2, i3] = payload.to_le_bytes();

@@ -3,17 +3,14 @@
 use alloc::boxed::Box;
 use core::ptr::NonNull;
 
-use iced_x86::{
-    Code, Decoder, DecoderError, EncodingKind, FlowControl, Instruction, Mnemonic, OpKind, Register,
-};
+use iced_x86::{Code, Decoder, DecoderError, FlowControl, Instruction, Register};
 
 use super::block::Key;
 use super::cache::{Cache, Extent, Found};
 use super::length::{DECODER, LONGEST, is_too_long};
 use crate::CpuState;
-use crate::execute::control_transfer::fuse;
 use crate::execute::emit::{Emit, MOST_INSTRUCTIONS, MOST_SLOTS, Mode};
-use crate::execute::pair::emit_pair;
+use crate::execute::fused::{Ahead, emit_group, is_encodable};
 use crate::execute::table::emit_function;
 use crate::execute::{self};
 use crate::memory::Width;
@@ -169,36 +166,25 @@ impl Lowering {
         let emit = &mut *self.emit;
         emit.begin(key.rip, key.cs_base, key.cs_limit, key.mode);
         let instructions = &self.instructions[..count];
-        let mut index = 0;
-        while index < count && !emit.ended {
-            emit.instruction = instructions[index];
+        while !emit.ended
+            && let Some(instruction) = instructions.get(usize::from(emit.count()))
+        {
+            emit.instruction = *instruction;
             let offset = emit.instruction.ip().wrapping_sub(key.rip) as u16;
             let code = &self.window[usize::from(offset)..][..emit.instruction.len()];
             emit.bytes[..code.len()].copy_from_slice(code);
-            if let Some(jump) = fusible(instructions, index)
-                && fuse(emit, jump).is_some()
-            {
-                return bytes(key, jump);
-            }
-            if let Some(second) = instructions.get(index + 1) {
-                emit.flags_dead = flags_dead(instructions, index + 1, key.mode);
-                if emit_pair(emit, second).is_some() {
-                    emit.retire();
-                    emit.retire();
-                    index += 2;
-                    continue;
+            let ahead = Ahead::new(&instructions[usize::from(emit.count())..], key.mode);
+            if emit_group(emit, ahead).is_none() {
+                emit.flags_dead = ahead.flags_are_dead_behind(0);
+                let row = emit_function(emit.instruction.mnemonic());
+                let exists = is_encodable(&emit.instruction, key.mode);
+                if row.filter(|_| exists).and_then(|row| row(emit)).is_none() {
+                    emit.call_out_last(execute::undefined);
                 }
             }
-            emit.flags_dead = flags_dead(instructions, index, key.mode);
-            let row = emit_function(emit.instruction.mnemonic());
-            let exists = is_encodable(&emit.instruction, key.mode);
-            if row.filter(|_| exists).and_then(|row| row(emit)).is_none() {
-                emit.call_out_last(execute::undefined);
-            }
             emit.retire();
-            index += 1;
         }
-        let Some(last) = index.checked_sub(1) else {
+        let Some(last) = usize::from(emit.count()).checked_sub(1) else {
             emit.instruction = Instruction::default();
             emit.instruction.set_ip(key.rip);
             emit.instruction.set_next_ip(key.rip.wrapping_add(1));
@@ -253,85 +239,4 @@ fn bytes(key: &Key, last: &Instruction) -> u32 {
 
 fn single(mode: Mode) -> Mode {
     Mode { step: true, ..mode }
-}
-
-/// The Jcc behind a CMP or TEST.
-fn fusible(instructions: &[Instruction], index: usize) -> Option<&Instruction> {
-    let second = instructions.get(index + 1)?;
-    let compares = matches!(instructions[index].mnemonic(), Mnemonic::Cmp | Mnemonic::Test);
-    (compares && second.is_jcc_short_or_near()).then_some(second)
-}
-
-/// Whether there is the kind of prefix that the instruction is encoded with: VEX is where `mode` says. What
-/// has EVEX in front may have the name of an instruction that is there.
-fn is_encodable(instruction: &Instruction, mode: Mode) -> bool {
-    match instruction.code().encoding() {
-        EncodingKind::Legacy => true,
-        EncodingKind::VEX => mode.vex,
-        _ => false,
-    }
-}
-
-/// Whether the flags that instruction `index` leaves are overwritten before anything reads them or
-/// can fault.
-fn flags_dead(instructions: &[Instruction], index: usize, mode: Mode) -> bool {
-    for instruction in &instructions[index + 1..] {
-        let computes_address = instruction.mnemonic() == Mnemonic::Lea;
-        let pure = computes_address
-            || (0..instruction.op_count()).all(|position| {
-                let kind = instruction.op_kind(position);
-                kind != OpKind::Register && kind < OpKind::MemorySegSI
-                    || kind == OpKind::Register && instruction.op_register(position).is_gpr()
-            });
-        if !pure || !is_encodable(instruction, mode) {
-            return false;
-        }
-        match instruction.mnemonic() {
-            Mnemonic::Add
-            | Mnemonic::Sub
-            | Mnemonic::And
-            | Mnemonic::Or
-            | Mnemonic::Xor
-            | Mnemonic::Cmp
-            | Mnemonic::Test
-            | Mnemonic::Neg
-            | Mnemonic::Mul
-            | Mnemonic::Andn
-            | Mnemonic::Bextr
-            | Mnemonic::Blsi
-            | Mnemonic::Blsmsk
-            | Mnemonic::Blsr
-            | Mnemonic::Bzhi
-            | Mnemonic::Lzcnt
-            | Mnemonic::Popcnt
-            | Mnemonic::Tzcnt => return true,
-            // With one operand it is a function, which looks at the flags before.
-            Mnemonic::Imul if instruction.op_count() > 1 => return true,
-            // They leave CF alone, which nobody reads either.
-            Mnemonic::Inc | Mnemonic::Dec => {}
-            // A count of zero leaves all flags, and may be in CL.
-            Mnemonic::Shl | Mnemonic::Shr | Mnemonic::Sar
-                if instruction.op1_kind() == OpKind::Immediate8
-                    && instruction.immediate8() & 0x1f != 0 =>
-            {
-                return true;
-            }
-            Mnemonic::Mov
-            | Mnemonic::Movzx
-            | Mnemonic::Movsx
-            | Mnemonic::Movsxd
-            | Mnemonic::Not
-            | Mnemonic::Lea
-            | Mnemonic::Rol
-            | Mnemonic::Ror
-            | Mnemonic::Bswap
-            | Mnemonic::Mulx
-            | Mnemonic::Rorx
-            | Mnemonic::Sarx
-            | Mnemonic::Shlx
-            | Mnemonic::Shrx => {}
-            _ => return false,
-        }
-    }
-    false
 }

@@ -150,6 +150,18 @@ impl Guest {
         self.resume(end)
     }
 
+    /// As [`run`](Self::run) at [`CODE`], instruction by instruction, where none is executed together
+    /// with another.
+    pub fn step_through(&mut self, code: &[u8]) {
+        const HLT: u8 = 0xf4;
+        self.ram.write(CODE, &[code, &[HLT]].concat());
+        self.vcpu.memory_written(CODE, code.len() as u64 + 1);
+        self.state.activity = Activity::Active;
+        self.vcpu.set_state(&self.state);
+        while let Exit::Budget = self.vcpu.step() {}
+        self.state = self.vcpu.state().clone();
+    }
+
     /// Goes on until the HLT at `end`, which privilege level 3 may not execute.
     pub fn resume(&mut self, end: u64) -> End {
         let exit = loop {

@@ -64,3 +64,25 @@ fn a_load_and_its_broadcast() {
         }
     }
 }
+
+#[test]
+fn a_load_and_an_operation_on_it() {
+    // MOVDQU, MOVUPS, MOVUPD of XMM0
+    let loads: [&[u8]; 3] =
+        [&[0xf3, 0x0f, 0x6f, MEMORY], &[0x0f, 0x10, MEMORY], &[0x66, 0x0f, 0x10, MEMORY]];
+    // PADDB, PADDW, PADDD, PADDQ, PSUBB, PSUBD, PSUBQ, PCMPEQB, PCMPEQD, PMINUB, PAND, POR, PXOR, and
+    // PSUBW, which is no pair.
+    let integers =
+        [0xfc, 0xfd, 0xfe, 0xd4, 0xf8, 0xfa, 0xfb, 0x74, 0x76, 0xda, 0xdb, 0xeb, 0xef, 0xf9];
+    let operations = integers.map(|opcode| vec![0x66, 0x0f, opcode]);
+    // ANDPS, ORPS, XORPS, ADDPS, MULPS and those on double precision.
+    let floats = [0x54, 0x56, 0x57, ADD, MUL].into_iter();
+    let floats = floats.flat_map(|opcode| [vec![0x0f, opcode], vec![0x66, 0x0f, opcode]]);
+    for operation in operations.into_iter().chain(floats) {
+        for terms in [FORWARD, BACKWARD, SAME] {
+            for load in loads {
+                compare("load and operation", &[load, &operation, &[terms]].concat(), 20);
+            }
+        }
+    }
+}

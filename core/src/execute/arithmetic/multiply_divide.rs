@@ -25,8 +25,8 @@ pub(in crate::execute) const ROWS: &[Row] = &[
     }),
 ];
 
-const RAX: u8 = 0;
-const RDX: u8 = Register::Rdx as u8 * 8;
+pub(in crate::execute) const RAX: u8 = 0;
+pub(in crate::execute) const RDX: u8 = Register::Rdx as u8 * 8;
 const AH: u8 = 1;
 
 /// The result of a signed multiplication, and CF and OF in the form of [`Class::Given`].
@@ -41,7 +41,11 @@ fn product<W: Width>(left: u64, right: u64) -> (u64, u64) {
 /// The product as a result and source word. Where the flags are dead (`QUIET`), the source word stays
 /// as it is.
 #[inline(always)]
-fn words<W: Width, const QUIET: bool>(left: u64, right: u64, src: u64) -> (u64, u64) {
+pub(in crate::execute) fn words<W: Width, const QUIET: bool>(
+    left: u64,
+    right: u64,
+    src: u64,
+) -> (u64, u64) {
     if QUIET { (cut::<W>(left.wrapping_mul(right)), src) } else { product::<W>(left, right) }
 }
 
@@ -213,6 +217,12 @@ fn division(emit: &mut Emit, handlers: &ByWidth, functions: [Function; 4]) -> Op
         emit.op(handlers[width], emit.register(0), 0, 0, 0, 0);
     }
     Some(())
+}
+
+/// Emits DIV by a register.
+pub(in crate::execute) fn plain_division(emit: &mut Emit) {
+    let handlers: ByWidth = by_width!(W => divide_r::<W, Unsigned>);
+    emit.op(handlers[emit.width(0)], emit.register(0), 0, 0, 0, 0);
 }
 
 /// How dividend and divisor are read.

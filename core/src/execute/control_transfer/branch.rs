@@ -3,7 +3,6 @@
 use iced_x86::{Instruction, Mnemonic};
 
 use super::condition::{by_code, code, of_code, test_condition};
-use super::links::follow;
 use crate::execute::arithmetic::cut;
 use crate::execute::dispatch::Flow;
 use crate::execute::emit::{ByWidth, Emit, Function, Successors, by_kind, by_width};
@@ -46,18 +45,36 @@ pub(in crate::execute) const ROWS: &[Row] = &[
 /// for the comparison.
 macro_rules! choose {
     ($cpu:expr, $condition:expr, $links:expr, $res:expr, $src:expr, $budget:expr) => {{
-        let links = $links;
+        let links: *const $crate::execute::op::Links = $links;
         if $condition {
             // SAFETY: the slot behind a branch holds its links.
             let distance = unsafe { (*links).taken };
-            follow!($cpu, links, distance, $res, $src, $budget, "/* taken */")
+            $crate::execute::control_transfer::links::follow!(
+                $cpu,
+                links,
+                distance,
+                $res,
+                $src,
+                $budget,
+                "/* taken */"
+            )
         } else {
             // SAFETY: as above.
             let distance = unsafe { (*links).not_taken };
-            follow!($cpu, links, distance, $res, $src, $budget, "/* not taken */")
+            $crate::execute::control_transfer::links::follow!(
+                $cpu,
+                links,
+                distance,
+                $res,
+                $src,
+                $budget,
+                "/* not taken */"
+            )
         }
     }};
 }
+
+pub(in crate::execute) use choose;
 
 /// Jcc on flags of a static kind.
 unsafe extern "C" fn jump_if<const KIND: u8, const CODE: u8>(
@@ -193,10 +210,11 @@ fn jcc(emit: &mut Emit) -> Option<()> {
         emit.call_out_last(fail_if_taken);
         return Some(());
     }
-    match emit.flags() {
-        Some(kind) => emit.branch(JUMP_IF[code][usize::from(kind.0)], 0, 0, 0, 1, to),
-        None => emit.branch(JUMP_IF_DYNAMIC[code], 0, 0, 0, 1, to),
-    }
+    let handler = match emit.flags() {
+        Some(kind) => JUMP_IF[code][usize::from(kind.0)],
+        None => JUMP_IF_DYNAMIC[code],
+    };
+    emit.branch(Op::plain(handler), 1, to);
     Some(())
 }
 
@@ -205,14 +223,20 @@ fn fail_if_taken(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     if cpu.condition { Err(Exception::GP0.into()) } else { Ok(()) }
 }
 
+/// Where `jump` leads, if it is a Jcc that cannot fault.
+pub(in crate::execute) fn fusible(emit: &Emit, jump: &Instruction) -> Option<Successors> {
+    let to = jump.is_jcc_short_or_near().then(|| successors(jump))?;
+    emit.reaches(to.taken).then_some(to)
+}
+
 /// Emits the comparison at hand and the Jcc behind it as one op; `None` if the two can't be one.
-pub(crate) fn fuse(emit: &mut Emit, jump: &Instruction) -> Option<()> {
+pub(in crate::execute) fn fuse(emit: &mut Emit, jump: &Instruction) -> Option<()> {
     let registers = emit.is_register(0) && emit.is_register(1);
     let immediate = emit.is_register(0) && emit.is_immediate(1);
-    let to = successors(jump);
-    if !(registers || immediate) || !emit.reaches(to.taken) {
+    if !(registers || immediate) {
         return None;
     }
+    let to = fusible(emit, jump)?;
     let width = emit.width(0);
     let (a, b) = (emit.register(0), if registers { emit.register(1) } else { 0 });
     let last_result = |register| emit.carried.place(register, width) == LastResult::INDEX;
@@ -225,7 +249,8 @@ pub(crate) fn fuse(emit: &mut Emit, jump: &Instruction) -> Option<()> {
         _ => return None,
     };
     let imm = if immediate { emit.immediate(1) as i32 } else { 0 };
-    emit.branch(table[code(jump)][width], a, b, imm, 2, to);
+    emit.branch(Op { a, b, imm, ..Op::plain(table[code(jump)][width]) }, 2, to);
+    emit.go_on(jump);
     Some(())
 }
 
@@ -233,7 +258,7 @@ pub(crate) fn fuse(emit: &mut Emit, jump: &Instruction) -> Option<()> {
 fn counted(emit: &mut Emit, test: Function) -> Option<()> {
     emit.call_out_within(test);
     let to = successors(&emit.instruction);
-    emit.branch(jump_if_tested::<true>, 0, 0, 0, 1, to);
+    emit.branch(Op::plain(jump_if_tested::<true>), 1, to);
     Some(())
 }
 

@@ -109,7 +109,7 @@ static TEST_IF_DYNAMIC: [Handler; 16] = by_code!(test_if_dynamic, of_code);
 static TEST_IF: [[Handler; Kind::COUNT]; 16] = by_code!(test_if, by_kind);
 
 /// The condition code of an instruction: the low four bits of its opcode.
-pub(super) fn code(instruction: &Instruction) -> usize {
+pub(in crate::execute) fn code(instruction: &Instruction) -> usize {
     use iced_x86::ConditionCode as C;
     match instruction.condition_code() {
         C::o => 0,
@@ -151,4 +151,5 @@ fn setcc(emit: &mut Emit) -> Option<()> {
     Some(())
 }
 
-pub(super) use {by_code, of_code};
+pub(in crate::execute) use by_code;
+pub(super) use of_code;

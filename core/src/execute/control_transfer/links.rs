@@ -23,7 +23,9 @@ const SLICE_BEHIND_GATE: i64 = 256;
 /// Counts the block and goes to a successor `distance` slots from its links.
 macro_rules! follow {
     ($cpu:expr, $links:expr, $distance:expr, $res:expr, $src:expr, $budget:expr) => {
-        follow!($cpu, $links, $distance, $res, $src, $budget, "")
+        $crate::execute::control_transfer::links::follow!(
+            $cpu, $links, $distance, $res, $src, $budget, ""
+        )
     };
     ($cpu:expr, $links:expr, $distance:expr, $res:expr, $src:expr, $budget:expr, $mark:literal) => {{
         let links: *const $crate::execute::op::Links = $links;
@@ -46,7 +48,7 @@ macro_rules! follow {
 /// Between two slices: grants the next one, or leaves.
 #[cold]
 #[inline(never)]
-pub(super) extern "C" fn pause(
+pub(in crate::execute) extern "C" fn pause(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -255,4 +257,5 @@ pub(crate) unsafe extern "C" fn leave_jump(
     look_up(cpu, op, res, src, budget, rip)
 }
 
-pub(super) use {follow, jump_to};
+pub(in crate::execute) use follow;
+pub(super) use jump_to;

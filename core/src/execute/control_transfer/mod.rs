@@ -11,7 +11,6 @@ pub(crate) mod links;
 
 use iced_x86::Mnemonic;
 
-pub(crate) use self::branch::fuse;
 pub(super) use self::condition::test_condition;
 
 use self::links::{follow, jump_to};
@@ -98,7 +97,7 @@ fn jmp(emit: &mut Emit) -> Option<()> {
             emit.call_out_last(fail);
             return Some(());
         }
-        emit.branch(jump(emit.flags().is_some()), 0, 0, 0, 1, to);
+        emit.branch(Op::plain(jump(emit.flags().is_some())), 1, to);
     }
     Some(())
 }

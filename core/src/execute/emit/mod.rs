@@ -130,7 +130,7 @@ pub(crate) struct Emit {
 
 impl Emit {
     pub fn new() -> Self {
-        let nothing = Op { handler: links::leave_jump, a: 0, b: 0, c: 0, d: 0, imm: 0 };
+        let nothing = Op::plain(links::leave_jump);
         Self {
             instruction: Instruction::default(),
             bytes: [0; 15],
@@ -177,6 +177,12 @@ impl Emit {
     /// The instruction at hand is complete.
     pub fn retire(&mut self) {
         self.index += 1;
+    }
+
+    /// The instruction at hand is complete, and `next` is at hand: the next of a group.
+    pub fn go_on(&mut self, next: &Instruction) {
+        self.retire();
+        self.instruction = *next;
     }
 
     /// Appends a record of one or more slots.
@@ -332,18 +338,10 @@ impl Emit {
         self.behind_access = self.length;
     }
 
-    /// Ends the block with an op that has links: `handler` with operands `a`, `b` and `imm`, the
-    /// instructions that it completes, and its successors.
-    pub fn branch(
-        &mut self,
-        handler: Handler,
-        a: u8,
-        b: u8,
-        imm: i32,
-        completes: u8,
-        to: Successors,
-    ) {
-        self.op(handler, a, b, 0, 0, imm);
+    /// Ends the block with an op that has links: the instructions that it completes, and its
+    /// successors.
+    pub fn branch(&mut self, op: Op, completes: u8, to: Successors) {
+        self.record(op);
         let count = u32::from(self.index) + u32::from(completes);
         let kind = self.kind.map_or(Origin::DYNAMIC, |kind| kind.0);
         // The stubs come right behind.
@@ -376,7 +374,7 @@ impl Emit {
         self.instruction.set_ip(next);
         let to = Successors { taken: next, not_taken: None };
         let handler = control_transfer::jump(self.kind.is_some());
-        self.branch(handler, 0, 0, 0, 0, to);
+        self.branch(Op::plain(handler), 0, to);
     }
 
     /// `stub` leads to the successor, `leave` where only single instructions are executed.

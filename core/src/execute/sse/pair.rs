@@ -1,6 +1,7 @@
 //! Two vector instructions as one op, where the second works on what the first has just made: the
-//! load of a number and its copy to all elements, which is how compilers broadcast, and a
-//! multiplication and the addition or subtraction of its product.
+//! load of a number and its copy to all elements, which is how compilers broadcast; the load of a vector
+//! that need not be aligned, which other instructions cannot have in memory, and an operation on it;
+//! and a multiplication and the addition or subtraction of its product.
 //!
 //! Invariant: only the first of the two can fault, in its memory access. Where floating-point
 //! exceptions are not all masked there are no pairs.
@@ -11,28 +12,47 @@ use super::super::Cpu;
 use super::super::address::{Address, operand};
 use super::super::dispatch::{Flow, next};
 use super::super::emit::{ByForm, Emit, Vectors, by_form};
+use super::super::fused::Ahead;
 use super::super::op::{Handler, Op};
 use super::Operation;
 use super::arithmetic::{
     Addpd, Addps, Addsd, Addss, Mulpd, Mulps, Mulsd, Mulss, Subpd, Subps, Subsd, Subss,
 };
 use super::handler::{check_alignment, checks_alignment, load};
-use super::vector::{Broadcast32, Broadcast64, Lanes, Load, Vector};
+use super::integer::{
+    And, Or, Paddb, Paddd, Paddq, Paddw, Pcmpeqb, Pcmpeqd, Pminub, Psubb, Psubd, Psubq, Xor,
+};
+use super::vector::{Broadcast32, Broadcast64, Lanes, Load, Unaligned, Vector};
 
-/// Finishes a product: `ADDED` to the other register, or the other register is added to it. Both
-/// registers are in operand `a`, four bits each.
+/// Finishes a pair: what was `made` is `ADDED` to the other register, or the other register to it,
+/// whatever the operation is. Both registers are in operand `a`, four bits each.
 #[inline(always)]
-fn finish<S: Operation, const ADDED: bool>(cpu: &mut Cpu, registers: u8, product: Vector) {
+fn finish<S: Operation, const ADDED: bool>(cpu: &mut Cpu, registers: u8, made: Vector) {
     let (first, other) = (registers & 15, registers >> 4);
     let (target, left, right) = match ADDED {
-        true => (other, cpu.vector(other), product),
-        false => (first, product, cpu.vector(other)),
+        true => (other, cpu.vector(other), made),
+        false => (first, made, cpu.vector(other)),
     };
     let sum = S::apply(&mut cpu.state.fpu.mxcsr, left, right, 0);
     if ADDED {
-        cpu.set_vector(first, product);
+        cpu.set_vector(first, made);
     }
     cpu.set_vector(target, sum);
+}
+
+/// A vector from memory, and an operation on it.
+unsafe extern "C" fn loaded<O: Operation, A: Address, const ADDED: bool>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    let pointer = operand!(read <Unaligned as Load>::Memory, A, 0, cpu, op, res, src, budget);
+    // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
+    let (a, value) = unsafe { ((*op).a, Unaligned::load(pointer, 0_u128.vector())) };
+    finish::<O, ADDED>(cpu, a, value);
+    next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
 }
 
 /// A product of two registers, and a sum with it.
@@ -88,21 +108,72 @@ const fn forms<M: Operation, S: Operation>() -> Forms {
     }
 }
 
-/// Emits the vector instruction at hand and `second` as one op, if they are a pair.
-pub(in crate::execute) fn emit_pair(emit: &mut Emit, second: &Instruction) -> Option<()> {
-    let first = &emit.instruction;
-    let target = first.op0_register();
-    if emit.mode.sse != Vectors::Enabled || !target.is_xmm() {
+/// Emits the vector instruction at hand and the next one as one op, if they are a pair.
+pub(in crate::execute) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
+    let (first, second) = (&emit.instruction, ahead.get(1)?);
+    if emit.mode.sse != Vectors::Enabled || !first.op0_register().is_xmm() {
         return None;
     }
     match first.mnemonic() {
         Mnemonic::Movsd | Mnemonic::Movss | Mnemonic::Movq | Mnemonic::Movd => {
             broadcast(emit, second)?;
         }
+        Mnemonic::Movdqu | Mnemonic::Movups | Mnemonic::Movupd => operation_on_load(emit, second)?,
         _ if emit.mode.simd_masked => sum_of_product(emit, second)?,
         _ => return None,
     }
-    emit.instruction = *second;
+    emit.go_on(second);
+    Some(())
+}
+
+/// The two registers as operand `a`, if `second` has the one that the instruction at hand writes as one
+/// of its operands, and another; whether that is the right one.
+fn registers(emit: &Emit, second: &Instruction) -> Option<(u8, usize)> {
+    let target = emit.instruction.op0_register();
+    let (left, right) = (second.op0_register(), second.op1_register());
+    if second.op1_kind() != OpKind::Register || (left == target) == (right == target) {
+        return None;
+    }
+    let added = usize::from(right == target);
+    let other = if right == target { left } else { right };
+    Some((target.number() as u8 | (other.number() as u8) << 4, added))
+}
+
+/// The handlers of an operation on what was loaded, without and with `ADDED`.
+const fn on_load<O: Operation>() -> &'static [ByForm; 2] {
+    const { assert!(O::NEEDS.is_empty(), "there is one handler for all hosts") };
+    &const { [by_form!(A => loaded::<O, A, false>), by_form!(A => loaded::<O, A, true>)] }
+}
+
+fn operation_on_load(emit: &mut Emit, second: &Instruction) -> Option<()> {
+    use Mnemonic as M;
+    let floats = emit.mode.simd_masked;
+    let handlers = match second.mnemonic() {
+        M::Paddb => on_load::<Paddb>(),
+        M::Paddw => on_load::<Paddw>(),
+        M::Paddd => on_load::<Paddd>(),
+        M::Paddq => on_load::<Paddq>(),
+        M::Psubb => on_load::<Psubb>(),
+        M::Psubd => on_load::<Psubd>(),
+        M::Psubq => on_load::<Psubq>(),
+        M::Pcmpeqb => on_load::<Pcmpeqb>(),
+        M::Pcmpeqd => on_load::<Pcmpeqd>(),
+        M::Pminub => on_load::<Pminub>(),
+        M::Pand | M::Andps | M::Andpd => on_load::<And>(),
+        M::Por | M::Orps | M::Orpd => on_load::<Or>(),
+        M::Pxor | M::Xorps | M::Xorpd => on_load::<Xor>(),
+        M::Addps if floats => on_load::<Addps>(),
+        M::Addpd if floats => on_load::<Addpd>(),
+        M::Mulps if floats => on_load::<Mulps>(),
+        M::Mulpd if floats => on_load::<Mulpd>(),
+        _ => return None,
+    };
+    // MMX registers have some of these mnemonics, too.
+    if !emit.is_memory(1) || !second.op0_register().is_xmm() {
+        return None;
+    }
+    let (registers, added) = registers(emit, second)?;
+    emit.memory_op(&handlers[added], registers, None);
     Some(())
 }
 
@@ -140,14 +211,7 @@ fn sum_of_product(emit: &mut Emit, second: &Instruction) -> Option<()> {
         (M::Mulsd, M::Subsd) => const { &forms::<Mulsd, Subsd>() },
         _ => return None,
     };
-    let target = emit.instruction.op0_register();
-    let (left, right) = (second.op0_register(), second.op1_register());
-    if second.op1_kind() != OpKind::Register || (left == target) == (right == target) {
-        return None;
-    }
-    let added = usize::from(right == target);
-    let other = if right == target { left } else { right };
-    let registers = target.number() as u8 | (other.number() as u8) << 4;
+    let (registers, added) = registers(emit, second)?;
     if !emit.is_memory(1) {
         emit.op(forms.register[added], registers, emit.register(1), 0, 0, 0);
     } else if forms.aligned && !checks_alignment(emit) {

@@ -1,15 +1,12 @@
-//! Moves and the operation behind them, which execute as one, against the host's processor.
+//! Moves and the operation behind them.
 
-#![cfg(target_arch = "x86_64")]
-
-mod common;
-
-use common::native::{AF, ALL, OF, compare_all};
+use crate::common::native::{AF, ALL, CF, OF, compare_all};
 
 #[test]
 fn operations_on_a_copy() {
     let logic = ALL & !AF;
     let shift = ALL & !AF & !OF;
+    let product = CF | OF;
     compare_all(
         &[
             ("mov rdx, rax; add rdx, rcx", &[0x48, 0x89, 0xc2, 0x48, 0x01, 0xca], ALL),
@@ -30,6 +27,15 @@ fn operations_on_a_copy() {
                 &[0x48, 0x89, 0xc2, 0x48, 0xc1, 0xe2, 5, 0x48, 0x31, 0xca],
                 logic,
             ),
+            ("mov rdx, rax; imul rdx, rcx", &[0x48, 0x89, 0xc2, 0x48, 0x0f, 0xaf, 0xd1], product),
+            ("mov rdx, rax; imul rdx, rax", &[0x48, 0x89, 0xc2, 0x48, 0x0f, 0xaf, 0xd0], product),
+            ("mov edx, eax; imul edx, edx", &[0x89, 0xc2, 0x0f, 0xaf, 0xd2], product),
+            (
+                "inc rax; mov rdx, rax; imul rdx, rax; add rdx, rcx: flags that nobody reads",
+                &[0x48, 0xff, 0xc0, 0x48, 0x89, 0xc2, 0x48, 0x0f, 0xaf, 0xd0, 0x48, 0x01, 0xca],
+                ALL,
+            ),
+            ("mov rdx, rax; imul rdx, rcx, 5", &[0x48, 0x89, 0xc2, 0x48, 0x6b, 0xd1, 5], product),
             ("mov dx, ax; add dx, cx", &[0x66, 0x89, 0xc2, 0x66, 0x01, 0xca], ALL),
             ("mov rdx, rax; add dl, cl", &[0x48, 0x89, 0xc2, 0x00, 0xca], ALL),
             ("mov edx, eax; add rdx, rcx", &[0x89, 0xc2, 0x48, 0x01, 0xca], ALL),

@@ -1,38 +1,23 @@
-//! A register move and the operation on its destination that follows, as one op: the machine has
-//! two-operand instructions, compilers think in three, and so every third instruction or so of
-//! theirs is a copy that only the next one reads. (A comparison and its jump are one op as well: see
-//! `control_transfer`.)
+//! A register move and the operation on its destination that follows: the machine has two-operand
+//! instructions, compilers think in three, and so every third instruction or so of theirs is a copy
+//! that only the next one reads.
 //!
 //! Invariant: such an op cannot fault, so nothing ever sees the state between the two.
 
-use iced_x86::{Instruction, Mnemonic, OpKind};
+use iced_x86::{Mnemonic, OpKind};
 
-use super::Cpu;
-use super::arithmetic::{Add, Binary, Sub, cut, kind};
-use super::dispatch::{Flow, next};
-use super::emit::Emit;
-use super::flags::{Class, Kind};
-use super::forward::{Carried, Place, by_place};
-use super::logical::{And, Or, Xor};
-use super::op::{Handler, Op};
-use super::shift_rotate::{Sar, Shift, Shl, Shr, constant_count};
+use super::{Ahead, Wide, wide};
+use crate::execute::Cpu;
+use crate::execute::arithmetic::multiply_divide::words;
+use crate::execute::arithmetic::{Add, Binary, Sub, cut, kind};
+use crate::execute::dispatch::{Flow, next};
+use crate::execute::emit::Emit;
+use crate::execute::flags::{Class, Kind};
+use crate::execute::forward::{Carried, Place, by_place};
+use crate::execute::logical::{And, Or, Xor};
+use crate::execute::op::{Handler, Op};
+use crate::execute::shift_rotate::{Sar, Shift, Shl, Shr, constant_count};
 use crate::memory::Width;
-
-/// An array of handlers for 32 and for 64 bits.
-macro_rules! wide {
-    ($width:ident => $handler:expr) => {
-        [
-            {
-                type $width = u32;
-                $handler as Handler
-            },
-            {
-                type $width = u64;
-                $handler as Handler
-            },
-        ]
-    };
-}
 
 /// a = b op c.
 unsafe extern "C" fn binary_rrr<O: Binary, W: Width, L: Place, R: Place>(
@@ -97,8 +82,21 @@ unsafe extern "C" fn shift_rri_quiet<S: Shift, W: Width, L: Place>(
     next!(cpu, op.wrapping_add(1), res, left, budget)
 }
 
-/// Handlers for 32 and for 64 bits.
-type Wide = [Handler; 2];
+/// a = b * c, signed; `QUIET` where the flags are dead.
+unsafe extern "C" fn multiply_rrr<W: Width, L: Place, R: Place, const QUIET: bool>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, c, .. } = unsafe { *op };
+    let (left, right) = (L::get::<W>(cpu, b, res, src), R::get::<W>(cpu, c, res, src));
+    let (res, src) = words::<W, QUIET>(left, right, src);
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
 
 /// The handlers of a binary operation.
 struct Forms {
@@ -129,28 +127,27 @@ const fn shift<S: Shift>() -> &'static ShiftForms {
     }
 }
 
-/// Emits the move at hand and `second` as one op, if they are such a pair; `emit.flags_dead` speaks
-/// of the flags of `second`.
-pub(crate) fn emit_pair(emit: &mut Emit, second: &Instruction) -> Option<()> {
-    if emit.instruction.mnemonic() != Mnemonic::Mov {
-        return super::sse::pair::emit_pair(emit, second);
-    }
-    copy_and_operation(emit, second)
+/// The registers and the width of the instruction at hand, if it copies one register to another and
+/// writes all of it.
+pub(super) fn copied(emit: &Emit) -> Option<(u8, u8, usize)> {
+    let copy = &emit.instruction;
+    let copies = copy.mnemonic() == Mnemonic::Mov
+        && copy.op0_register().is_gpr()
+        && copy.op1_register().is_gpr()
+        && copy.op0_register().size() >= 4;
+    copies.then(|| (emit.register(0), emit.register(1), emit.width(0)))
 }
 
-fn copy_and_operation(emit: &mut Emit, second: &Instruction) -> Option<()> {
-    let first = emit.instruction;
-    let copies = first.mnemonic() == Mnemonic::Mov
-        && first.op0_register().is_gpr()
-        && first.op1_register().is_gpr()
-        && first.op0_register().size() >= 4;
-    let target = first.op0_register();
-    if !copies || second.op0_kind() != OpKind::Register || second.op0_register() != target {
+/// Emits the move at hand and the operation behind it, if they are such a pair.
+pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
+    let second = ahead.get(1)?;
+    let (first, target) = (emit.instruction, emit.instruction.op0_register());
+    let (a, b, width) = copied(emit)?;
+    if second.op0_kind() != OpKind::Register || second.op0_register() != target {
         return None;
     }
-    let width = emit.width(0);
-    let (a, b) = (emit.register(0), emit.register(1));
     emit.instruction = *second;
+    emit.flags_dead = ahead.flags_are_dead_behind(1);
     let operation = operation(emit, a, b, width);
     // The op begins where the move does.
     emit.instruction = first;
@@ -160,7 +157,7 @@ fn copy_and_operation(emit: &mut Emit, second: &Instruction) -> Option<()> {
     if let Some(kind) = kind {
         emit.writes_flags(kind);
     }
-    emit.instruction = *second;
+    emit.go_on(second);
     Some(())
 }
 
@@ -184,6 +181,7 @@ fn operation(emit: &Emit, a: u8, b: u8, width: usize) -> Option<Operation> {
         Mnemonic::And => on_copy(emit, binary::<And>(), Class::Logic, a, b, width),
         Mnemonic::Or => on_copy(emit, binary::<Or>(), Class::Logic, a, b, width),
         Mnemonic::Xor => on_copy(emit, binary::<Xor>(), Class::Logic, a, b, width),
+        Mnemonic::Imul => product_of_copy(emit, a, b, width),
         Mnemonic::Shl => shift_of_copy(emit, shift::<Shl>(), a, b, width),
         Mnemonic::Shr => shift_of_copy(emit, shift::<Shr>(), a, b, width),
         Mnemonic::Sar => shift_of_copy(emit, shift::<Sar>(), a, b, width),
@@ -211,6 +209,21 @@ fn on_copy(
     let c = if right == a { b } else { right };
     let handler = forms.register[left][emit.carried.place(c, width)][wide];
     Some(Operation { handler, c, imm: 0, kind, carried: carried.and_source(c, width) })
+}
+
+fn product_of_copy(emit: &Emit, a: u8, b: u8, width: usize) -> Option<Operation> {
+    type Forms = [[Wide; 3]; 3];
+    const LOUD: &Forms =
+        &by_place!(L => by_place!(R => wide!(W => multiply_rrr::<W, L, R, false>)));
+    const QUIET: &Forms =
+        &by_place!(L => by_place!(R => wide!(W => multiply_rrr::<W, L, R, true>)));
+    let two_registers = emit.instruction.op_count() == 2 && emit.is_register(1);
+    let right = two_registers.then(|| emit.register(1))?;
+    let c = if right == a { b } else { right };
+    let (left, right) = (emit.carried.place(b, width), emit.carried.place(c, width));
+    let handler = if emit.flags_dead { QUIET } else { LOUD }[left][right][width - 2];
+    let kind = Some(kind(Class::Given, width));
+    Some(Operation { handler, c, imm: 0, kind, carried: Carried::result(a, width) })
 }
 
 fn shift_of_copy(emit: &Emit, forms: &ShiftForms, a: u8, b: u8, width: usize) -> Option<Operation> {

@@ -1,0 +1,127 @@
+//! A copy, its shift by a constant, and an operation on that: how random-number generators and hash
+//! functions mix a number with itself, and how fields are taken out of words.
+//!
+//! Invariant: such an op cannot fault, and the flags of the shift are overwritten.
+
+use iced_x86::{Instruction, Mnemonic, OpKind};
+
+use super::{Ahead, Wide, wide};
+use crate::execute::Cpu;
+use crate::execute::arithmetic::{Add, Binary, Sub, cut, kind};
+use crate::execute::dispatch::{Flow, next};
+use crate::execute::emit::Emit;
+use crate::execute::forward::{Carried, Place, Stored, by_place};
+use crate::execute::logical::{And, Or, Xor};
+use crate::execute::op::Op;
+use crate::execute::shift_rotate::{Shift, Shl, Shr, constant_count};
+use crate::memory::Width;
+
+/// a = (b shifted by d) op c. `SAME`: c is b.
+unsafe extern "C" fn shifted_rr<O: Binary, S: Shift, W: Width, P: Place, const SAME: bool>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, c, d, .. } = unsafe { *op };
+    let value = P::get::<W>(cpu, b, res, src);
+    let left = S::result::<W>(value, d.into());
+    let right = if SAME { value } else { Stored::get::<W>(cpu, c, res, src) };
+    let res = cut::<W>(O::apply::<W>(left, right, 0));
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
+}
+
+/// a = (b shifted by d) op immediate.
+unsafe extern "C" fn shifted_ri<O: Binary, S: Shift, W: Width, P: Place>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, d, imm, .. } = unsafe { *op };
+    let left = S::result::<W>(P::get::<W>(cpu, b, res, src), d.into());
+    let right = cut::<W>(imm as u64);
+    let res = cut::<W>(O::apply::<W>(left, right, 0));
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
+}
+
+/// The handlers of a shift and an operation, by the place of what is shifted.
+struct Forms {
+    kind: fn(usize) -> crate::execute::flags::Kind,
+    /// With another register, and with the one that was copied.
+    register: [[Wide; 3]; 2],
+    immediate: [Wide; 3],
+}
+
+const fn forms<O: Binary, S: Shift>() -> &'static Forms {
+    &const {
+        Forms {
+            kind: |width| kind(O::CLASS, width),
+            register: [
+                by_place!(P => wide!(W => shifted_rr::<O, S, W, P, false>)),
+                by_place!(P => wide!(W => shifted_rr::<O, S, W, P, true>)),
+            ],
+            immediate: by_place!(P => wide!(W => shifted_ri::<O, S, W, P>)),
+        }
+    }
+}
+
+fn find(shift: Mnemonic, operation: Mnemonic) -> Option<&'static Forms> {
+    use Mnemonic as M;
+    Some(match (shift, operation) {
+        (M::Shl, M::Add) => forms::<Add, Shl>(),
+        (M::Shl, M::Sub) => forms::<Sub, Shl>(),
+        (M::Shl, M::And) => forms::<And, Shl>(),
+        (M::Shl, M::Or) => forms::<Or, Shl>(),
+        (M::Shl, M::Xor) => forms::<Xor, Shl>(),
+        (M::Shr, M::Add) => forms::<Add, Shr>(),
+        (M::Shr, M::Sub) => forms::<Sub, Shr>(),
+        (M::Shr, M::And) => forms::<And, Shr>(),
+        (M::Shr, M::Or) => forms::<Or, Shr>(),
+        (M::Shr, M::Xor) => forms::<Xor, Shr>(),
+        _ => return None,
+    })
+}
+
+/// Emits the move at hand, the shift and the operation behind it, if they are such a group.
+pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
+    let (shift, operation) = (ahead.get(1)?, ahead.get(2)?);
+    let forms = find(shift.mnemonic(), operation.mnemonic())?;
+    let (first, target) = (emit.instruction, emit.instruction.op0_register());
+    let (a, b, width) = super::copy::copied(emit)?;
+    let on_target = |instruction: &Instruction| {
+        instruction.op0_kind() == OpKind::Register && instruction.op0_register() == target
+    };
+    if !on_target(shift) || !on_target(operation) {
+        return None;
+    }
+    emit.instruction = *shift;
+    let count = constant_count(emit, width);
+    emit.instruction = *operation;
+    let register = emit.is_register(1).then(|| emit.register(1));
+    let immediate = emit.is_immediate(1).then(|| emit.immediate(1) as i32);
+    // The op begins where the move does.
+    emit.instruction = first;
+    let count = count.filter(|&count| count != 0)? as u8;
+    let place = emit.carried.place(b, width);
+    let carried = Carried::result(a, width);
+    if let Some(immediate) = immediate {
+        emit.op(forms.immediate[place][width - 2], a, b, 0, count, immediate);
+        emit.carried = carried;
+    } else {
+        // The operation on the copy and itself would read what was shifted.
+        let c = register.filter(|&c| c != a)?;
+        emit.op(forms.register[usize::from(c == b)][place][width - 2], a, b, c, count, 0);
+        emit.carried = carried.and_source(c, width);
+    }
+    emit.writes_flags((forms.kind)(width));
+    emit.go_on(shift);
+    emit.go_on(operation);
+    Some(())
+}
