@@ -3,6 +3,7 @@
 
 #![cfg(not(any(feature = "loop-dispatch", debug_assertions)))]
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::{env, fs, thread};
 
@@ -51,18 +52,30 @@ fn no_handler_calls_the_next_one() {
         let start = (symbol.address() - text.address()) as usize;
         let Some(body) = code.get(start..start + symbol.size() as usize) else { continue };
         let decoder = Decoder::with_ip(64, body, symbol.address(), DecoderOptions::NONE);
+        // Registers that hold an entry of the global offset table, which has no base but RIP.
+        let mut known = HashSet::new();
         for instruction in decoder {
             let direct = matches!(instruction.op0_kind(), OpKind::NearBranch64);
+            let target = instruction.op0_register();
             match instruction.mnemonic() {
                 Mnemonic::Jmp if !direct => dispatches += 1,
-                // A call through the global offset table has no base but RIP.
-                Mnemonic::Call if !direct && !instruction.is_ip_rel_memory_operand() => {
+                Mnemonic::Call
+                    if !direct
+                        && !instruction.is_ip_rel_memory_operand()
+                        && !known.contains(&target) =>
+                {
                     let allowed = CALLERS.iter().any(|caller| name.contains(caller));
                     if !allowed {
                         calls.push(format!("{name} at {:#x}", instruction.ip()));
                     }
                 }
-                _ => {}
+                Mnemonic::Mov if instruction.is_ip_rel_memory_operand() => {
+                    known.insert(target);
+                }
+                Mnemonic::Call | Mnemonic::Cmp | Mnemonic::Test => {}
+                _ => {
+                    known.remove(&target);
+                }
             }
         }
     }
