@@ -98,16 +98,16 @@ impl<B: Place, I: Place> Address for Indexed<B, I> {
     }
 }
 
-/// The same address, computed once: the compiler would otherwise derive the address of an operand's
-/// last byte anew, and run out of registers.
+/// The same number, computed once: the compiler would otherwise derive the address of an operand's
+/// last byte, or a flag, anew from where it comes from, and run out of registers.
 #[inline(always)]
-fn opaque(mut linear: u64) -> u64 {
+pub(crate) fn opaque(mut number: u64) -> u64 {
     #[cfg(all(target_pointer_width = "64", not(miri)))]
     // SAFETY: an empty statement.
     unsafe {
-        core::arch::asm!("/* {0} */", inout(reg) linear, options(pure, nomem, nostack, preserves_flags));
+        core::arch::asm!("/* {0} */", inout(reg) number, options(pure, nomem, nostack, preserves_flags));
     }
-    linear
+    number
 }
 
 /// No TLB entry has this page, and it is not canonical: an address outside its segment becomes it.

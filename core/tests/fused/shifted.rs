@@ -52,3 +52,22 @@ fn a_chain() {
     ];
     compare_all(&[("two rounds", &[round, round].concat(), CF)], 300);
 }
+
+#[test]
+fn mixes_and_their_products() {
+    for (width, prefix) in [(32, &[][..]), (64, &[0x48])] {
+        for (shift, digit) in [("shl", 0xe2), ("shr", 0xea)] {
+            for (name, modrm) in [("rcx", 0xd1), ("rax", 0xd0), ("rdx", 0xd2)] {
+                let [mov, shifted, xor] =
+                    [&[0x89, 0xc2][..], &[0xc1, digit, 27], &[0x31, WITH_RAX]]
+                        .map(|code| [prefix, code].concat());
+                let imul = [prefix, &[0x0f, 0xaf, modrm]].concat();
+                let mix = [mov, shifted, xor, imul].concat();
+                let name = format!("{width}: {shift} and xor; imul {name}");
+                compare_all(&[(&name, &mix, CF)], 100);
+                let add = [prefix, &[0x01, WITH_RCX]].concat();
+                compare_all(&[(&format!("{name}; add"), &[mix, add].concat(), ALL)], 100);
+            }
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod floating;
 mod harness;
 mod instructions;
 mod native;
+mod neighbours;
 mod pair;
 mod sse3;
 mod sse4_1;

@@ -6,6 +6,7 @@ use iced_x86::{Instruction, Mnemonic, OpKind};
 
 use super::{Ahead, Wide, wide};
 use crate::execute::Cpu;
+use crate::execute::address::opaque;
 use crate::execute::arithmetic::unary::{Dec, Inc};
 use crate::execute::arithmetic::{Add, Binary, Sub, cut};
 use crate::execute::control_transfer::branch::{choose, fusible};
@@ -84,6 +85,7 @@ unsafe extern "C" fn jump_shift<S: Shift, W: Width, const CODE: u8, P: Place>(
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, imm, .. } = unsafe { *op };
     let (res, src) = S::apply::<W>(P::get::<W>(cpu, a, res, src), imm as u32);
+    let src = opaque(src);
     cpu.set::<W>(a, res);
     let kind = Kind::of::<W>(Class::Given);
     cpu.kind = kind;

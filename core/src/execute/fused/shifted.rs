@@ -1,15 +1,18 @@
 //! A copy, its shift by a constant, and an operation on that: how random-number generators and hash
-//! functions mix a number with itself, and how fields are taken out of words.
+//! functions mix a number with itself, and how fields are taken out of words. Such a mix is followed by a
+//! multiplication in most of them, which is in the same op.
 //!
 //! Invariant: such an op cannot fault, and the flags of the shift are overwritten.
 
-use iced_x86::{Instruction, Mnemonic, OpKind};
+use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 use super::{Ahead, Wide, wide};
 use crate::execute::Cpu;
+use crate::execute::arithmetic::multiply_divide::words;
 use crate::execute::arithmetic::{Add, Binary, Sub, cut, kind};
 use crate::execute::dispatch::{Flow, next};
 use crate::execute::emit::Emit;
+use crate::execute::flags::{Class, Kind};
 use crate::execute::forward::{Carried, Place, Stored, by_place};
 use crate::execute::logical::{And, Or, Xor};
 use crate::execute::op::Op;
@@ -51,9 +54,26 @@ unsafe extern "C" fn shifted_ri<O: Binary, S: Shift, W: Width, P: Place>(
     next!(cpu, op.wrapping_add(1), res, O::source::<W>(left, right, res), budget)
 }
 
+/// a = ((b shifted by d) XOR b) * c, where the flags are dead.
+unsafe extern "C" fn mixed_product<S: Shift, W: Width, P: Place>(
+    cpu: &mut Cpu,
+    op: *const Op,
+    res: u64,
+    src: u64,
+    budget: i64,
+) -> Flow {
+    // SAFETY: dispatch hands each handler its own op.
+    let Op { a, b, c, d, .. } = unsafe { *op };
+    let value = P::get::<W>(cpu, b, res, src);
+    let mixed = value ^ S::result::<W>(value, d.into());
+    let (res, src) = words::<W, true>(mixed, cpu.get::<W>(c), src);
+    cpu.set::<W>(a, res);
+    next!(cpu, op.wrapping_add(1), res, src, budget)
+}
+
 /// The handlers of a shift and an operation, by the place of what is shifted.
 struct Forms {
-    kind: fn(usize) -> crate::execute::flags::Kind,
+    kind: fn(usize) -> Kind,
     /// With another register, and with the one that was copied.
     register: [[Wide; 3]; 2],
     immediate: [Wide; 3],
@@ -89,6 +109,35 @@ fn find(shift: Mnemonic, operation: Mnemonic) -> Option<&'static Forms> {
     })
 }
 
+fn mixed_products(shift: Mnemonic, operation: Mnemonic) -> Option<&'static [Wide; 3]> {
+    match (shift, operation) {
+        (Mnemonic::Shl, Mnemonic::Xor) => {
+            Some(const { &by_place!(P => wide!(W => mixed_product::<Shl, W, P>)) })
+        }
+        (Mnemonic::Shr, Mnemonic::Xor) => {
+            Some(const { &by_place!(P => wide!(W => mixed_product::<Shr, W, P>)) })
+        }
+        _ => None,
+    }
+}
+
+/// The other register that `target` is multiplied by behind the operation, if the flags of that are dead.
+fn multiplied(emit: &mut Emit, ahead: Ahead, target: Register) -> Option<u8> {
+    let product = ahead.get(3)?;
+    let multiplies = product.mnemonic() == Mnemonic::Imul
+        && product.op_count() == 2
+        && product.op0_register() == target
+        && product.op1_kind() == OpKind::Register
+        && product.op1_register() != target;
+    if !multiplies || !ahead.flags_are_dead_behind(3) {
+        return None;
+    }
+    let first = core::mem::replace(&mut emit.instruction, *product);
+    let factor = emit.register(1);
+    emit.instruction = first;
+    Some(factor)
+}
+
 /// Emits the move at hand, the shift and the operation behind it, if they are such a group.
 pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     let (shift, operation) = (ahead.get(1)?, ahead.get(2)?);
@@ -114,6 +163,15 @@ pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     if let Some(immediate) = immediate {
         emit.op(forms.immediate[place][width - 2], a, b, 0, count, immediate);
         emit.carried = carried;
+    } else if register == Some(b)
+        && let Some(factor) = multiplied(emit, ahead, target)
+        && let Some(handlers) = mixed_products(shift.mnemonic(), operation.mnemonic())
+    {
+        emit.op(handlers[place][width - 2], a, b, factor, count, 0);
+        emit.carried = carried;
+        emit.writes_flags(kind(Class::Given, width));
+        (1..=3).filter_map(|distance| ahead.get(distance)).for_each(|next| emit.go_on(next));
+        return Some(());
     } else {
         // The operation on the copy and itself would read what was shifted.
         let c = register.filter(|&c| c != a)?;

@@ -25,6 +25,7 @@ pub(super) mod handler;
 pub(crate) mod host_float;
 pub(super) mod integer;
 pub(super) mod moves;
+mod neighbours;
 pub(super) mod pack;
 pub(super) mod pair;
 pub(super) mod sha;

@@ -1,7 +1,8 @@
 //! Two vector instructions as one op, where the second works on what the first has just made: the
 //! load of a number and its copy to all elements, which is how compilers broadcast; the load of a vector
 //! that need not be aligned, which other instructions cannot have in memory, and an operation on it;
-//! and a multiplication and the addition or subtraction of its product.
+//! and a multiplication and the addition or subtraction of its product. Two of the second kind, where one
+//! vector is the other's neighbour, are in `neighbours`.
 //!
 //! Invariant: only the first of the two can fault, in its memory access. Where floating-point
 //! exceptions are not all masked there are no pairs.
@@ -22,12 +23,13 @@ use super::handler::{check_alignment, checks_alignment, load};
 use super::integer::{
     And, Or, Paddb, Paddd, Paddq, Paddw, Pcmpeqb, Pcmpeqd, Pminub, Psubb, Psubd, Psubq, Xor,
 };
+use super::neighbours::{Near, are_neighbours, emit_in_front, emit_stores, on_loads};
 use super::vector::{Broadcast32, Broadcast64, Lanes, Load, Unaligned, Vector};
 
 /// Finishes a pair: what was `made` is `ADDED` to the other register, or the other register to it,
 /// whatever the operation is. Both registers are in operand `a`, four bits each.
 #[inline(always)]
-fn finish<S: Operation, const ADDED: bool>(cpu: &mut Cpu, registers: u8, made: Vector) {
+pub(super) fn finish<S: Operation, const ADDED: bool>(cpu: &mut Cpu, registers: u8, made: Vector) {
     let (first, other) = (registers & 15, registers >> 4);
     let (target, left, right) = match ADDED {
         true => (other, cpu.vector(other), made),
@@ -111,14 +113,19 @@ const fn forms<M: Operation, S: Operation>() -> Forms {
 /// Emits the vector instruction at hand and the next one as one op, if they are a pair.
 pub(in crate::execute) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     let (first, second) = (&emit.instruction, ahead.get(1)?);
-    if emit.mode.sse != Vectors::Enabled || !first.op0_register().is_xmm() {
+    if emit.mode.sse != Vectors::Enabled {
         return None;
+    }
+    if !first.op0_register().is_xmm() {
+        return emit_stores(emit, ahead);
     }
     match first.mnemonic() {
         Mnemonic::Movsd | Mnemonic::Movss | Mnemonic::Movq | Mnemonic::Movd => {
             broadcast(emit, second)?;
         }
-        Mnemonic::Movdqu | Mnemonic::Movups | Mnemonic::Movupd => operation_on_load(emit, second)?,
+        Mnemonic::Movdqu | Mnemonic::Movups | Mnemonic::Movupd => {
+            return operations_on_loads(emit, ahead).or_else(|| operation_on_load(emit, second));
+        }
         _ if emit.mode.simd_masked => sum_of_product(emit, second)?,
         _ => return None,
     }
@@ -139,16 +146,32 @@ fn registers(emit: &Emit, second: &Instruction) -> Option<(u8, usize)> {
     Some((target.number() as u8 | (other.number() as u8) << 4, added))
 }
 
-/// The handlers of an operation on what was loaded, without and with `ADDED`.
-const fn on_load<O: Operation>() -> &'static [ByForm; 2] {
-    const { assert!(O::NEEDS.is_empty(), "there is one handler for all hosts") };
-    &const { [by_form!(A => loaded::<O, A, false>), by_form!(A => loaded::<O, A, true>)] }
+/// The handlers of an operation on what was loaded: without and with `ADDED`, and with that on two
+/// neighbours.
+struct OnLoad {
+    one: [ByForm; 2],
+    two: Near,
 }
 
-fn operation_on_load(emit: &mut Emit, second: &Instruction) -> Option<()> {
+const fn on_load<O: Operation>() -> &'static OnLoad {
+    const { assert!(O::NEEDS.is_empty(), "there is one handler for all hosts") };
+    &const {
+        OnLoad {
+            one: [by_form!(A => loaded::<O, A, false>), by_form!(A => loaded::<O, A, true>)],
+            two: on_loads::<O>(),
+        }
+    }
+}
+
+/// The handlers for `second`, if it works on what the load at hand loads.
+fn handlers_on_load(emit: &Emit, second: &Instruction) -> Option<&'static OnLoad> {
     use Mnemonic as M;
     let floats = emit.mode.simd_masked;
-    let handlers = match second.mnemonic() {
+    // MMX registers have some of these mnemonics, too.
+    if !emit.is_memory(1) || !second.op0_register().is_xmm() {
+        return None;
+    }
+    Some(match second.mnemonic() {
         M::Paddb => on_load::<Paddb>(),
         M::Paddw => on_load::<Paddw>(),
         M::Paddd => on_load::<Paddd>(),
@@ -167,14 +190,41 @@ fn operation_on_load(emit: &mut Emit, second: &Instruction) -> Option<()> {
         M::Mulps if floats => on_load::<Mulps>(),
         M::Mulpd if floats => on_load::<Mulpd>(),
         _ => return None,
-    };
-    // MMX registers have some of these mnemonics, too.
-    if !emit.is_memory(1) || !second.op0_register().is_xmm() {
+    })
+}
+
+fn operation_on_load(emit: &mut Emit, second: &Instruction) -> Option<()> {
+    let handlers = handlers_on_load(emit, second)?;
+    let (registers, added) = registers(emit, second)?;
+    emit.memory_op(&handlers.one[added], registers, None);
+    emit.go_on(second);
+    Some(())
+}
+
+/// Emits a load and an operation twice, if the second vector is the first one's neighbour.
+fn operations_on_loads(emit: &mut Emit, ahead: Ahead) -> Option<()> {
+    let (first, operation) = (emit.instruction, ahead.get(1)?);
+    let (load, other_operation) = (ahead.get(2)?, ahead.get(3)?);
+    let handlers = handlers_on_load(emit, operation)?;
+    let is_added =
+        |emit: &Emit, operation| registers(emit, operation).is_some_and(|(_, added)| added == 1);
+    if load.code() != first.code()
+        || other_operation.code() != operation.code()
+        || !are_neighbours(&first, load)
+        || !is_added(emit, operation)
+    {
         return None;
     }
-    let (registers, added) = registers(emit, second)?;
-    emit.memory_op(&handlers[added], registers, None);
-    Some(())
+    emit.instruction = *load;
+    let both_added = is_added(emit, other_operation);
+    emit.instruction = first;
+    if !both_added {
+        return None;
+    }
+    emit_in_front(emit, &handlers.two)?;
+    operation_on_load(emit, operation)?;
+    emit.go_on(load);
+    operation_on_load(emit, other_operation)
 }
 
 fn broadcast(emit: &mut Emit, second: &Instruction) -> Option<()> {
