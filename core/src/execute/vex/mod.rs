@@ -100,9 +100,10 @@ impl<O: Operation> Lift for Each<O> {
 
     #[inline(always)]
     fn apply<N: Length>(mxcsr: &mut u32, left: Wide, right: Wide, immediate: [u8; 2]) -> Wide {
-        let half = |mxcsr: &mut u32, at: usize| O::apply(mxcsr, left[at], right[at], immediate[at]);
-        let low = half(mxcsr, 0);
-        [low, if N::WIDE { half(mxcsr, 1) } else { zero() }]
+        // Not by a closure: one that is not inlined has the handler call the next one.
+        let low = O::apply(mxcsr, left[0], right[0], immediate[0]);
+        let high = if N::WIDE { O::apply(mxcsr, left[1], right[1], immediate[1]) } else { zero() };
+        [low, high]
     }
 }
 

@@ -95,13 +95,20 @@ impl Operation for Mpsadbw {
     const FLOATS: bool = false;
     #[inline(always)]
     fn compute(_: &mut u32, destination: Vector, source: Vector, immediate: u8) -> Vector {
-        let (left, right) = (<[u8; 16]>::of(destination), <[u8; 16]>::of(source));
-        let (from, with) = (usize::from(immediate >> 2 & 1) * 4, usize::from(immediate & 3) * 4);
-        let sums: [u16; 8] = core::array::from_fn(|place| {
-            (0..4).map(|at| u16::from(left[from + place + at].abs_diff(right[with + at]))).sum()
-        });
-        sums.vector()
+        differences(u128::of(destination), u128::of(source), immediate).vector()
     }
+}
+
+/// What [`Mpsadbw`] computes. Apart, because a handler that has locals of which an address is taken
+/// would call the next one.
+#[inline(never)]
+fn differences(destination: u128, source: u128, immediate: u8) -> u128 {
+    let (left, right) = (destination.to_le_bytes(), source.to_le_bytes());
+    let (from, with) = (usize::from(immediate >> 2 & 1) * 4, usize::from(immediate & 3) * 4);
+    (0..8).fold(0, |sums, place| {
+        let differences = (0..4).map(|at| left[from + place + at].abs_diff(right[with + at]));
+        sums | differences.map(u128::from).sum::<u128>() << (place * 16)
+    })
 }
 
 /// PTEST.
