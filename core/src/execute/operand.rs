@@ -119,8 +119,31 @@ impl Cpu {
         linear: u64,
         length: u32,
     ) -> Result<(), Leave> {
+        self.probe(segment, linear, length, AccessKind::Write)
+    }
+
+    /// As [`probe_write`](Self::probe_write) for a read.
+    ///
+    /// # Errors
+    /// Whatever the read would raise, but for its alignment.
+    pub fn probe_read(
+        &mut self,
+        segment: SegmentRegister,
+        linear: u64,
+        length: u32,
+    ) -> Result<(), Leave> {
+        self.probe(segment, linear, length, AccessKind::Read)
+    }
+
+    fn probe(
+        &mut self,
+        segment: SegmentRegister,
+        linear: u64,
+        length: u32,
+        kind: AccessKind,
+    ) -> Result<(), Leave> {
         self.mmu
-            .probe(&self.state, linear, length, AccessKind::Write, Privilege::Current)
+            .probe(&self.state, linear, length, kind, Privilege::Current)
             .map_err(|error| Leave::access(error, segment))
     }
 

@@ -279,12 +279,16 @@ impl Side {
             return Ok(None);
         };
         let first = cpu.following(linear, offset - lowest);
+        let elements = elements.min(in_page::<W>(first, backward));
+        // What faults of an element across two pages is for its own access to say.
+        if elements == 0 {
+            return Ok(None);
+        }
         let run = cpu
             .mmu
             .run(&cpu.state, first, kind, bytes)
             .map_err(|error| Leave::access(error, self.segment))?;
-        let elements = elements.min(in_page::<W>(first, backward));
-        Ok(run.map(|run| (run.pointer, elements)).filter(|_| elements != 0))
+        Ok(run.map(|run| (run.pointer, elements)))
     }
 }
 

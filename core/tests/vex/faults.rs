@@ -67,6 +67,29 @@ fn a_fault_in_either_page_changes_nothing() {
     }
 }
 
+/// With an operand at [RSI] of more than a byte.
+const WIDE: &[&[u8]] = &[
+    &[0x8b, 0x06],                   // mov eax, [rsi]
+    &[0xf3, 0xad],                   // rep lodsd
+    &[0xf3, 0xa7],                   // repe cmpsd
+    &[0xf3, 0xa5],                   // rep movsd
+    &[0xc5, 0xfc, 0x10, 0x06],       // vmovups ymm0, [rsi]
+    &[0xc4, 0xe2, 0x71, 0x8c, 0x06], // vpmaskmovd xmm0, xmm1, [rsi]
+    &[0xc4, 0xe2, 0x71, 0x8e, 0x06], // vpmaskmovd [rsi], xmm1, xmm0
+];
+
+#[test]
+fn what_is_not_canonical_comes_before_what_is_not_there() {
+    let mut machine = machine();
+    machine.state.fpu.xmm[1] = u128::MAX;
+    machine.state.gpr[Register::Rsi] = (1 << 47) - 1;
+    for code in WIDE {
+        machine.state.gpr[Register::Rcx] = 15;
+        machine.state.gpr[Register::Rdi] = DATA;
+        assert_eq!(raised(&mut machine, code), Some(Exception::GP0), "{code:x?}");
+    }
+}
+
 /// vaddps ymm0, ymm1, ymm2
 const ADD: &[u8] = &[0xc5, 0xf4, 0x58, 0xc2];
 /// vzeroupper

@@ -69,6 +69,7 @@ fn load_masked<W: Width, N: Length>(cpu: &mut Cpu, detail: &Detail) -> Result<()
             into.copy_from_slice(&value.extend().to_le_bytes()[..W::BYTES]);
             continue;
         }
+        cpu.probe_read(segment, linear, W::BYTES as u32)?;
         for (index, byte) in (0..).zip(into) {
             *byte = cpu.load(segment, cpu.following(linear, index))?;
         }
