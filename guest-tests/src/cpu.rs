@@ -1,5 +1,6 @@
 //! What tests ask of the processor, where the `x86_64` crate has no word for it.
 
+use crate::register::cr4::OSXSAVE;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid_count, _rdtsc, CpuidResult};
 use x86_64::registers::model_specific::Msr;
@@ -94,7 +95,6 @@ pub unsafe fn xsetbv(index: u32, value: u64) {
 
 /// Switches x87, SSE and AVX state on. Interrupt handlers save no upper halves: they must not use them.
 pub fn enable_avx() {
-    const OSXSAVE: u64 = 1 << 18;
     const COMPONENTS: u64 = 7;
     // SAFETY: what was enabled stays so.
     unsafe {

@@ -5,6 +5,7 @@
 //! put back by the code that it has switched to, when its registers are saved.
 
 use crate::cpu::wrmsr;
+use crate::register::msr::IA32_GS_BASE;
 use crate::smp;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -17,7 +18,6 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use spin::Mutex;
 
 const STACK_BYTES: usize = 64 << 10;
-const IA32_GS_BASE: u32 = 0xc000_0101;
 
 /// What threads execute, with their number.
 type Body = dyn Fn(usize) + Sync;

@@ -8,16 +8,15 @@
 
 use core::arch::naked_asm;
 use guest_tests::bench::{Checksum, argument};
+use guest_tests::register::msr::{IA32_FMASK, IA32_LSTAR, IA32_STAR};
+use guest_tests::register::rflags::{AC, DF, IF, TF};
 use guest_tests::segment::{KERNEL_CODE, USER_CODE_32};
 use guest_tests::{check_eq, cpu, snippet, user};
 
 guest_tests::entry!(main);
 
-const IA32_STAR: u32 = 0xc000_0081;
-const IA32_LSTAR: u32 = 0xc000_0082;
-const IA32_FMASK: u32 = 0xc000_0084;
-/// Flags that the handler starts without: TF, IF, DF, AC.
-const MASK: u64 = 1 << 8 | 1 << 9 | 1 << 10 | 1 << 18;
+/// Flags that the handler starts without.
+const MASK: u64 = TF | IF | DF | AC;
 
 /// The handler's stack.
 static mut STACK: [u128; 256] = [0; _];

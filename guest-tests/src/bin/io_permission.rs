@@ -5,13 +5,13 @@
 #![no_main]
 
 use guest_tests::interrupt::vector::GP;
+use guest_tests::register::rflags::IOPL;
 use guest_tests::segment::{IO_BITMAP_OFFSET, tss};
 use guest_tests::user::{self, Context};
 use guest_tests::{check_eq, snippet};
 
 guest_tests::entry!(main);
 
-const IOPL_3: u64 = 3 << 12;
 const ALLOWED: (u64, u64) = (0x80, 0);
 const DENIED: (u64, u64) = (GP as u64, 0);
 /// Nothing answers here; what is allowed reads all ones.
@@ -19,7 +19,7 @@ const PORT: u16 = 0x1230;
 
 fn main() {
     check_eq!(read_byte(PORT, 2), DENIED, "IOPL 0, no bitmap");
-    check_eq!(read_byte(PORT, 2 | IOPL_3), ALLOWED, "IOPL 3");
+    check_eq!(read_byte(PORT, 2 | IOPL), ALLOWED, "IOPL 3");
     check_eq!(read_byte(PORT, 2 | 2 << 12), DENIED, "IOPL 2");
 
     set_bitmap_base(IO_BITMAP_OFFSET);

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use guest_tests::interrupt::vector::PF;
 use guest_tests::interrupt::{remove_handler, set_handler};
 use guest_tests::paging::{self, KERNEL, Level, PAGE, TEST_AREA};
+use guest_tests::register::rflags::{CF, STATUS};
 use guest_tests::smp::{self, wait_until};
 use guest_tests::{Frame, check_eq, fault_of};
 
@@ -21,8 +22,6 @@ guest_tests::entry!(main);
 const SECOND: u64 = TEST_AREA + PAGE;
 /// Two bytes in each page.
 const OPERAND: u64 = SECOND - 2;
-/// CF, PF, AF, ZF, SF and OF.
-const STATUS: u64 = 0x8d5;
 
 static OVER: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -37,7 +36,7 @@ fn main() {
     smp::start_all(count);
     wait_until(|| COUNT.load(Ordering::Relaxed) != 0);
     paging::map_new(TEST_AREA, KERNEL);
-    for status in [0, 1, STATUS, STATUS & !1] {
+    for status in [0, CF, STATUS, STATUS & !CF] {
         paging::unmap(SECOND, Level::Page4K);
         // SAFETY: the first page is mapped.
         unsafe { ptr::write_volatile(OPERAND as *mut u16, 0x5678) };
@@ -54,7 +53,7 @@ fn main() {
         remove_handler(PF);
         // SAFETY: both pages are mapped by now.
         let sum = unsafe { ptr::read_unaligned(OPERAND as *const u32) };
-        check_eq!(sum, 0x5678 + 5 + (status & 1) as u32, "the sum after a restart");
+        check_eq!(sum, 0x5678 + 5 + (status & CF) as u32, "the sum after a restart");
     }
     OVER.store(true, Ordering::Relaxed);
 }

@@ -6,20 +6,16 @@
 #![no_main]
 
 use guest_tests::cpu::{rdmsr, wrmsr};
+use guest_tests::device::apic::APIC_BASE;
 use guest_tests::interrupt::vector::GP;
+use guest_tests::register::efer::{LMA, LME};
+use guest_tests::register::msr::{IA32_EFER, IA32_FS_BASE, IA32_KERNEL_GS_BASE, IA32_LSTAR};
 use guest_tests::{catch, check_eq};
 
 guest_tests::entry!(main);
 
-const APIC_BASE: u32 = 0x1b;
-const EFER: u32 = 0xc000_0080;
-const LSTAR: u32 = 0xc000_0082;
-const FS_BASE: u32 = 0xc000_0100;
-const KERNEL_GS_BASE: u32 = 0xc000_0102;
 const UNKNOWN: u32 = 0x4000_1234;
 
-const LME: u64 = 1 << 8;
-const LMA: u64 = 1 << 10;
 const NON_CANONICAL: u64 = 1 << 63;
 
 fn main() {
@@ -28,15 +24,15 @@ fn main() {
         rdmsr(UNKNOWN);
     });
     check_eq!(read.map(|frame| frame.fault()), FAULT, "RDMSR of an unknown register");
-    let efer = rdmsr(EFER);
+    let efer = rdmsr(IA32_EFER);
     for (index, value, what) in [
         (UNKNOWN, 0, "an unknown register"),
-        (EFER, efer | 1 << 1, "EFER, bit 1"),
-        (EFER, efer | 1 << 63, "EFER, bit 63"),
-        (EFER, efer & !LME, "EFER.LME cleared while paging is on"),
-        (FS_BASE, NON_CANONICAL, "FS.base"),
-        (KERNEL_GS_BASE, NON_CANONICAL, "KERNEL_GS_BASE"),
-        (LSTAR, NON_CANONICAL, "LSTAR"),
+        (IA32_EFER, efer | 1 << 1, "EFER, bit 1"),
+        (IA32_EFER, efer | 1 << 63, "EFER, bit 63"),
+        (IA32_EFER, efer & !LME, "EFER.LME cleared while paging is on"),
+        (IA32_FS_BASE, NON_CANONICAL, "FS.base"),
+        (IA32_KERNEL_GS_BASE, NON_CANONICAL, "KERNEL_GS_BASE"),
+        (IA32_LSTAR, NON_CANONICAL, "LSTAR"),
         (APIC_BASE, rdmsr(APIC_BASE) | 1, "IA32_APIC_BASE, bit 0"),
     ] {
         let before = (index != UNKNOWN).then(|| rdmsr(index));
@@ -47,6 +43,6 @@ fn main() {
     }
     // LMA is the processor's: a write ignores it.
     // SAFETY: nothing changes.
-    unsafe { wrmsr(EFER, efer & !LMA) };
-    check_eq!(rdmsr(EFER), efer);
+    unsafe { wrmsr(IA32_EFER, efer & !LMA) };
+    check_eq!(rdmsr(IA32_EFER), efer);
 }

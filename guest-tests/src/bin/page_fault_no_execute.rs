@@ -5,12 +5,10 @@
 #![no_main]
 
 use guest_tests::check_eq;
-use guest_tests::paging::{self, Level, TEST_AREA, USER};
+use guest_tests::paging::{self, Flags, Level, TEST_AREA, USER};
 use guest_tests::probe::{self, Access::*};
 
 guest_tests::entry!(main);
-
-const NX: u64 = 1 << 63;
 
 fn main() {
     paging::map_new(TEST_AREA, USER);
@@ -18,7 +16,7 @@ fn main() {
     check_eq!(probe::kernel(Fetch, TEST_AREA), None);
     for level in [Level::Page4K, Level::Page2M, Level::Page1G, Level::Pml4] {
         let entry = paging::get(TEST_AREA, level);
-        paging::set(TEST_AREA, level, entry | NX);
+        paging::set(TEST_AREA, level, entry | Flags::NO_EXECUTE.bits());
         paging::flush_all();
         check_eq!(probe::kernel(Read, TEST_AREA), None, "read, {level:?}");
         check_eq!(probe::kernel(Write, TEST_AREA), None, "write, {level:?}");

@@ -9,6 +9,7 @@
 
 use guest_tests::interrupt::vector::{GP, PF, UD};
 use guest_tests::legacy::{CODE, Caught, Context, DATA, FREE, Legacy, kind, segment};
+use guest_tests::register::cr4;
 use guest_tests::{check_eq, snippet};
 
 guest_tests::entry!(main);
@@ -17,9 +18,8 @@ const P: u32 = 1;
 const W: u32 = 2;
 const U: u32 = 4;
 const LARGE: u32 = 0x80;
-/// CR4.PAE and CR4.PSE.
-const PAE: u32 = 1 << 5;
-const PSE: u32 = 1 << 4;
+const PAE: u32 = cr4::PAE as u32;
+const PSE: u32 = cr4::PSE as u32;
 /// The four pointers, the directories of the first and of the last GiB, another for the last, and its table.
 const POINTERS: u32 = DATA + 0x8000;
 const FIRST: u32 = DATA + 0x9000;

@@ -8,14 +8,11 @@ use core::arch::asm;
 use guest_tests::cpu::{cpuid, cr4, rdmsr, set_cr4, wrmsr};
 use guest_tests::interrupt::vector::UD;
 use guest_tests::register::cr4::FSGSBASE;
+use guest_tests::register::msr::{IA32_FS_BASE, IA32_GS_BASE, IA32_KERNEL_GS_BASE};
 use guest_tests::segment::{FIRST_FREE, set_descriptor};
 use guest_tests::{check_eq, fault_of, snippet, user};
 
 guest_tests::entry!(main);
-
-const FS_BASE: u32 = 0xc000_0100;
-const GS_BASE: u32 = 0xc000_0101;
-const KERNEL_GS_BASE: u32 = 0xc000_0102;
 
 fn main() {
     let words = [1_u64, 2, 3, 4];
@@ -23,18 +20,18 @@ fn main() {
     let (fs, gs): (u64, u64);
     // SAFETY: the runtime uses neither segment; the words are locals.
     unsafe {
-        wrmsr(FS_BASE, base);
-        wrmsr(GS_BASE, base + 16);
+        wrmsr(IA32_FS_BASE, base);
+        wrmsr(IA32_GS_BASE, base + 16);
         asm!("mov {}, fs:[8]", "mov {}, gs:[8]", out(reg) fs, out(reg) gs);
     }
     check_eq!((fs, gs), (2, 4), "FS:[8], GS:[8]");
 
     // SAFETY: as above.
     unsafe {
-        wrmsr(KERNEL_GS_BASE, 0x1111);
+        wrmsr(IA32_KERNEL_GS_BASE, 0x1111);
         asm!("swapgs");
     }
-    check_eq!((rdmsr(GS_BASE), rdmsr(KERNEL_GS_BASE)), (0x1111, base + 16), "SWAPGS");
+    check_eq!((rdmsr(IA32_GS_BASE), rdmsr(IA32_KERNEL_GS_BASE)), (0x1111, base + 16), "SWAPGS");
 
     assert!(cpuid(7, 0).ebx & 1 != 0, "CPUID offers no FSGSBASE");
     // SAFETY: it faults, which `fault_of` expects.
@@ -49,7 +46,7 @@ fn main() {
         asm!("wrgsbase {0:e}", "rdgsbase {1}", in(reg) 0xffff_ffff_8000_0000_u64, out(reg) cut);
     }
     check_eq!((read, cut), (base + 8, 0x8000_0000), "WRFSBASE, WRGSBASE of 32 bits");
-    check_eq!(rdmsr(FS_BASE), base + 8, "IA32_FS_BASE after WRFSBASE");
+    check_eq!(rdmsr(IA32_FS_BASE), base + 8, "IA32_FS_BASE after WRFSBASE");
     let in_user = user::run_code(snippet!("wrgsbase rdi", "rdgsbase rax", "int 0x80"), 0x7654, 0);
     check_eq!((in_user.vector, in_user.rax), (0x80, 0x7654), "WRGSBASE in user mode");
 
@@ -57,5 +54,5 @@ fn main() {
     set_descriptor(FIRST_FREE, 0x12cf_9334_5678_ffff);
     // SAFETY: as above.
     unsafe { asm!("mov fs, {:x}", in(reg) FIRST_FREE) };
-    check_eq!(rdmsr(FS_BASE), 0x1234_5678, "a descriptor's base");
+    check_eq!(rdmsr(IA32_FS_BASE), 0x1234_5678, "a descriptor's base");
 }

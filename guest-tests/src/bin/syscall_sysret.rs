@@ -1,5 +1,5 @@
-//! SYSCALL from user mode and SYSRET back: RCX holds RIP, R11 RFLAGS, FMASK clears flags, the selectors
-//! come from STAR, RSP stays, and SYSRET restores all (SDM, SYSCALL; SYSRET).
+//! SYSCALL from user mode and SYSRET back: RCX holds RIP, R11 RFLAGS, IA32_FMASK clears flags, the selectors
+//! come from IA32_STAR, RSP stays, and SYSRET restores all (SDM, SYSCALL; SYSRET).
 
 #![no_std]
 #![no_main]
@@ -7,17 +7,14 @@
 use core::arch::naked_asm;
 use guest_tests::cpu::{rdmsr, wrmsr};
 use guest_tests::interrupt::vector::UD;
+use guest_tests::register::efer::SCE;
+use guest_tests::register::msr::{IA32_EFER, IA32_FMASK, IA32_LSTAR, IA32_STAR};
 use guest_tests::register::rflags::{CF, DF, IF, IOPL};
 use guest_tests::segment::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_CODE_32, USER_DATA};
 use guest_tests::user::{self, CODE, Context, STACK_TOP};
 use guest_tests::{check_eq, device, snippet};
 
 guest_tests::entry!(main);
-
-const EFER: u32 = 0xc000_0080;
-const STAR: u32 = 0xc000_0081;
-const LSTAR: u32 = 0xc000_0082;
-const FMASK: u32 = 0xc000_0084;
 
 static mut SEEN: [u64; 6] = [0; 6];
 
@@ -49,9 +46,9 @@ fn main() {
     device::pic::init();
     // SAFETY: the registers concern only SYSCALL and SYSRET, which the runtime does not use.
     unsafe {
-        wrmsr(STAR, u64::from(USER_CODE_32) << 48 | u64::from(KERNEL_CODE) << 32);
-        wrmsr(LSTAR, entry as *const () as u64);
-        wrmsr(FMASK, IF | DF);
+        wrmsr(IA32_STAR, u64::from(USER_CODE_32) << 48 | u64::from(KERNEL_CODE) << 32);
+        wrmsr(IA32_LSTAR, entry as *const () as u64);
+        wrmsr(IA32_FMASK, IF | DF);
     }
     user::map(snippet!("stc", "std", "syscall", "int 0x80"));
     let rflags = 2 | IF | IOPL;
@@ -63,7 +60,7 @@ fn main() {
     check_eq!(seen[2], STACK_TOP, "RSP");
     check_eq!(seen[3], u64::from(KERNEL_CODE), "CS");
     check_eq!(seen[4], u64::from(KERNEL_DATA), "SS");
-    check_eq!(seen[5] & (DF | IF | IOPL), IOPL, "RFLAGS after FMASK");
+    check_eq!(seen[5] & (DF | IF | IOPL), IOPL, "RFLAGS after IA32_FMASK");
 
     check_eq!(left.vector, 0x80);
     check_eq!(left.rip, CODE + 6);
@@ -72,7 +69,7 @@ fn main() {
     check_eq!(left.rflags & (CF | DF | IF | IOPL), CF | DF | IF | IOPL, "flags after SYSRET");
 
     // SAFETY: SYSCALL is not used by the runtime.
-    unsafe { wrmsr(EFER, rdmsr(EFER) & !1) };
+    unsafe { wrmsr(IA32_EFER, rdmsr(IA32_EFER) & !SCE) };
     let without = user::run_code(snippet!("syscall"), 0, 0);
     check_eq!((without.vector, without.rip), (UD.into(), CODE), "SYSCALL without EFER.SCE");
     let back = user::run_code(snippet!("sysretq"), 0, 0);

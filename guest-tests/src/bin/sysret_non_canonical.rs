@@ -8,16 +8,15 @@
 use core::arch::asm;
 use guest_tests::cpu::wrmsr;
 use guest_tests::interrupt::vector::GP;
+use guest_tests::register::msr::IA32_STAR;
 use guest_tests::segment::{KERNEL_CODE, USER_CODE_32};
 use guest_tests::{check_eq, fault_of};
 
 guest_tests::entry!(main);
 
-const STAR: u32 = 0xc000_0081;
-
 fn main() {
     // SAFETY: the register concerns only SYSCALL and SYSRET.
-    unsafe { wrmsr(STAR, u64::from(USER_CODE_32) << 48 | u64::from(KERNEL_CODE) << 32) };
+    unsafe { wrmsr(IA32_STAR, u64::from(USER_CODE_32) << 48 | u64::from(KERNEL_CODE) << 32) };
     // SAFETY: it faults, which `fault_of` expects.
     let fault = fault_of(|| unsafe {
         asm!(

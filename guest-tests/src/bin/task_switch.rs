@@ -13,12 +13,9 @@ use guest_tests::legacy::{
     BEYOND, CODE, CODE_0, Caught, Context, DATA_0, FREE, LOCAL_TABLE, Legacy, OTHER_STACK,
     OTHER_TASK, OTHER_TSS, STACK_0, TASK, TSS, gate, kind, segment,
 };
+use guest_tests::register::eflags::{CF, NT, RF, VM};
 
 guest_tests::entry!(main);
-
-const NT: u32 = 1 << 14;
-const CARRY: u32 = 1;
-const RF: u32 = 1 << 16;
 
 fn main() {
     switches();
@@ -45,13 +42,13 @@ fn check_in_other_task(caught: &Caught) {
 
 fn switches() {
     let start = Context {
-        eflags: CARRY | NT | 2,
+        eflags: CF | NT | 2,
         registers: [0x1111, 0x2222, 0x3333, 0x4444],
         ..Context::LEVEL_0
     };
     for (code, nests) in [(JMP, false), (CALL, true)] {
         let mut legacy = legacy();
-        let start = Context { eflags: if nests { CARRY | 2 } else { start.eflags }, ..start };
+        let start = Context { eflags: if nests { CF | 2 } else { start.eflags }, ..start };
         let caught = legacy.run(&start, code);
         check_in_other_task(&caught);
         check_eq!(legacy.is_busy(TASK), nests);
@@ -111,11 +108,11 @@ fn returns() {
     // The other task only returns, which leaves it behind its IRET.
     legacy.write(CODE + 0x100, [0xcf_u8, 0x0f, 0x0b]);
     legacy.write(OTHER_TSS + EIP, CODE + 0x100);
-    let start = Context { eflags: CARRY | 2, registers: [5, 6, 7, 8], ..Context::LEVEL_0 };
+    let start = Context { eflags: CF | 2, registers: [5, 6, 7, 8], ..Context::LEVEL_0 };
     let caught = legacy.run(&start, CALL);
     check_eq!((caught.fault(), caught.eip, caught.tr), ((UD, 0), CODE + 7, TASK.into()));
     check_eq!([caught.eax, caught.ebx, caught.ecx, caught.edx], [5, 6, 7, 8]);
-    check_eq!(caught.eflags & !RF, CARRY | 2);
+    check_eq!(caught.eflags & !RF, CF | 2);
     check_eq!((legacy.is_busy(TASK), legacy.is_busy(OTHER_TASK)), (true, false));
     check_eq!(legacy.read::<u32>(OTHER_TSS + EIP), CODE + 0x101);
     check_eq!(legacy.read::<u32>(OTHER_TSS + EFLAGS), 2, "NT is clear in what is saved");
@@ -161,7 +158,7 @@ fn narrow() {
 
 fn virtual_8086() {
     let mut legacy = legacy();
-    legacy.write(OTHER_TSS + EFLAGS, 1_u32 << 17 | 2);
+    legacy.write(OTHER_TSS + EFLAGS, VM | 2);
     for (at, selector) in (0..).zip([0x1111, 0x4010, 0x4000, 0x2222, 0x3333, 0x4444]) {
         legacy.write(OTHER_TSS + ES + at * 4, selector);
     }
@@ -172,7 +169,7 @@ fn virtual_8086() {
     legacy.write(CODE + 0x100, [0x0f_u8, 0x0b]);
     let caught = legacy.run(&Context::LEVEL_0, JMP);
     check_eq!((caught.fault(), caught.tr), ((UD, 0), OTHER_TASK.into()));
-    check_eq!((caught.cs, caught.eip, caught.eflags & !RF), (0x4010, 0, 1 << 17 | 2));
+    check_eq!((caught.cs, caught.eip, caught.eflags & !RF), (0x4010, 0, VM | 2));
     let old = [caught.old_es, caught.old_ds, caught.old_fs, caught.old_gs];
     check_eq!(old, [0x1111, 0x2222, 0x3333, 0x4444]);
 }

@@ -12,6 +12,7 @@ use guest_tests::interrupt::vector::{DB, UD};
 use guest_tests::legacy::task::field::{EFLAGS, TRAP};
 use guest_tests::legacy::task::{JMP, MARK};
 use guest_tests::legacy::{Context, Legacy, OTHER_TASK, OTHER_TSS, TSS, gate, kind, stub};
+use guest_tests::register::eflags::{RF, TF};
 
 guest_tests::entry!(main);
 
@@ -24,14 +25,14 @@ fn main() {
 
     // A single step over the JMP: TF is each task's own.
     let mut legacy = Legacy::with_other_task();
-    let context = Context { eflags: 1 << 8 | 2, eip: Context::LEVEL_0.eip, ..Context::LEVEL_0 };
+    let context = Context { eflags: TF | 2, eip: Context::LEVEL_0.eip, ..Context::LEVEL_0 };
     let caught = legacy.run(&context, JMP);
     check_eq!((caught.vector, caught.tr), (MARK.into(), OTHER_TASK.into()));
-    check_eq!(legacy.read::<u32>(TSS + EFLAGS), 1 << 8 | 2, "TF is saved");
+    check_eq!(legacy.read::<u32>(TSS + EFLAGS), TF | 2, "TF is saved");
 
     let mut legacy = Legacy::with_other_task();
     legacy.set_gate(UD, gate(OTHER_TASK, 0, kind::TASK_GATE, 0));
     let caught = legacy.run(&Context::LEVEL_0, &[0x0f, 0x0b]);
     check_eq!(caught.tr, u32::from(OTHER_TASK));
-    check_eq!(legacy.read::<u32>(TSS + EFLAGS), 1 << 16 | 2, "a fault resumes");
+    check_eq!(legacy.read::<u32>(TSS + EFLAGS), RF | 2, "a fault resumes");
 }

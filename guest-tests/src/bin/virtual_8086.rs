@@ -10,13 +10,10 @@ use guest_tests::interrupt::vector::{GP, UD};
 use guest_tests::legacy::{
     CODE_PARAGRAPH, Context, DATA, DATA_0, FREE, Legacy, STACK_0, TSS, flat, gate, kind, stub,
 };
+use guest_tests::register::eflags::{AC, ID, IF, IOPL, RF, VM};
 use guest_tests::{check_eq, snippet};
 
 guest_tests::entry!(main);
-
-const VM: u32 = 1 << 17;
-const IOPL_3: u32 = 3 << 12;
-const IF: u32 = 1 << 9;
 
 /// Code of one instruction, and how a program with this IOPL ends that executes it and UD2 behind it.
 type Row<'a> = (&'a [u8], u32, (u8, u32), &'a str);
@@ -67,7 +64,7 @@ fn addresses_and_transfers() {
 fn the_way_out() {
     let mut legacy = Legacy::new();
     let context = Context {
-        eflags: VM | IF | 1 << 18 | 2,
+        eflags: VM | IF | AC | 2,
         ds: 0x1111,
         es: 0x2222,
         fs: 0x3333,
@@ -78,7 +75,7 @@ fn the_way_out() {
     let caught = legacy.run(&context, snippet!("ud2"));
     check_eq!(caught.fault(), (UD, 0));
     check_eq!((caught.eip, caught.cs), (0, u32::from(CODE_PARAGRAPH)));
-    check_eq!(caught.eflags & !0x1_0000, context.eflags, "EFLAGS, but for RF");
+    check_eq!(caught.eflags & !RF, context.eflags, "EFLAGS, but for RF");
     check_eq!((caught.old_esp, caught.old_ss), (0x1_2340, u32::from(CODE_PARAGRAPH)));
     let old = [caught.old_ds, caught.old_es, caught.old_fs, caught.old_gs];
     check_eq!(old, [0x1111, 0x2222, 0x3333, 0x4444], "segments on the handler's stack");
@@ -98,20 +95,20 @@ fn sensitive_instructions() {
         (&[0x9d], 0, gp, "POPF"),
         (&[0xcf], 0, gp, "IRET"),
         (&[0xcd, 0x80], 0, gp, "INT"),
-        (&[0xfa], IOPL_3, through, "CLI with IOPL 3"),
-        (&[0xfb], IOPL_3, through, "STI with IOPL 3"),
-        (&[0x9c], IOPL_3, through, "PUSHF with IOPL 3"),
-        (&[0x9d], IOPL_3, through, "POPF with IOPL 3"),
-        (&[0xcd, 0x80], IOPL_3, (0x80, 0), "INT with IOPL 3"),
-        (&[0xcd, 0x81], IOPL_3, (GP, 0x81 * 8 + 2), "INT through a gate of level 0"),
-        (&[0xf4], IOPL_3, gp, "HLT"),
-        (&[0x0f, 0x06], IOPL_3, gp, "CLTS"),
-        (&[0x0f, 0x20, 0xc0], IOPL_3, gp, "MOV from CR0"),
-        (&[0x0f, 0x23, 0xc0], IOPL_3, gp, "MOV to DR0"),
-        (&[0x0f, 0x32], IOPL_3, gp, "RDMSR"),
-        (&[0x0f, 0x00, 0xd0], IOPL_3, (UD, 0), "LLDT"),
-        (&[0x0f, 0x02, 0xc0], IOPL_3, (UD, 0), "LAR"),
-        (&[0x63, 0xc0], IOPL_3, (UD, 0), "ARPL"),
+        (&[0xfa], IOPL, through, "CLI with IOPL 3"),
+        (&[0xfb], IOPL, through, "STI with IOPL 3"),
+        (&[0x9c], IOPL, through, "PUSHF with IOPL 3"),
+        (&[0x9d], IOPL, through, "POPF with IOPL 3"),
+        (&[0xcd, 0x80], IOPL, (0x80, 0), "INT with IOPL 3"),
+        (&[0xcd, 0x81], IOPL, (GP, 0x81 * 8 + 2), "INT through a gate of level 0"),
+        (&[0xf4], IOPL, gp, "HLT"),
+        (&[0x0f, 0x06], IOPL, gp, "CLTS"),
+        (&[0x0f, 0x20, 0xc0], IOPL, gp, "MOV from CR0"),
+        (&[0x0f, 0x23, 0xc0], IOPL, gp, "MOV to DR0"),
+        (&[0x0f, 0x32], IOPL, gp, "RDMSR"),
+        (&[0x0f, 0x00, 0xd0], IOPL, (UD, 0), "LLDT"),
+        (&[0x0f, 0x02, 0xc0], IOPL, (UD, 0), "LAR"),
+        (&[0x63, 0xc0], IOPL, (UD, 0), "ARPL"),
     ];
     for (code, iopl, expected, what) in rows {
         let mut legacy = Legacy::new();
@@ -124,17 +121,17 @@ fn sensitive_instructions() {
     }
     // What a program with IOPL 3 can change of its flags.
     let mut legacy = Legacy::new();
-    let context = Context { eflags: VM | IOPL_3 | IF | 2, ..Context::VIRTUAL_8086 };
+    let context = Context { eflags: VM | IOPL | IF | 2, ..Context::VIRTUAL_8086 };
     let caught = legacy.run(&context, snippet!(".code16", "push 0", "popf", "ud2", ".code64"));
-    check_eq!(caught.eflags & !0x1_0000, VM | IOPL_3 | 2, "POPF");
+    check_eq!(caught.eflags & !RF, VM | IOPL | 2, "POPF");
     // pushd 1 << 21; popfd
     let code = [0x66, 0x68, 0, 0, 0x20, 0, 0x66, 0x9d, 0x0f, 0x0b];
     let caught = legacy.run(&context, &code);
-    check_eq!(caught.eflags & !0x1_0000, VM | IOPL_3 | 1 << 21 | 2, "POPFD");
+    check_eq!(caught.eflags & !RF, VM | IOPL | ID | 2, "POPFD");
 }
 
 fn gates() {
-    let context = Context { eflags: VM | IOPL_3 | 2, ..Context::VIRTUAL_8086 };
+    let context = Context { eflags: VM | IOPL | 2, ..Context::VIRTUAL_8086 };
     for (rights, expected) in [
         (kind::CONFORMING, (GP, u32::from(FREE))),
         (kind::CODE | kind::LEVEL_3, (GP, u32::from(FREE))),
@@ -154,7 +151,7 @@ fn gates() {
 
 /// IOPL has no say in virtual-8086 mode, the bitmap has.
 fn ports() {
-    for iopl in [0, IOPL_3] {
+    for iopl in [0, IOPL] {
         let context = Context { eflags: VM | iopl | 2, ..Context::VIRTUAL_8086 };
         let mut legacy = Legacy::new();
         // Port 0x80 is written for delays only.

@@ -10,17 +10,11 @@
 use guest_tests::check_eq;
 use guest_tests::interrupt::vector::{GP, UD};
 use guest_tests::legacy::{CODE, CODE_PARAGRAPH, Caught, Context, Legacy, TSS};
+use guest_tests::register::cr4::{PVI, VME};
+use guest_tests::register::eflags::{IF, IOPL, RF, VIF, VIP, VM};
 
 guest_tests::entry!(main);
 
-const VM: u32 = 1 << 17;
-const IF: u32 = 1 << 9;
-const IOPL_3: u32 = 3 << 12;
-const VIF: u32 = 1 << 19;
-const VIP: u32 = 1 << 20;
-const RF: u32 = 1 << 16;
-const VME: u32 = 1;
-const PVI: u32 = 2;
 const END: [u8; 2] = [0x0f, 0x0b];
 
 const CLI: u8 = 0xfa;
@@ -45,7 +39,7 @@ fn run(legacy: &mut Legacy, context: &Context, code: &[u8]) -> Caught {
 }
 
 fn context(flags: u32) -> Context {
-    Context { eflags: VM | flags | 2, cr4: VME, ..Context::VIRTUAL_8086 }
+    Context { eflags: VM | flags | 2, cr4: VME as u32, ..Context::VIRTUAL_8086 }
 }
 
 fn flags() {
@@ -54,7 +48,7 @@ fn flags() {
         (CLI, IF | VIF, Some(IF)),
         (STI, VIP, None),
         (CLI, VIP | VIF, Some(VIP)),
-        (CLI, IOPL_3 | IF | VIF, Some(IOPL_3 | VIF)),
+        (CLI, IOPL | IF | VIF, Some(IOPL | VIF)),
     ] {
         let caught = run(&mut Legacy::new(), &context(before), &[code]);
         let expected = after.map_or((GP, 0), |_| (UD, 0));
@@ -62,13 +56,13 @@ fn flags() {
         let after = VM | 2 | after.unwrap_or(before);
         check_eq!(caught.eflags & !RF, after, "{code:#x} with {before:#x}");
     }
-    for (before, pushed) in [(IF, IOPL_3 | 2), (VIF, IOPL_3 | IF | 2)] {
+    for (before, pushed) in [(IF, IOPL | 2), (VIF, IOPL | IF | 2)] {
         let mut legacy = Legacy::new();
         check_eq!(run(&mut legacy, &context(before), &[PUSHF]).fault(), (UD, 0));
         check_eq!(u32::from(legacy.read::<u16>(CODE + 0xeffe)), pushed, "PUSHF with {before:#x}");
     }
     for (before, image, after) in [
-        (0, IF | IOPL_3 | 1, Some(VIF | 1)),
+        (0, IF | IOPL | 1, Some(VIF | 1)),
         (VIF | IF, 0, Some(IF)),
         (VIP, IF, None),
         (VIP, 1, Some(VIP | 1)),
@@ -90,7 +84,7 @@ fn flags() {
 
 fn returns() {
     for (before, image, after) in
-        [(0, IF | IOPL_3, Some(VIF)), (VIF, 0, Some(0)), (VIP, IF, None), (0, 0x100, None)]
+        [(0, IF | IOPL, Some(VIF)), (VIF, 0, Some(0)), (VIP, IF, None), (0, 0x100, None)]
     {
         let mut legacy = Legacy::new();
         for (index, item) in (0..).zip([0x10, u32::from(CODE_PARAGRAPH), image]) {
@@ -108,10 +102,10 @@ fn software_interrupts() {
     // Whether the bitmap keeps INT 0x21 for protected mode; how it ends.
     for (flags, kept, fault) in [
         (0, true, (GP, 0)),
-        (IOPL_3, true, (GP, 0x21 * 8 + 2)),
+        (IOPL, true, (GP, 0x21 * 8 + 2)),
         (IF | VIF, false, (UD, 0)),
         (IF, false, (UD, 0)),
-        (IOPL_3 | IF, false, (UD, 0)),
+        (IOPL | IF, false, (UD, 0)),
     ] {
         let mut legacy = Legacy::new();
         // The bitmap of 32 bytes ends where that of ports begins.
@@ -130,10 +124,10 @@ fn software_interrupts() {
         check_eq!((caught.eip, caught.cs), (0x20, u32::from(CODE_PARAGRAPH)));
         check_eq!(caught.old_esp, 0xeffa);
         let frame = [0, 2, 4].map(|at| u32::from(legacy.read::<u16>(CODE + 0xeffa + at)));
-        let own = flags & IOPL_3 != 0;
+        let own = flags & IOPL != 0;
         let shown = if own { flags & IF } else { flags >> 10 & IF };
-        check_eq!(frame, [2, CODE_PARAGRAPH.into(), IOPL_3 | shown | 2], "INT with {flags:#x}");
-        let after = if own { IOPL_3 } else { flags & IF };
+        check_eq!(frame, [2, CODE_PARAGRAPH.into(), IOPL | shown | 2], "INT with {flags:#x}");
+        let after = if own { IOPL } else { flags & IF };
         check_eq!(caught.eflags & !RF, VM | after | 2, "EFLAGS in the handler");
     }
 }
@@ -143,14 +137,14 @@ fn protected_mode() {
         (STI, 0, Some(VIF)),
         (CLI, VIF | IF, Some(IF)),
         (STI, VIP, None),
-        (CLI, IOPL_3 | IF | VIF, Some(IOPL_3 | VIF)),
+        (CLI, IOPL | IF | VIF, Some(IOPL | VIF)),
     ] {
-        let context = Context { eflags: before | 2, cr4: PVI, ..Context::LEVEL_3 };
+        let context = Context { eflags: before | 2, cr4: PVI as u32, ..Context::LEVEL_3 };
         let caught = run(&mut Legacy::new(), &context, &[code]);
         let expected = after.map_or((GP, 0), |_| (UD, 0));
         check_eq!(caught.fault(), expected, "{code:#x} with {before:#x}");
         check_eq!(caught.eflags & !RF, 2 | after.unwrap_or(before), "{code:#x} with {before:#x}");
     }
-    let context = Context { cr4: VME, ..Context::LEVEL_3 };
+    let context = Context { cr4: VME as u32, ..Context::LEVEL_3 };
     check_eq!(run(&mut Legacy::new(), &context, &[STI]).fault(), (GP, 0), "VME is not PVI");
 }

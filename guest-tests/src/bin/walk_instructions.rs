@@ -10,11 +10,12 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
+use guest_tests::register::eflags::{AF, CF, OF, PF, SF, STATUS, ZF};
 use guest_tests::walk::Walk;
 use guest_tests::walk::batch::{CAPACITY, MODES, Mode};
 use guest_tests::walk::model::{
-    AF, CF, OF, Operands, PF, SF, STATUS, ZF, arithmetic, condition, divide, double_shift, logical,
-    merge, multiply, shift, signed, subtract,
+    Operands, arithmetic, condition, divide, double_shift, logical, merge, multiply, shift, signed,
+    subtract,
 };
 
 guest_tests::entry!(main);

@@ -10,6 +10,7 @@
 use guest_tests::device::pic;
 use guest_tests::interrupt::vector::{GP, PF};
 use guest_tests::legacy::{CODE, Context, DATA, Legacy, TASK, TSS, kind, segment};
+use guest_tests::register::eflags::{AC, DF, ID, IF, IOPL, NT, RF, STATUS};
 use guest_tests::walk::Walk;
 use guest_tests::walk::level::{context, tables};
 use x86_64::registers::control::Cr2;
@@ -18,11 +19,8 @@ guest_tests::entry!(main);
 
 const END: (u8, u32) = (0x80, 0);
 const REFUSED: (u8, u32) = (GP, 0);
-const IF: u32 = 1 << 9;
-const IOPL: u32 = 3 << 12;
-const RF: u32 = 1 << 16;
 /// Status flags, DF, NT, AC and ID, which any level changes.
-const OPEN: u32 = 0x24_4cd5;
+const OPEN: u32 = STATUS | DF | NT | AC | ID;
 
 fn main() {
     // A timer that firmware has left running would be seen where IF is set.
@@ -48,10 +46,10 @@ fn flags(walk: &mut Walk, legacy: &mut Legacy, cpl: u8, iopl: u32) {
     for (code, behind) in [(popfd, 2), (iretd, 4)] {
         for (before, image) in [
             (0, OPEN | IF | IOPL),
-            (OPEN & !(1 << 14) | IF, 0),
+            (OPEN & !NT | IF, 0),
             (IF, 1 << 12),
             (0, 0xffc8_802a),
-            (OPEN & !(1 << 14), IF | RF),
+            (OPEN & !NT, IF | RF),
         ] {
             walk.step();
             let mut start = context(cpl);

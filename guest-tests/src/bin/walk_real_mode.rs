@@ -8,6 +8,7 @@
 
 use guest_tests::interrupt::vector::{BP, BR, DB, DE, GP, NM, OF, UD};
 use guest_tests::legacy::{CODE_PARAGRAPH, DATA, Found, Legacy, Real};
+use guest_tests::register::flags::{self, CF, DF, IF, TF, ZF};
 use guest_tests::snippet;
 use guest_tests::walk::Walk;
 
@@ -17,11 +18,6 @@ const START: Real = Real::START;
 /// Where the data and the stack of a test start.
 const DATA_PARAGRAPH: u16 = START.ds;
 const SP: u32 = START.esp;
-const CF: u16 = 1;
-const ZF: u16 = 1 << 6;
-const TF: u16 = 1 << 8;
-const IF: u16 = 1 << 9;
-const DF: u16 = 1 << 10;
 
 fn main() {
     let mut walk = Walk::default();
@@ -67,7 +63,7 @@ fn interrupts(walk: &mut Walk) {
         (&[0xcd, 0x21][..], 0x21, 2 | CF | DF | IF),
         (&[0xcd, 0xff], 0xff, 2 | ZF),
         (&[0xcc], BP, 2 | CF),
-        (&[0xce], OF, 2 | 1 << 11),
+        (&[0xce], OF, 2 | flags::OF),
     ] {
         let start = Real { flags, ..START };
         let (legacy, found) = run(walk, &start, code, vector, code.len() as u16);

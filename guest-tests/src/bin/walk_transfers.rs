@@ -12,6 +12,7 @@ use guest_tests::interrupt::vector::{GP, NP};
 use guest_tests::legacy::{
     CODE, CODE_0, Caught, FREE, Legacy, STACK_3, flat, gate, kind, segment, stub,
 };
+use guest_tests::register::eflags::{AC, IOPL};
 use guest_tests::walk::Walk;
 use guest_tests::walk::level::{at_level, code, context, data, inner_stack, tables};
 
@@ -224,8 +225,7 @@ fn interrupts(walk: &mut Walk, legacy: &mut Legacy, cpl: u8, dpl: u8) {
             let rights = at_level(kind, dpl) | if present { PRESENT } else { 0 };
             legacy.set_gate(VECTOR, gate(selector, offset, rights, 0));
             let mut start = context(cpl);
-            // IOPL 3 and AC.
-            start.eflags = 2 | 3 << 12 | 1 << 18;
+            start.eflags = 2 | IOPL | AC;
             let caught = legacy.run(&start, &[0xcd, VECTOR]);
             let possible = matches!(kind, 5 | 6 | 7 | 0xe | 0xf);
             let at_vector = u32::from(VECTOR) * 8 + 2;

@@ -26,6 +26,7 @@ use guest_tests::device::sleeping_disk::SleepingDisk;
 use guest_tests::device::{apic, halt_until, pic, port};
 use guest_tests::interrupt::{Frame, set_handler, vector};
 use guest_tests::paging::{self, Flags, Level};
+use guest_tests::register::msr::{IA32_LSTAR, IA32_STAR};
 use guest_tests::segment::{KERNEL_CODE, USER_CODE_32};
 use guest_tests::workload::{self, Disk, Effort, Machine, Operation};
 use guest_tests::{bench, boot_info, check_eq, println, smp, thread, user};
@@ -139,8 +140,6 @@ impl Guest {
 
     /// From user mode into the kernel and back.
     fn system_call(&self, count: u64) -> u64 {
-        const IA32_STAR: u32 = 0xc000_0081;
-        const IA32_LSTAR: u32 = 0xc000_0082;
         let star = u64::from(USER_CODE_32) << 48 | u64::from(KERNEL_CODE) << 32;
         // SAFETY: the selectors are in the order that SYSCALL and SYSRET want, the handler is one.
         unsafe {

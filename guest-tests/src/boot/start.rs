@@ -4,6 +4,7 @@
 //! begins in EBP, and goes on at `start32`, in 32-bit protected mode without paging.
 
 use super::info::{self, Protocol};
+use crate::register::msr::IA32_EFER;
 use crate::{exit, heap, interrupt, segment};
 use core::arch::naked_asm;
 use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
@@ -168,7 +169,7 @@ extern "C" fn start32() -> ! {
         table = const TABLE,
         page = const PAGE,
         cr4 = const CR4,
-        efer_msr = const EFER_MSR,
+        efer_msr = const IA32_EFER,
         efer = const EFER,
         cr0 = const CR0,
         gdt_pointer = sym segment::GDT_POINTER,
@@ -183,8 +184,6 @@ extern "C" fn start32() -> ! {
 extern "C" fn long_mode() -> ! {
     naked_asm!("mov eax, ebp", "jmp rax")
 }
-
-pub(crate) const EFER_MSR: u32 = 0xc000_0080;
 
 #[unsafe(naked)]
 extern "C" fn start64() -> ! {

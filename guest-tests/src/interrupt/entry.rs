@@ -1,6 +1,7 @@
 //! The way from an IDT gate to `dispatch` and back: 256 stubs and their common part.
 
 use super::dispatch;
+use crate::register::cr0;
 use crate::segment::{IST1_OFFSET, IST1_STEP, TASKS};
 use core::arch::naked_asm;
 
@@ -125,4 +126,4 @@ extern "C" fn common() {
 }
 
 /// CR0.EM and CR0.TS.
-const EM_TS: u32 = 1 << 2 | 1 << 3;
+const EM_TS: u32 = (cr0::EM | cr0::TS) as u32;

@@ -10,6 +10,7 @@ use super::{
     SPARE_TASK, STACK, STACK_3, TASK,
 };
 use crate::interrupt::load_idt;
+use crate::register::eflags::VM;
 use crate::segment::{DescriptorTablePointer, KERNEL_DATA};
 
 /// What a test's code starts with.
@@ -68,7 +69,7 @@ impl Context {
     pub const VIRTUAL_8086: Self = Self {
         eip: 0,
         esp: 0xf000,
-        eflags: 0x2_0002,
+        eflags: VM | 2,
         cs: CODE_PARAGRAPH,
         ss: CODE_PARAGRAPH,
         ds: CODE_PARAGRAPH,
@@ -164,12 +165,12 @@ pub(super) fn handler() -> u32 {
 pub(super) fn run(legacy: &mut Legacy, context: &Context) -> Caught {
     let segment = u32::from;
     let frame = frame(context);
-    let outer = context.eflags & 1 << 17 != 0 || context.cs & 3 != 0;
+    let outer = context.eflags & VM != 0 || context.cs & 3 != 0;
     let (esp, ss) = match outer {
         true => (STACK, DATA_0),
         false => (context.esp, context.ss),
     };
-    let count = match (context.eflags & 1 << 17 != 0, outer) {
+    let count = match (context.eflags & VM != 0, outer) {
         (true, _) => 9,
         (false, true) => 5,
         (false, false) => 3,

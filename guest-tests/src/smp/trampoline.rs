@@ -1,7 +1,8 @@
 //! The first instructions of a started processor: from real mode, where the start-up IPI enters it,
 //! to 64-bit mode with the tables of the one that started it.
 
-use crate::boot::start::{CR0, CR4, EFER, EFER_MSR, TABLES};
+use crate::boot::start::{CR0, CR4, EFER, TABLES};
+use crate::register::msr::IA32_EFER;
 use crate::segment::{GDT_POINTER, KERNEL_CODE, KERNEL_CODE_32, KERNEL_DATA};
 use core::arch::naked_asm;
 use core::ptr;
@@ -74,7 +75,7 @@ extern "C" fn protected_mode() -> ! {
         data = const KERNEL_DATA,
         tables = sym TABLES,
         cr4 = const CR4,
-        efer_msr = const EFER_MSR,
+        efer_msr = const IA32_EFER,
         efer = const EFER,
         cr0 = const CR0,
         code = const KERNEL_CODE,

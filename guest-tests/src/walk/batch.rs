@@ -3,6 +3,7 @@
 
 use super::model::Operands;
 use crate::legacy::{CODE, Context, DATA, FREE, Legacy, Real, kind, segment};
+use crate::register::eflags::IOPL;
 use crate::snippet;
 
 /// The modes that execute the 80386's instructions.
@@ -87,7 +88,7 @@ impl Mode {
         let start = Context { eip: 0, cs: CODE_16, ds: DATA_SEGMENT, ..Context::LEVEL_0 };
         match self {
             Self::Virtual8086 => Context {
-                eflags: 3 << 12 | Context::VIRTUAL_8086.eflags,
+                eflags: IOPL | Context::VIRTUAL_8086.eflags,
                 ds: (DATA >> 4) as u16,
                 ..Context::VIRTUAL_8086
             },

@@ -1,6 +1,8 @@
 //! What the 80386's integer instructions compute, in plain arithmetic on numbers wider than theirs. It
 //! shares nothing with any processor: flags are said as the manual says them.
 
+use crate::register::eflags::{AF, CF, OF, PF, SF, STATUS, ZF};
+
 /// The operands of an instruction, and its results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -12,21 +14,6 @@ pub struct Operands {
     pub edx: u32,
     pub flags: u32,
 }
-
-/// Status flags.
-pub const CF: u32 = 1;
-/// Parity.
-pub const PF: u32 = 1 << 2;
-/// Auxiliary carry.
-pub const AF: u32 = 1 << 4;
-/// Zero.
-pub const ZF: u32 = 1 << 6;
-/// Sign.
-pub const SF: u32 = 1 << 7;
-/// Overflow.
-pub const OF: u32 = 1 << 11;
-/// All of them.
-pub const STATUS: u32 = CF | PF | AF | ZF | SF | OF;
 
 /// Computes an instruction's results in place. What it returns are the flags that the manual leaves open.
 pub type Model = fn(&mut Operands, bits: u32) -> u32;
