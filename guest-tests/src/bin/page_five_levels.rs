@@ -12,7 +12,8 @@ use guest_tests::cpu::{cpuid, cr4, set_cr4};
 use guest_tests::interrupt::vector::{GP, PF};
 use guest_tests::paging::{self, Flags};
 use guest_tests::register::cr4::LA57;
-use guest_tests::{catch, check_eq, low, snippet};
+use guest_tests::segment::{KERNEL_CODE, KERNEL_CODE_32};
+use guest_tests::{catch, check_eq};
 
 guest_tests::entry!(main);
 
@@ -86,25 +87,49 @@ fn cr3() -> u64 {
     value
 }
 
-/// To the other number of levels, with the tables at `cr3`.
+/// To the other number of levels, with the tables at `cr3`: where paging is off, and so IA-32e mode, too, they
+/// can change. The image lies below 4 GiB, one to one.
 fn switch(cr3: u64) {
-    let code = snippet!(
-        ".code32",
-        "mov eax, cr0",
-        "btr eax, 31",
-        "mov cr0, eax",
-        "mov eax, cr4",
-        "btc eax, 12",
-        "mov cr4, eax",
-        "mov cr3, esi",
-        "mov eax, cr0",
-        "bts eax, 31",
-        "mov cr0, eax",
-        "push 8",
-        "push edi",
-        "retf",
-        ".code64",
-    );
-    // SAFETY: interrupts are off, and the tables map the first 4 GiB one to one.
-    unsafe { low::execute(code, cr3) };
+    // SAFETY: interrupts are off, the tables map the first 4 GiB one to one, and all registers that may be lost
+    // on the way are put back or named.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "push r12",
+            "push r13",
+            "push r14",
+            "push r15",
+            "mov rdi, rsp",
+            "push {code32}",
+            "lea rax, [rip + 2f]",
+            "push rax",
+            "retfq",
+            ".code32",
+            "2: mov eax, cr0",
+            "btr eax, 31",
+            "mov cr0, eax",
+            "mov ecx, cr4",
+            "btc ecx, 12",
+            "mov cr4, ecx",
+            "mov cr3, esi",
+            "bts eax, 31",
+            "mov cr0, eax",
+            ".byte 0xea",
+            ".long 3f",
+            ".short {code64}",
+            ".code64",
+            "3: mov esp, edi",
+            "pop r15",
+            "pop r14",
+            "pop r13",
+            "pop r12",
+            "pop rbp",
+            "pop rbx",
+            code32 = const KERNEL_CODE_32,
+            code64 = const KERNEL_CODE,
+            in("rsi") cr3,
+            clobber_abi("C"),
+        );
+    }
 }

@@ -5,7 +5,8 @@
 #![no_std]
 #![no_main]
 
-use guest_tests::pae::{self, Kind::*, Step};
+use guest_tests::legacy::step::{self, Action::*, Step};
+use guest_tests::register::cr4;
 use guest_tests::{check_eq, paging};
 
 guest_tests::entry!(main);
@@ -72,8 +73,7 @@ fn main() {
         (Step::new(Read, LAST), Ok(0x22), "the last page"),
     ];
     let mut steps = rows.map(|(step, ..)| step);
-    // SAFETY: the first GiB is mapped one to one.
-    unsafe { pae::run(pointers as u64, &mut steps) };
+    step::run(pointers as u64, cr4::PAE, &mut steps);
     for (step, (_, expected, what)) in steps.iter().zip(rows) {
         check_eq!(step.result(), expected.map_err(|code| (14, code)), "{what}");
     }

@@ -5,7 +5,8 @@
 #![no_std]
 #![no_main]
 
-use guest_tests::pae::{self, Kind::*, Step};
+use guest_tests::legacy::step::{self, Action::*, Step};
+use guest_tests::register::cr4;
 use guest_tests::{check_eq, paging};
 
 guest_tests::entry!(main);
@@ -76,8 +77,8 @@ fn main() {
         (Step::new(InvertPge, 0), Ok(0), "MOV to CR4"),
     ];
     let mut steps = rows.map(|(step, ..)| step);
-    // SAFETY: the first GiB is mapped one to one by a register that no step changes.
-    unsafe { pae::run(pointers as u64, &mut steps) };
+    // No step changes the PDPTE that maps the first GiB.
+    step::run(pointers as u64, cr4::PAE, &mut steps);
     for (number, (step, (_, expected, what))) in steps.iter().zip(rows).enumerate() {
         check_eq!(step.result(), expected, "step {number}, {what}");
     }

@@ -9,6 +9,7 @@
 //! Here are the tables and their contents; the way there and back is in `switch`.
 
 mod real;
+pub mod step;
 mod switch;
 pub mod task;
 
