@@ -8,7 +8,7 @@
 #![no_main]
 
 use guest_tests::interrupt::vector::{DF, GP, NP, SS, TS};
-use guest_tests::legacy::task::field::{self, CS, EFLAGS, EIP, ES, ESP, LDT};
+use guest_tests::legacy::task::field::{self, CS, EIP, ES, LDT};
 use guest_tests::legacy::task::{CALL, JMP, MARK};
 use guest_tests::legacy::{
     BEYOND, CODE, CODE_0, Context, DATA_0, DATA_3, FREE, LOCAL_TABLE, Legacy, OTHER_TASK,
@@ -73,16 +73,7 @@ fn faults_of_the_new_task() {
         }
         let handler = OTHER_TSS + 0x400;
         legacy.describe(FREE + 8, segment(handler, 0x67, kind::TASK, (false, false)));
-        for (at, value) in [
-            (EFLAGS, 2),
-            (ESP, STACK_0),
-            (ES, DATA_0.into()),
-            (CS, CODE_0.into()),
-            (field::SS, DATA_0.into()),
-        ] {
-            legacy.write(handler + at, value);
-        }
-        legacy.write(handler + EIP, stub(fault.0));
+        legacy.write_task(handler, stub(fault.0), STACK_0);
         if let Some(descriptor) = descriptor {
             legacy.describe(FREE, descriptor);
         }

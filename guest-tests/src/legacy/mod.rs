@@ -181,17 +181,7 @@ impl Legacy {
         legacy.write(TSS + 4, STACK_0);
         legacy.write(TSS + 8, DATA_0);
         legacy.write(TSS + 0x66, 0x88_u16);
-        for (offset, value) in [
-            (0x20, stub(END)),
-            (0x24, 2),
-            (0x38, OTHER_STACK),
-            (0x48, DATA_0.into()),
-            (0x4c, CODE_0.into()),
-            (0x50, DATA_0.into()),
-            (0x54, DATA_0.into()),
-        ] {
-            legacy.write(OTHER_TSS + offset, value);
-        }
+        legacy.write_task(OTHER_TSS, stub(END), OTHER_STACK);
         legacy
     }
 

@@ -1,7 +1,7 @@
 //! What tests of task switches share: the fields of a 32-bit TSS, transfers to the other task, and tables in
 //! which that task ends the run at once.
 
-use super::{Legacy, OTHER_TASK, OTHER_TSS, stub};
+use super::{CODE_0, DATA_0, Legacy, OTHER_TASK, OTHER_TSS, stub};
 
 /// What the other task's code is told by: the vector that it ends with.
 pub const MARK: u8 = 0x81;
@@ -16,6 +16,7 @@ pub mod field {
     pub const ES: u32 = 0x48;
     pub const CS: u32 = 0x4c;
     pub const SS: u32 = 0x50;
+    pub const DS: u32 = 0x54;
     pub const LDT: u32 = 0x60;
     pub const TRAP: u32 = 0x64;
 }
@@ -31,6 +32,22 @@ impl Legacy {
         let mut legacy = Self::new();
         legacy.write(OTHER_TSS + field::EIP, stub(MARK));
         legacy
+    }
+
+    /// Writes a 32-bit TSS of privilege level 0, in flat segments.
+    pub fn write_task(&mut self, tss: u32, eip: u32, esp: u32) {
+        let (code, data) = (CODE_0.into(), DATA_0.into());
+        for (offset, value) in [
+            (field::EIP, eip),
+            (field::EFLAGS, 2),
+            (field::ESP, esp),
+            (field::ES, data),
+            (field::CS, code),
+            (field::SS, data),
+            (field::DS, data),
+        ] {
+            self.write(tss + offset, value);
+        }
     }
 
     /// Whether the descriptor of a task says that it is busy.

@@ -99,63 +99,49 @@ impl Mode {
     }
 }
 
-/// The loop in code of 16 bits; of what lies at [`PLACE`], the instruction takes the place.
-fn loop_16() -> &'static [u8] {
-    const { assert!(COUNT == 0 && OPERANDS == 0x10 && RESULTS == 0x4000 && PLACE == 0x30) };
-    snippet!(
-        ".code16",
-        "xor edi, edi",
-        "mov ebp, [edi]",
-        "lea esi, [edi + 0x10]",
-        "add edi, 0x4000",
-        "2: mov eax, [esi]",
-        "mov ebx, [esi + 4]",
-        "mov ecx, [esi + 8]",
-        "mov edx, [esi + 12]",
-        "push word ptr [esi + 16]",
-        "popf",
-        ".skip 0x40 - (. - 771b), 0x90",
-        "pushf",
-        "pop word ptr [edi + 16]",
-        "mov [edi], eax",
-        "mov [edi + 4], ebx",
-        "mov [edi + 8], ecx",
-        "mov [edi + 12], edx",
-        "add esi, 20",
-        "add edi, 20",
-        "dec ebp",
-        "jnz 2b",
-        "int 0x80",
-        ".code64",
-    )
+/// The loop, in code of a width; of what lies at [`PLACE`], the instruction takes the place.
+macro_rules! loop_around {
+    ($code:literal, $push:literal, $popf:literal, $pushf:literal, $pop:literal) => {
+        snippet!(
+            $code,
+            "xor edi, edi",
+            "mov ebp, [edi]",
+            "lea esi, [edi + 0x10]",
+            "add edi, 0x4000",
+            "2: mov eax, [esi]",
+            "mov ebx, [esi + 4]",
+            "mov ecx, [esi + 8]",
+            "mov edx, [esi + 12]",
+            $push,
+            $popf,
+            ".skip 0x40 - (. - 771b), 0x90",
+            $pushf,
+            $pop,
+            "mov [edi], eax",
+            "mov [edi + 4], ebx",
+            "mov [edi + 8], ecx",
+            "mov [edi + 12], edx",
+            "add esi, 20",
+            "add edi, 20",
+            "dec ebp",
+            "jnz 2b",
+            "int 0x80",
+            ".code64",
+        )
+    };
 }
 
-/// As [`loop_16`], in code of 32 bits.
+fn loop_16() -> &'static [u8] {
+    const { assert!(COUNT == 0 && OPERANDS == 0x10 && RESULTS == 0x4000 && PLACE == 0x30) };
+    loop_around!(".code16", "push word ptr [esi + 16]", "popf", "pushf", "pop word ptr [edi + 16]")
+}
+
 fn loop_32() -> &'static [u8] {
-    snippet!(
+    loop_around!(
         ".code32",
-        "xor edi, edi",
-        "mov ebp, [edi]",
-        "lea esi, [edi + 0x10]",
-        "add edi, 0x4000",
-        "2: mov eax, [esi]",
-        "mov ebx, [esi + 4]",
-        "mov ecx, [esi + 8]",
-        "mov edx, [esi + 12]",
         "push dword ptr [esi + 16]",
         "popfd",
-        ".skip 0x40 - (. - 771b), 0x90",
         "pushfd",
-        "pop dword ptr [edi + 16]",
-        "mov [edi], eax",
-        "mov [edi + 4], ebx",
-        "mov [edi + 8], ecx",
-        "mov [edi + 12], edx",
-        "add esi, 20",
-        "add edi, 20",
-        "dec ebp",
-        "jnz 2b",
-        "int 0x80",
-        ".code64",
+        "pop dword ptr [edi + 16]"
     )
 }
