@@ -156,6 +156,14 @@ impl Cache {
         Found { op: self.ops[first].as_ptr(), crosses: pages[1].1 != 0 }
     }
 
+    /// The first word of each slot in use from number `from` on: handlers of ops, and what leads the records
+    /// between them.
+    pub fn first_words(&self, from: usize) -> impl Iterator<Item = usize> {
+        let slots = self.ops[..self.op_count].get(from..).unwrap_or_default();
+        // SAFETY: slots below the count are initialised, and each record begins with a word of them.
+        slots.iter().map(|slot| unsafe { slot.as_ptr().cast::<usize>().read() })
+    }
+
     /// The block that `op` is in, the op's number in the cache, and where it came from.
     fn locate(&self, op: *const Op) -> (BlockId, usize, Origin) {
         let index = self.index(op);

@@ -158,6 +158,13 @@ impl Vcpu {
         self.cpu.retired
     }
 
+    /// What the slots hold first that were translated behind the first `from`, among it the addresses of
+    /// all handlers there. For measuring what tests reach.
+    #[doc(hidden)]
+    pub fn translated_words(&self, from: usize) -> impl Iterator<Item = usize> {
+        self.cache.first_words(from)
+    }
+
     /// The host has written guest RAM behind the vCPU's back: `length` bytes at guest-physical
     /// `address`. Code that was translated from them is forgotten; other vCPUs are told, too.
     pub fn memory_written(&mut self, address: u64, length: u64) {

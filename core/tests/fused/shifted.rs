@@ -71,3 +71,21 @@ fn mixes_and_their_products() {
         }
     }
 }
+
+#[test]
+fn mixes_of_a_register_that_is_moved_to_itself() {
+    for (width, prefix) in [(32, &[][..]), (64, &[0x48])] {
+        for (shift, digit) in [("shl", 0xe2), ("shr", 0xea)] {
+            // mov rdx, rdx; the shift; xor rdx, rdx; imul rdx, rcx; add rcx, rax
+            let code = [
+                &[0x89, 0xd2][..],
+                &[0xc1, digit, 5],
+                &[0x31, 0xd2],
+                &[0x0f, 0xaf, 0xd1],
+                &[0x01, 0xc1],
+            ]
+            .map(|code| [prefix, code].concat());
+            compare_all(&[(&format!("{width}: {shift}"), &code.concat(), ALL)], 60);
+        }
+    }
+}

@@ -5,13 +5,12 @@ use std::slice;
 
 use iced_x86::Instruction;
 
-use crate::case::{Case, Outcome, Raised, State, X87};
+use crate::case::{Case, Outcome};
 use crate::compare::{self, Difference};
 use crate::explained::{self, EXPLANATIONS};
 use crate::generate::Image;
 use crate::generate::encoding::decode;
 use crate::interpreter::Interpreter;
-use crate::layout::WRITABLE;
 use crate::shrink::shrink;
 use crate::silicon::{Lost, Silicon};
 
@@ -33,6 +32,14 @@ pub struct Mismatch {
     pub differences: Vec<Difference>,
 }
 
+/// What becomes of a case.
+pub enum Answer {
+    Same,
+    /// It differs for the reason with this number.
+    Explained(usize),
+    Differs(Vec<Difference>),
+}
+
 /// The instruction of a case, unless its bytes are none.
 pub fn instruction(case: &Case) -> Option<Instruction> {
     decode(case.mode, case.code(), case.start()).ok()
@@ -40,16 +47,7 @@ pub fn instruction(case: &Case) -> Option<Instruction> {
 
 impl Both {
     pub fn new(silicon: Box<dyn Silicon>) -> Self {
-        let state = State {
-            gpr: [0; 16],
-            rip: 0,
-            rflags: 0,
-            ymm: [[0; 2]; 16],
-            mxcsr: 0,
-            x87: X87::INITIAL,
-        };
-        let memory = [0; WRITABLE as usize];
-        let outcome = Box::new(Outcome { raised: Raised::NOTHING, state, memory });
+        let outcome = Box::new(Outcome::NONE);
         let explained = [0; EXPLANATIONS.len()];
         let (interpreter, refused) = (Interpreter::new(), BTreeMap::new());
         Self { silicon, interpreter, outcome, explained, refused }
@@ -95,27 +93,33 @@ impl Both {
 
     /// How a single case differs, unless there is a known reason.
     pub fn ask(&mut self, image: &Image, case: &Case) -> Vec<Difference> {
+        match self.answer(image, case) {
+            Answer::Differs(differences) => differences,
+            Answer::Same | Answer::Explained(_) => Vec::new(),
+        }
+    }
+
+    /// What becomes of a single case.
+    pub fn answer(&mut self, image: &Image, case: &Case) -> Answer {
         let instruction = instruction(case);
         self.interpreter.execute(image, case, &mut self.outcome);
         let paravirtual = self.silicon.is_paravirtual();
         self.silicon.begin(image, slice::from_ref(case));
         let mut theirs = match self.silicon.finish()[0] {
             Ok(theirs) => *theirs,
-            Err(Lost::Gone) => {
-                let lost = "what executed it is lost".to_owned();
-                return vec![Difference { what: lost, ..Difference::default() }];
-            }
-            Err(Lost::Refused(_)) => return Vec::new(),
+            Err(Lost::Gone) => return Answer::Differs(vec![Difference::lost()]),
+            Err(Lost::Refused(_)) => return Answer::Same,
         };
         let ours = &mut *self.outcome;
         compare::defined(&mut theirs, case, instruction.as_ref());
         compare::defined(ours, case, instruction.as_ref());
-        if instruction
-            .is_some_and(|it| explained::find(case, &it, &theirs, ours, paravirtual).is_some())
-        {
-            return Vec::new();
+        let reason =
+            instruction.and_then(|it| explained::find(case, &it, &theirs, ours, paravirtual));
+        match (compare::differences(&theirs, ours), reason) {
+            (differences, _) if differences.is_empty() => Answer::Same,
+            (_, Some(reason)) => Answer::Explained(reason),
+            (differences, None) => Answer::Differs(differences),
         }
-        compare::differences(&theirs, ours)
     }
 
     /// The same mismatch with as little state as shows it.

@@ -5,6 +5,8 @@ use super::layout::{Mode, WRITABLE};
 
 /// Most bytes of an instruction that are put in place: one more than is allowed.
 pub const MOST_CODE: usize = 16;
+/// Most bytes of a sequence of instructions.
+pub const CODE_ROOM: usize = 512;
 /// Bytes at the operand that differ from case to case.
 pub const POKE: usize = 64;
 
@@ -48,14 +50,14 @@ impl X87 {
     }
 }
 
-/// An instruction and the state that it starts from.
+/// An instruction, or a sequence of them, and the state that it starts from.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Case {
     pub mode: Mode,
     /// Bytes of `code` that are put in place.
     pub length: u32,
-    pub code: [u8; MOST_CODE],
+    pub code: [u8; CODE_ROOM],
     /// RIP is where the code's end touches the end of its page.
     pub state: State,
     /// Offset in the arena of the bytes that differ from the batch's image.
@@ -101,6 +103,43 @@ impl Raised {
     pub const EXIT: Self = Self { vector: u32::MAX - 1, error_code: 0, address: 0 };
 }
 
+impl Outcome {
+    /// None yet.
+    pub const NONE: Self = Self {
+        raised: Raised::NOTHING,
+        state: State {
+            gpr: [0; 16],
+            rip: 0,
+            rflags: 0,
+            ymm: [[0; 2]; 16],
+            mxcsr: 0,
+            x87: X87::INITIAL,
+        },
+        memory: [0; WRITABLE as usize],
+    };
+
+    /// A fault of the next instruction's fetch, or a breakpoint where a branch has led, say that what was
+    /// asked is complete.
+    pub fn settle(&mut self, case: &Case) {
+        let (start, end) = (case.start(), case.start() + u64::from(case.length));
+        let Self { raised, state, .. } = self;
+        // Not the INT3 that is the instruction.
+        let landed = raised.vector == BREAKPOINT && state.rip != end;
+        let fetch = raised.vector == PAGE_FAULT && raised.error_code & FETCH != 0;
+        if landed {
+            state.rip -= 1;
+        }
+        if landed || fetch && state.rip != start {
+            *raised = Raised::NOTHING;
+            state.rflags &= !RESUME_FLAG;
+        }
+    }
+}
+
+/// RF, which a fault's image of the flags has.
+const RESUME_FLAG: u64 = 1 << 16;
+/// The exception of INT3, whose RIP is behind it.
+const BREAKPOINT: u32 = 3;
 pub const PAGE_FAULT: u32 = 14;
 /// Page-fault error code: an instruction fetch.
 pub const FETCH: u32 = 0x10;

@@ -14,6 +14,13 @@ pub struct Difference {
     pub interpreter: String,
 }
 
+impl Difference {
+    /// There is nothing to compare with.
+    pub fn lost() -> Self {
+        Self { what: "what executed it is lost".to_owned(), ..Self::default() }
+    }
+}
+
 /// The 80 bits of an x87 register.
 const X87_BITS: u128 = (1 << 80) - 1;
 /// Where the addresses end that Linux lets programs use.

@@ -1,12 +1,12 @@
 //! The interpreter as it stands beside the processor: a guest in user mode with the child's pages and
-//! segments, which executes one instruction at a time.
+//! segments, which executes one instruction at a time, or whatever is asked of its processor.
 
 use std::sync::Arc;
 
 use monovisor_core::state::{Activity, RFlags, Register};
 use monovisor_core::{CpuState, Exit, InstructionClock, Ram, Vcpu};
 
-use crate::case::{Case, Outcome, Raised, State, X87};
+use crate::case::{CODE_ROOM, Case, Outcome, Raised, State, X87};
 use crate::generate::Image;
 use crate::guest::{self, ARENA_FRAME, CODE_FRAME, INT3};
 use crate::layout::{Mode, PAGE};
@@ -16,7 +16,7 @@ const MOST_STEPS: u32 = 1 << 15;
 
 pub struct Interpreter {
     ram: Arc<Ram>,
-    vcpu: Vcpu,
+    pub vcpu: Vcpu,
     /// User mode in each mode.
     modes: [CpuState; 3],
     code: Vec<u8>,
@@ -31,14 +31,16 @@ impl Interpreter {
         Self { ram, vcpu, modes, code: Vec::new() }
     }
 
+    /// Does without what the host's vector unit has beyond SSE2.
+    pub fn portable() -> Self {
+        let mut interpreter = Self::new();
+        interpreter.vcpu.use_portable_vectors();
+        interpreter
+    }
+
     /// Executes one case.
     pub fn execute(&mut self, image: &Image, case: &Case, out: &mut Outcome) {
-        self.ram.write(ARENA_FRAME, image);
-        self.ram.write(ARENA_FRAME + u64::from(case.poke_at), &case.poke);
-        self.put_code(case.code());
-        let state = &mut self.modes[case.mode as usize];
-        put(state, &case.state);
-        self.vcpu.set_state(state);
+        self.begin(image, case);
         let mut exit = self.vcpu.step();
         for _ in 0..MOST_STEPS {
             if exit != Exit::Budget || self.vcpu.state().rip != case.start() {
@@ -46,31 +48,52 @@ impl Interpreter {
             }
             exit = self.vcpu.step();
         }
+        self.end(exit, out);
+    }
+
+    /// Is about to execute a case.
+    pub fn begin(&mut self, image: &Image, case: &Case) {
+        self.ram.write(ARENA_FRAME, image);
+        self.ram.write(ARENA_FRAME + u64::from(case.poke_at), &case.poke);
+        self.put_code(case.code());
+        let state = &mut self.modes[case.mode as usize];
+        put(state, &case.state);
+        self.vcpu.set_state(state);
+    }
+
+    /// What has become of it.
+    pub fn end(&mut self, exit: Exit, out: &mut Outcome) {
         get(self.vcpu.state(), &mut out.state);
         out.raised = self.raised(exit, &mut out.state);
         self.ram.read(ARENA_FRAME, &mut out.memory);
     }
 
-    /// Puts the instruction at the end of its page, unless it is there.
+    /// The registers, and the arena.
+    pub fn snapshot(&mut self, state: &mut State, image: &mut Image) {
+        get(self.vcpu.state(), state);
+        self.ram.read(ARENA_FRAME, image);
+    }
+
+    /// Puts the code at the end of its page, unless it is there.
     fn put_code(&mut self, code: &[u8]) {
         if self.code != code {
-            let old = self.code.len();
-            let end = CODE_FRAME + PAGE;
-            self.ram.write(end - old as u64, &[INT3; 16][..old]);
+            let (old, end) = (self.code.len(), CODE_FRAME + PAGE);
+            self.ram.write(end - old as u64, &[INT3; CODE_ROOM][..old]);
             self.ram.write(end - code.len() as u64, code);
-            self.vcpu.memory_written(end - 16, 16);
+            let changed = old.max(code.len()) as u64;
+            self.vcpu.memory_written(end - changed, changed);
             self.code = code.to_vec();
         }
     }
 
     /// What was delivered, if anything; then RIP, RFLAGS and RSP are those of the stack frame.
     fn raised(&mut self, exit: Exit, out: &mut State) -> Raised {
-        if exit != Exit::Budget {
-            return Raised::EXIT;
-        }
         let state = self.vcpu.state();
-        if state.cpl() == 3 {
-            return Raised::NOTHING;
+        // The kernel's handlers halt.
+        match (exit, state.cpl()) {
+            (Exit::Budget, 3) => return Raised::NOTHING,
+            (Exit::Budget | Exit::Halted, 0) => {}
+            _ => return Raised::EXIT,
         }
         let read = |address| {
             let mut word = [0; 8];

@@ -25,6 +25,7 @@ mod layout;
 mod numbers;
 mod report;
 mod run;
+mod sequence;
 mod shrink;
 mod silicon;
 mod undefined;

@@ -6,8 +6,9 @@ use monovisor_core::state::Register;
 use serde_json::{Value, json};
 
 use crate::both::{Mismatch, instruction};
-use crate::case::X87;
+use crate::case::{Case, X87};
 use crate::compare::{self, Difference};
+use crate::generate::Image;
 use crate::layout::{ARENA, Mode};
 use crate::{features, incomparable};
 
@@ -25,6 +26,12 @@ pub fn show(mismatch: &Mismatch) {
     let Mismatch { case, image, differences } = mismatch;
     let text = instruction(case).map_or("no instruction".to_owned(), |it| disassemble(&it));
     eprintln!("\n{:?} {:02x?}  {text}", case.mode, case.code());
+    show_state(case, image);
+    show_differences(differences);
+}
+
+/// Prints the state that a case starts from.
+pub fn show_state(case: &Case, image: &Image) {
     for (register, value) in Register::ALL.into_iter().zip(case.state.gpr) {
         if value != 0 {
             eprintln!("    {} = {value:#x}", register.name());
@@ -47,12 +54,15 @@ pub fn show(mismatch: &Mismatch) {
         let elsewhere = if noise { " and random elsewhere" } else { "" };
         eprintln!("    [{at:#x}] = {:02x?}{elsewhere}", case.poke);
     }
+}
+
+pub fn show_differences(differences: &[Difference]) {
     for Difference { what, silicon, interpreter } in differences {
         eprintln!("  {what}: processor {silicon}, interpreter {interpreter}");
     }
 }
 
-fn disassemble(instruction: &Instruction) -> String {
+pub fn disassemble(instruction: &Instruction) -> String {
     let mut text = String::new();
     IntelFormatter::new().format(instruction, &mut text);
     text

@@ -16,6 +16,7 @@ use crate::generate::encoding::Encodings;
 use crate::incomparable;
 use crate::layout::Mode;
 use crate::report::{self, Count};
+use crate::sequence::{self, SEQUENCES};
 use crate::silicon::{self, BATCH, Kind, Silicon};
 use crate::walk;
 
@@ -25,6 +26,8 @@ const OPERANDS_PER_INSTRUCTION: usize = 4;
 const MOST_SHOWN: usize = 12;
 /// The group that is the walk over the opcode maps.
 const OPCODE_MAPS: &str = "opcode_maps";
+/// Sequences for each case of an instruction.
+const SEQUENCES_PER_CASE: usize = 250;
 /// Flags of cargo's own test programs that have a value.
 const VALUED: [&str; 6] =
     ["--test-threads", "--skip", "--format", "--color", "--logfile", "--shuffle-seed"];
@@ -40,6 +43,8 @@ struct Options {
     kinds: Vec<Kind>,
     /// Where counts go.
     report: Option<String>,
+    /// Tells which handlers sequences have reached.
+    coverage: bool,
     /// Where the list of instructions goes; then nothing is run.
     list: Option<String>,
 }
@@ -53,6 +58,7 @@ impl Options {
             seed: 1,
             kinds: vec![Kind::Process, Kind::Kvm],
             report: None,
+            coverage: false,
             list: None,
         };
         let mut arguments = std::env::args().skip(1);
@@ -64,6 +70,7 @@ impl Options {
                 "--seed" => options.seed = number(value()?)?,
                 "--process" => options.kinds = vec![Kind::Process],
                 "--kvm" => options.kinds = vec![Kind::Kvm],
+                "--coverage" => options.coverage = true,
                 "--report" => options.report = Some(value()?),
                 "--list" => options.list = Some(value()?),
                 flag if VALUED.contains(&flag) => drop(value()?),
@@ -129,6 +136,12 @@ fn run_on(silicon: Box<dyn Silicon>, options: &Options) -> Result<bool, String> 
     if options.wants(OPCODE_MAPS) {
         agreed &= run_walk(&mut both, &mut generator, options, &modes) == 0;
     }
+    let sequences = options.wants(SEQUENCES) && !both.silicon.is_paravirtual();
+    let sequences = sequences.then(|| {
+        let wanted = options.cases * SEQUENCES_PER_CASE;
+        sequence::run(&mut both, &mut generator, &modes, wanted, options.coverage)
+    });
+    agreed &= sequences.as_ref().is_none_or(|summary| summary.differing == 0);
     for (explanation, count) in EXPLANATIONS.iter().zip(both.explained) {
         if count > 0 {
             eprintln!("explained: {count} cases: {}", explanation.reason);
@@ -145,6 +158,9 @@ fn run_on(silicon: Box<dyn Silicon>, options: &Options) -> Result<bool, String> 
         let report = json!({
             "seed": options.seed,
             "counts": report::counts(&counts),
+            "sequences": sequences.map(|summary| {
+                json!({ "cases": summary.cases, "instructions": summary.instructions })
+            }),
             "explained": explained.collect::<Vec<_>>(),
         });
         write(path, &report.to_string())?;

@@ -1,6 +1,6 @@
 //! A mismatch with as little state as shows it.
 
-use crate::case::{Case, X87};
+use crate::case::{CODE_ROOM, Case, X87};
 use crate::generate::Image;
 
 /// Makes `case` and `image` as small as `differs` allows.
@@ -46,7 +46,7 @@ const STEPS: &[Step] = &[
     |case, _, _| {
         if case.length > 1 {
             case.code.rotate_left(1);
-            case.code[15] = 0;
+            case.code[CODE_ROOM - 1] = 0;
             case.length -= 1;
             case.state.rip += 1;
         }

@@ -44,6 +44,11 @@ pub fn flags(instruction: &Instruction) -> u64 {
 
 /// What the manual leaves undefined, as the decoder knows it.
 fn undefined(instruction: &Instruction) -> u64 {
+    status_flags(instruction.rflags_undefined())
+}
+
+/// Those of the decoder's flags that are status flags, in RFLAGS's places.
+pub fn status_flags(flags: u32) -> u64 {
     const PLACES: [(u32, u64); 6] = [
         (RflagsBits::CF, CF),
         (RflagsBits::PF, PF),
@@ -52,6 +57,5 @@ fn undefined(instruction: &Instruction) -> u64 {
         (RflagsBits::SF, SF),
         (RflagsBits::OF, OF),
     ];
-    let undefined = instruction.rflags_undefined();
-    PLACES.iter().filter(|(bit, _)| undefined & bit != 0).map(|(_, flag)| flag).sum()
+    PLACES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, flag)| flag).sum()
 }

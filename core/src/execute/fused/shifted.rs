@@ -164,6 +164,7 @@ pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
         emit.op(forms.immediate[place][width - 2], a, b, 0, count, immediate);
         emit.carried = carried;
     } else if register == Some(b)
+        && a != b
         && let Some(factor) = multiplied(emit, ahead, target)
         && let Some(handlers) = mixed_products(shift.mnemonic(), operation.mnemonic())
     {

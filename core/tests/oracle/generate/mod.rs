@@ -7,7 +7,7 @@ use iced_x86::{
     Code, CpuidFeature, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind,
 };
 
-use crate::case::{Case, MOST_CODE, POKE, State, X87};
+use crate::case::{CODE_ROOM, Case, POKE, State, X87};
 use crate::extended;
 use crate::layout::{ARENA, ARENA_SIZE, CODE, Mode, PAGE};
 use crate::numbers::Numbers;
@@ -22,7 +22,7 @@ const AC: u64 = 1 << 18;
 /// Bytes in front of the operand that differ from case to case, too.
 const MARGIN: usize = 8;
 /// MXCSR after reset: all exceptions masked.
-const MXCSR: u32 = 0x1f80;
+pub const MXCSR: u32 = 0x1f80;
 
 pub struct Generator {
     encodings: Encodings,
@@ -64,18 +64,28 @@ impl Generator {
         into.extend((0..count).filter_map(|_| self.case(mode, &bytes)));
     }
 
+    /// A random instruction with this code, and its bytes.
+    pub fn instruction(
+        &self,
+        code: Code,
+        mode: Mode,
+        numbers: &mut Numbers,
+    ) -> Option<(Vec<u8>, Instruction)> {
+        self.encodings.instruction(code, mode, numbers)
+    }
+
+    /// A case of nothing yet, with random registers.
+    pub fn blank(&mut self, mode: Mode) -> Case {
+        let state = registers(mode, &mut self.numbers);
+        Case { mode, length: 0, code: [0; CODE_ROOM], state, poke_at: 0, poke: [0; POKE] }
+    }
+
     /// A case of the instruction with these bytes, of which displacements may be changed; `None` if
     /// it is a branch into itself.
     pub fn case(&mut self, mode: Mode, bytes: &[u8]) -> Option<Case> {
+        let mut case = self.blank(mode);
         let numbers = &mut self.numbers;
-        let mut case = Case {
-            mode,
-            length: bytes.len() as u32,
-            code: [0; MOST_CODE],
-            state: registers(mode, numbers),
-            poke_at: 0,
-            poke: [0; POKE],
-        };
+        case.length = bytes.len() as u32;
         case.code[..bytes.len()].copy_from_slice(bytes);
         let end = if mode == Mode::Compatibility16 { PAGE } else { CODE + PAGE };
         case.state.rip = end - bytes.len() as u64;
@@ -130,7 +140,7 @@ fn uses_x87(instruction: &Instruction) -> bool {
 }
 
 /// An x87 in any state: any top of the stack, any registers empty, and sometimes an exception pending.
-fn x87(numbers: &mut Numbers, register: fn(&mut Numbers) -> u128) -> X87 {
+pub fn x87(numbers: &mut Numbers, register: fn(&mut Numbers) -> u128) -> X87 {
     /// Condition code and top of the stack.
     const FREE: u16 = 0x7f00;
     /// Exceptions, and the stack fault that is not masked by itself.

@@ -145,8 +145,8 @@ unsafe extern "C" fn handle(_: i32, _: *mut libc::siginfo_t, context: *mut libc:
         let poke = arena.add(case.poke_at as usize);
         ptr::copy_nonoverlapping(case.poke.as_ptr(), poke, case.poke.len());
         let end = CODE_ALIAS.load(Ordering::Relaxed).add(MAPPED_CODE);
-        // Twice the longest, so that nothing of the instruction before is left.
-        ptr::write_bytes(end.sub(2 * case.code.len()), INT3, 2 * case.code.len());
+        // As much as there can be of what was there before.
+        ptr::write_bytes(end.sub(case.code.len()), INT3, case.code.len());
         let length = case.length as usize;
         ptr::copy_nonoverlapping(case.code.as_ptr(), end.sub(length), length);
         frame.write(case.mode, &case.state);

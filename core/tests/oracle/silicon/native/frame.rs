@@ -2,7 +2,6 @@
 
 use std::ptr;
 
-use super::settle;
 use super::xsave::{AVX, Area};
 use crate::case::{Case, Outcome, PAGE_FAULT, Raised, State};
 use crate::layout::Mode;
@@ -116,6 +115,6 @@ impl Frame {
             let address = if vector == PAGE_FAULT { word(libc::REG_CR2) } else { 0 };
             outcome.raised = Raised { vector, error_code: word(libc::REG_ERR) as u32, address };
         }
-        settle(case, outcome);
+        outcome.settle(case);
     }
 }

@@ -14,9 +14,9 @@ use kvm_ioctls::{Error, Kvm, VcpuExit, VcpuFd, VmFd};
 use monovisor_core::CpuState;
 use monovisor_core::state::{DescriptorTable, Register, Segment, SegmentRegister};
 
+use super::map_anonymous;
 use super::xsave::{self, AVX, Area, X87_SSE};
-use super::{map_anonymous, settle};
-use crate::case::{Case, MOST_CODE, Outcome, State};
+use crate::case::{CODE_ROOM, Case, Outcome, State};
 use crate::generate::Image;
 use crate::guest::{self, ARENA_FRAME, CODE_FRAME, INT3, RSP};
 use crate::layout::{Mode, PAGE, WRITABLE};
@@ -113,8 +113,8 @@ impl Guest {
         self.write(ARENA_FRAME, image);
         self.write(ARENA_FRAME + u64::from(case.poke_at), &case.poke);
         let end = CODE_FRAME + PAGE;
-        // Twice the longest, so that nothing of the instruction before is left.
-        self.write(end - 2 * MOST_CODE as u64, &[INT3; 2 * MOST_CODE]);
+        // As much as there can be of what was there before.
+        self.write(end - CODE_ROOM as u64, &[INT3; CODE_ROOM]);
         self.write(end - u64::from(case.length), case.code());
         self.enter(case).map_err(|_| Lost::Gone)?;
         self.halt().inspect_err(|_| self.entered = None)?;
@@ -174,7 +174,7 @@ impl Guest {
             ptr::copy_nonoverlapping(arena, memory.as_mut_ptr(), memory.len());
         }
         let mut outcome = Outcome { raised, state, memory };
-        settle(case, &mut outcome);
+        outcome.settle(case);
         Ok(outcome)
     }
 }
