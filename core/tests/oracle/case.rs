@@ -139,7 +139,7 @@ impl Outcome {
 /// RF, which a fault's image of the flags has.
 const RESUME_FLAG: u64 = 1 << 16;
 /// The exception of INT3, whose RIP is behind it.
-const BREAKPOINT: u32 = 3;
+pub const BREAKPOINT: u32 = 3;
 pub const PAGE_FAULT: u32 = 14;
 /// Page-fault error code: an instruction fetch.
 pub const FETCH: u32 = 0x10;

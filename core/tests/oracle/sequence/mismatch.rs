@@ -19,9 +19,6 @@ use crate::shrink::shrink;
 
 use super::code;
 
-/// Instructions of a sequence that are asked alone.
-const MOST_ALONE: usize = 400;
-
 /// A sequence that differs.
 pub struct Found {
     pub code: Code,
@@ -50,7 +47,7 @@ impl Comparison<'_> {
         let _ = self.tracer.run(image, case, &mut out, |interpreter, bytes| {
             let rip = interpreter.vcpu.state().rip;
             // The parts of a repetition are one instruction.
-            if alone.len() == MOST_ALONE || replace(&mut last, rip) == rip {
+            if replace(&mut last, rip) == rip {
                 return;
             }
             let mut one = *case;

@@ -4,7 +4,7 @@
 
 use monovisor_core::Exit;
 
-use crate::case::{Case, Outcome};
+use crate::case::{BREAKPOINT, Case, Outcome};
 use crate::generate::Image;
 use crate::interpreter::Interpreter;
 
@@ -57,9 +57,10 @@ impl Ways {
             }
         }
         interpreter.end(exit, out);
-        // The kernel's HLT is none of the sequence's.
-        let retired = interpreter.vcpu.retired() - before;
+        // The kernel's HLT is none of the sequence's, nor is an INT3 beside it.
+        let halted = u64::from(exit == Exit::Halted);
+        let landed = u64::from(out.raised.vector == BREAKPOINT);
         out.settle(case);
-        retired - u64::from(exit == Exit::Halted)
+        interpreter.vcpu.retired() - before - halted - landed
     }
 }
