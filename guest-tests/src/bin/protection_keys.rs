@@ -10,13 +10,12 @@ use guest_tests::cpu::{cpuid, cr0, cr4, set_cr0, set_cr4, xsetbv};
 use guest_tests::interrupt::vector::{GP, PF, UD};
 use guest_tests::paging::{self, KERNEL, Level, TEST_AREA, USER};
 use guest_tests::probe::{self, Access, Access::*};
+use guest_tests::register::cr0::WP;
+use guest_tests::register::cr4::{OSXSAVE, PKE};
 use guest_tests::{catch, check_eq, snippet, user};
 
 guest_tests::entry!(main);
 
-const OSXSAVE: u64 = 1 << 18;
-const PKE: u64 = 1 << 22;
-const WRITE_PROTECT: u64 = 1 << 16;
 /// The component of XCR0 and XSTATE_BV.
 const PKRU: u64 = 1 << 9;
 /// The key of the page in the test area, and what its bits of PKRU deny.
@@ -194,9 +193,9 @@ fn codes() -> [Option<u64>; 6] {
 }
 
 fn write_protect(on: bool) {
-    let without = cr0() & !WRITE_PROTECT;
+    let without = cr0() & !WP;
     // SAFETY: the guest writes to no page that is read-only.
-    unsafe { set_cr0(if on { without | WRITE_PROTECT } else { without }) };
+    unsafe { set_cr0(if on { without | WP } else { without }) };
 }
 
 /// EDX:EAX of RDPKRU.

@@ -8,13 +8,13 @@ use guest_tests::cpu::{cpuid, cr0, cr4, rdmsr, set_cr0, set_cr4, wrmsr};
 use guest_tests::interrupt::vector::GP;
 use guest_tests::paging::{self, KERNEL, Level, TEST_AREA, USER};
 use guest_tests::probe::{self, Access, Access::*};
+use guest_tests::register::cr0::WP;
+use guest_tests::register::cr4::PKS;
 use guest_tests::{catch, check_eq};
 
 guest_tests::entry!(main);
 
 const IA32_PKRS: u32 = 0x6e1;
-const PKS: u64 = 1 << 24;
-const WRITE_PROTECT: u64 = 1 << 16;
 /// The key of the page in the test area, and what its bits of IA32_PKRS deny.
 const KEY: u64 = 15;
 const ACCESS_DISABLE: u64 = 1 << (2 * KEY);
@@ -90,9 +90,9 @@ fn codes() -> ([Option<u64>; 3], [Option<u64>; 3]) {
 }
 
 fn write_protect(on: bool) {
-    let without = cr0() & !WRITE_PROTECT;
+    let without = cr0() & !WP;
     // SAFETY: the guest writes to no page that is read-only.
-    unsafe { set_cr0(if on { without | WRITE_PROTECT } else { without }) };
+    unsafe { set_cr0(if on { without | WP } else { without }) };
 }
 
 fn fault(action: impl FnOnce()) -> Option<(u64, u64)> {

@@ -185,6 +185,14 @@ impl Emit {
         self.instruction = *next;
     }
 
+    /// Asks about another instruction as if it were at hand.
+    pub fn about<T>(&mut self, other: &Instruction, ask: impl FnOnce(&Self) -> T) -> T {
+        let at_hand = core::mem::replace(&mut self.instruction, *other);
+        let answer = ask(self);
+        self.instruction = at_hand;
+        answer
+    }
+
     /// Appends a record of one or more slots.
     pub fn record<T: Copy>(&mut self, record: T) {
         const { assert!(size_of::<T>().is_multiple_of(16) && align_of::<T>() == 16) };

@@ -3,7 +3,7 @@
 
 use iced_x86::{EncodingKind, Instruction, Mnemonic, OpKind};
 
-use crate::execute::emit::Mode;
+use crate::execute::emit::{Emit, Mode};
 
 /// The instructions of a block from the one at hand on.
 #[derive(Clone, Copy)]
@@ -20,6 +20,11 @@ impl<'a> Ahead<'a> {
     /// The instruction `distance` behind the one at hand.
     pub fn get(&self, distance: usize) -> Option<&'a Instruction> {
         self.instructions.get(distance)
+    }
+
+    /// Goes on to the instruction `distance` behind the one at hand, by way of those between.
+    pub fn go_on(&self, emit: &mut Emit, distance: usize) {
+        self.instructions[1..=distance].iter().for_each(|next| emit.go_on(next));
     }
 
     /// Whether the flags that instruction `distance` leaves are overwritten before anything reads them

@@ -214,9 +214,9 @@ pub(super) fn emit_guard(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     let (a, b, width) = super::copy::copied(emit)?;
     let with_or = ahead.get(1)?.mnemonic() == Mnemonic::Or;
     let distance = 1 + usize::from(with_or);
-    let (shift, jump) = (*ahead.get(distance)?, ahead.get(distance + 1)?);
+    let (shift, jump) = (ahead.get(distance)?, ahead.get(distance + 1)?);
     let to = fusible(emit, jump)?;
-    let (first, target) = (emit.instruction, emit.instruction.op0_register());
+    let target = emit.instruction.op0_register();
     let handler = match code(jump) {
         4 => jump_guard::<4> as Handler,
         5 => jump_guard::<5>,
@@ -225,18 +225,17 @@ pub(super) fn emit_guard(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     if width != 3 || shift.mnemonic() != Mnemonic::Shr || shift.op0_register() != target {
         return None;
     }
-    let mut other = Some(Gpr::ZERO_OFFSET);
-    if with_or {
-        emit.instruction = *ahead.get(1)?;
-        let on_copy = emit.is_register(1) && emit.instruction.op0_register() == target;
-        other = on_copy.then(|| emit.register(1)).filter(|&other| other != a);
-    }
-    emit.instruction = shift;
-    let count = constant_count(emit, width).filter(|&count| count != 0);
-    emit.instruction = first;
-    let (other, count) = (other?, count?);
+    let other = match with_or {
+        true => emit.about(ahead.get(1)?, |emit| {
+            let on_copy = emit.is_register(1) && emit.instruction.op0_register() == target;
+            on_copy.then(|| emit.register(1)).filter(|&other| other != a)
+        })?,
+        false => Gpr::ZERO_OFFSET,
+    };
+    let count = emit.about(shift, |emit| constant_count(emit, width));
+    let count = count.filter(|&count| count != 0)?;
     let op = Op { a, b, c: other, imm: count as i32, ..Op::plain(handler) };
     emit.branch(op, distance as u8 + 2, to);
-    (1..=distance + 1).filter_map(|distance| ahead.get(distance)).for_each(|next| emit.go_on(next));
+    ahead.go_on(emit, distance + 1);
     Some(())
 }

@@ -141,17 +141,14 @@ pub(super) fn copied(emit: &Emit) -> Option<(u8, u8, usize)> {
 /// Emits the move at hand and the operation behind it, if they are such a pair.
 pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     let second = ahead.get(1)?;
-    let (first, target) = (emit.instruction, emit.instruction.op0_register());
+    let target = emit.instruction.op0_register();
     let (a, b, width) = copied(emit)?;
     if second.op0_kind() != OpKind::Register || second.op0_register() != target {
         return None;
     }
-    emit.instruction = *second;
     emit.flags_dead = ahead.flags_are_dead_behind(1);
-    let operation = operation(emit, a, b, width);
-    // The op begins where the move does.
-    emit.instruction = first;
-    let Operation { handler, c, imm, kind, carried } = operation?;
+    let operation = emit.about(second, |emit| operation(emit, a, b, width))?;
+    let Operation { handler, c, imm, kind, carried } = operation;
     emit.op(handler, a, b, c, 0, imm);
     emit.carried = carried;
     if let Some(kind) = kind {

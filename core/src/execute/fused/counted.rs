@@ -110,10 +110,10 @@ pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     }
     let (a, width) = (emit.register(0), emit.width(0));
     let last = usize::from(emit.carried.place(a, width) == LastResult::INDEX);
-    emit.instruction = *compare;
-    let (left, right) = (emit.register(0), emit.is_register(1).then(|| emit.register(1)));
-    let constant = emit.is_immediate(1).then(|| emit.immediate(1) as i32);
-    emit.instruction = first;
+    let (left, right, constant) = emit.about(compare, |emit| {
+        let right = emit.is_register(1).then(|| emit.register(1));
+        (emit.register(0), right, emit.is_immediate(1).then(|| emit.immediate(1) as i32))
+    });
     let swapped = compare.op0_register() != stepped;
     if left == right.unwrap_or(Gpr::ZERO_OFFSET) || compare.op0_register().size() != 1 << width {
         return None;
@@ -132,7 +132,6 @@ pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
         _ => return None,
     };
     emit.branch(op, 3, to);
-    emit.go_on(compare);
-    emit.go_on(jump);
+    ahead.go_on(emit, 2);
     Some(())
 }

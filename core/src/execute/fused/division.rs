@@ -107,10 +107,7 @@ impl Division {
             (_, true) => (first, false),
             _ => return None,
         };
-        emit.instruction = copy;
-        let copied = super::copy::copied(emit);
-        emit.instruction = first;
-        let (a, dividend, width) = copied?;
+        let (a, dividend, width) = emit.about(&copy, super::copy::copied)?;
         // A move behind the XOR would read what that has cleared.
         let moves = a == RAX && !(behind && dividend == RDX);
         moves.then_some(Self { dividend, copy: Some(width), distance: 2 })
@@ -139,16 +136,13 @@ fn tests_remainder(instruction: &Instruction, width: usize) -> Option<Kind> {
 /// Emits such a division, if the instruction at hand begins one.
 pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     let Division { dividend, copy, distance } = Division::find(emit, ahead)?;
-    let div = *ahead.get(distance)?;
+    let div = ahead.get(distance)?;
     let width = div.op0_register().size().trailing_zeros() as usize;
     let divides = div.mnemonic() == Mnemonic::Div && div.op0_kind() == OpKind::Register;
     if !divides || width < 2 || copy.is_some_and(|copied| copied != width) {
         return None;
     }
-    let first = emit.instruction;
-    emit.instruction = div;
-    let divisor = emit.register(0);
-    emit.instruction = first;
+    let divisor = emit.about(div, |emit| emit.register(0));
     if divisor == RAX || divisor == RDX {
         return None;
     }
@@ -165,7 +159,7 @@ pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     };
     emit.op(handler, 0, dividend, divisor, kind.0, 0);
     emit.writes_flags(Kind::of::<u32>(Class::Logic));
-    (1..=distance).filter_map(|distance| ahead.get(distance)).for_each(|next| emit.go_on(next));
+    ahead.go_on(emit, distance);
     plain_division(emit);
     if jump.is_some() {
         emit.go_on(ahead.get(distance + 1)?);

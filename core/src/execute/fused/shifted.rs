@@ -132,17 +132,14 @@ fn multiplied(emit: &mut Emit, ahead: Ahead, target: Register) -> Option<u8> {
     if !multiplies || !ahead.flags_are_dead_behind(3) {
         return None;
     }
-    let first = core::mem::replace(&mut emit.instruction, *product);
-    let factor = emit.register(1);
-    emit.instruction = first;
-    Some(factor)
+    Some(emit.about(product, |emit| emit.register(1)))
 }
 
 /// Emits the move at hand, the shift and the operation behind it, if they are such a group.
 pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     let (shift, operation) = (ahead.get(1)?, ahead.get(2)?);
     let forms = find(shift.mnemonic(), operation.mnemonic())?;
-    let (first, target) = (emit.instruction, emit.instruction.op0_register());
+    let target = emit.instruction.op0_register();
     let (a, b, width) = super::copy::copied(emit)?;
     let on_target = |instruction: &Instruction| {
         instruction.op0_kind() == OpKind::Register && instruction.op0_register() == target
@@ -150,13 +147,11 @@ pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     if !on_target(shift) || !on_target(operation) {
         return None;
     }
-    emit.instruction = *shift;
-    let count = constant_count(emit, width);
-    emit.instruction = *operation;
-    let register = emit.is_register(1).then(|| emit.register(1));
-    let immediate = emit.is_immediate(1).then(|| emit.immediate(1) as i32);
-    // The op begins where the move does.
-    emit.instruction = first;
+    let count = emit.about(shift, |emit| constant_count(emit, width));
+    let (register, immediate) = emit.about(operation, |emit| {
+        let register = emit.is_register(1).then(|| emit.register(1));
+        (register, emit.is_immediate(1).then(|| emit.immediate(1) as i32))
+    });
     let count = count.filter(|&count| count != 0)? as u8;
     let place = emit.carried.place(b, width);
     let carried = Carried::result(a, width);
@@ -171,7 +166,7 @@ pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
         emit.op(handlers[place][width - 2], a, b, factor, count, 0);
         emit.carried = carried;
         emit.writes_flags(kind(Class::Given, width));
-        (1..=3).filter_map(|distance| ahead.get(distance)).for_each(|next| emit.go_on(next));
+        ahead.go_on(emit, 3);
         return Some(());
     } else {
         // The operation on the copy and itself would read what was shifted.
@@ -180,7 +175,6 @@ pub(super) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
         emit.carried = carried.and_source(c, width);
     }
     emit.writes_flags((forms.kind)(width));
-    emit.go_on(shift);
-    emit.go_on(operation);
+    ahead.go_on(emit, 2);
     Some(())
 }

@@ -215,10 +215,7 @@ fn operations_on_loads(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     {
         return None;
     }
-    emit.instruction = *load;
-    let both_added = is_added(emit, other_operation);
-    emit.instruction = first;
-    if !both_added {
+    if !emit.about(load, |emit| is_added(emit, other_operation)) {
         return None;
     }
     emit_in_front(emit, &handlers.two)?;
