@@ -2,10 +2,11 @@
 //!
 //! Two halves. The core's own harness (`core/benches/exclusive`) runs monovisor's gate and QEMU's two
 //! algorithms on the same work; a guest adds under LOCK on monovisor and on the real QEMU, and another one
-//! tells what a second vCPU is worth. `report` holds the results and shows them, `target` compares them
-//! with what is wanted, `chart` draws them.
+//! tells what a second vCPU is worth, beside what a second processor of the host is (`native`). `report`
+//! holds the results and shows them, `target` compares them with what is wanted, `chart` draws them.
 
 mod chart;
+mod native;
 mod report;
 mod target;
 
@@ -17,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use xshell::cmd;
 
-use self::report::{Guest, Report};
+use self::report::{Guest, Report, Scaling};
 use crate::bench::statistics::Spread;
 use crate::guest::{self, header::Header};
 use crate::machine::{self, Machine, QEMU};
@@ -70,7 +71,7 @@ impl Exclusive {
     }
 
     /// The guests' figures: on both machines, and of one vCPU beside two.
-    fn guests(&self, workspace: &Workspace) -> Result<(Vec<Guest>, Option<Spread>)> {
+    fn guests(&self, workspace: &Workspace) -> Result<(Vec<Guest>, Option<Scaling>)> {
         let monovisor = Machine::Monovisor(workspace.build_monovisor(Dispatcher::Tail, &[])?);
         let images = workspace.build_guests()?;
         let guests = guest::find_all(&workspace.guest_sources())?;
@@ -82,13 +83,14 @@ impl Exclusive {
         Ok((self.locked(monovisor, &images.join(GUEST), header(GUEST)?)?, scaling))
     }
 
-    /// How much work two vCPUs do in the time in which one does its own.
+    /// How much work two vCPUs do in the time in which one does its own; and beside each pair of runs,
+    /// what the host's processors make of the same question at that moment.
     fn scaling(
         &self,
         monovisor: &Machine,
         image: &Path,
         header: &Header,
-    ) -> Result<Option<Spread>> {
+    ) -> Result<Option<Scaling>> {
         let seconds = |cpus: u32| -> Result<f64> {
             let header = Header { cpus, ..header.clone() };
             let command = monovisor.invocation(image, &header, header.bench.as_deref(), None);
@@ -96,8 +98,13 @@ impl Exclusive {
             ensure!(run.status == Some(guest::header::PASSED), "{SCALING} failed on {cpus} vCPUs");
             Ok(run.wall.as_secs_f64())
         };
-        let pairs = (0..self.guest_runs).map(|_| Ok(2.0 * seconds(1)? / seconds(2)?));
-        Ok(Spread::of(pairs.collect::<Result<_>>()?))
+        let (mut vcpus, mut native) = (Vec::new(), Vec::new());
+        for _ in 0..self.guest_runs {
+            vcpus.push(2.0 * seconds(1)? / seconds(2)?);
+            native.push(2.0 * native::seconds(1) / native::seconds(2));
+        }
+        let scaling = |(vcpus, native)| Scaling { vcpus, native };
+        Ok(Spread::of(vcpus).zip(Spread::of(native)).map(scaling))
     }
 
     /// The figures of locked additions on both machines, in alternating runs.

@@ -13,8 +13,16 @@ use crate::bench::statistics::Spread;
 pub struct Report {
     pub harness: Harness,
     pub guests: Vec<Guest>,
-    /// How much work two vCPUs do in the time in which one does its own, pair by pair.
-    pub scaling: Option<Spread>,
+    pub scaling: Option<Scaling>,
+}
+
+/// How much work two do in the time in which one does its own, pair by pair.
+#[derive(Serialize)]
+pub struct Scaling {
+    /// Of a guest's vCPUs.
+    pub vcpus: Spread,
+    /// Of the host's processors: what vCPUs could reach at best.
+    pub native: Spread,
 }
 
 /// What the core's harness prints; its own source says what each figure is.
@@ -178,8 +186,12 @@ impl Report {
             let [beside_within, beside_across] = kept;
             row(&mut text, &[name, aligned, within, beside_within, across, beside_across]);
         }
-        if let Some(scaling) = &self.scaling {
-            let _ = writeln!(text, "\nTwo vCPUs do the work of {} of one.", scaling.show(1.0, 2));
+        if let Some(Scaling { vcpus, native }) = &self.scaling {
+            let [vcpus, native] = [vcpus, native].map(|pairs| pairs.show(1.0, 2));
+            let _ = writeln!(
+                text,
+                "\nTwo vCPUs do the work of {vcpus} of one, two of the host's processors of {native}."
+            );
         }
         let _ = writeln!(text);
         for target in target::all(self) {
@@ -260,7 +272,9 @@ pub mod tests {
         assert_eq!((guest.aligned, guest.within, guest.across), (120.0, 30.0, 2.0));
         assert_eq!(guest.kept, [0.9, 0.85]);
         assert!(Guest::parse("monovisor", "ms 10\n").is_err());
-        let scaling = Spread::of(vec![1.8, 1.9, 1.95]);
+        let spread = |pairs: &[f64]| Spread::of(pairs.to_vec());
+        let pairs = spread(&[1.8, 1.9, 1.95]).zip(spread(&[1.9, 1.98, 2.0]));
+        let scaling = pairs.map(|(vcpus, native)| Scaling { vcpus, native });
         let text = Report { harness: sample(), guests: vec![guest], scaling }.show();
         assert!(text.contains("1.90 [1.80..1.95]"), "{text}");
         assert!(text.contains("85.0 %") && text.contains("50.0 %"), "{text}");
