@@ -352,6 +352,12 @@ impl Cpu {
                 .map_err(fault)?;
         }
         if operand.access & READ != 0 {
+            if size > 16 {
+                // It is read in halves, which are canonical both before either is looked for.
+                self.mmu
+                    .probe(&self.state, linear, size as u32, AccessKind::Read, Privilege::Current)
+                    .map_err(fault)?;
+            }
             match self.read_sized(linear, &mut buffer[..size]) {
                 Ok(()) => {}
                 // The operand is one register, which the op reads and does not write.

@@ -90,6 +90,23 @@ fn what_is_not_canonical_comes_before_what_is_not_there() {
     }
 }
 
+#[test]
+fn both_halves_are_canonical_before_either_is_there() {
+    const YMM: &[&[u8]] = &[
+        &[0xc5, 0xfc, 0x10, 0x06],          // vmovups ymm0, [rsi]
+        &[0xc5, 0xfc, 0x11, 0x06],          // vmovups [rsi], ymm0
+        &[0xc5, 0xf4, 0x59, 0x06],          // vmulps ymm0, ymm1, [rsi]
+        &[0xc4, 0xe3, 0xfd, 0x00, 0x06, 0], // vpermq ymm0, [rsi], 0
+    ];
+    let mut machine = machine();
+    for code in YMM {
+        for before in [8, 16, 24] {
+            machine.state.gpr[Register::Rsi] = (1 << 47) - before;
+            assert_eq!(raised(&mut machine, code), Some(Exception::GP0), "{code:x?} {before}");
+        }
+    }
+}
+
 /// vaddps ymm0, ymm1, ymm2
 const ADD: &[u8] = &[0xc5, 0xf4, 0x58, 0xc2];
 /// vzeroupper

@@ -1,7 +1,7 @@
 //! Cases: a random instruction with registers and memory that it makes something of.
 
 pub mod encoding;
-mod operands;
+pub mod operands;
 
 use iced_x86::{
     Code, CpuidFeature, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind,

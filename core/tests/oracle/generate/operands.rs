@@ -105,7 +105,7 @@ fn displace(case: &mut Case, instruction: &Instruction, offset: u64) -> bool {
 }
 
 /// The base of the segment that an operand is in, as its mode sees it.
-fn segment_base(mode: Mode, register: Register) -> u64 {
+pub fn segment_base(mode: Mode, register: Register) -> u64 {
     let segment = match register {
         Register::ES => SegmentRegister::Es,
         Register::CS => SegmentRegister::Cs,

@@ -26,6 +26,8 @@ pub struct Builder<'a> {
     pending: Vec<usize>,
     /// The registers that were named last.
     recent: [u8; 2],
+    /// Few registers are named, so that they are often the same.
+    narrow: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -36,8 +38,8 @@ impl<'a> Builder<'a> {
             reserved |= 1 << INDEX;
         }
         let (elements, pending) = (Vec::new(), Vec::new());
-        let recent = [0; 2];
-        Self { numbers, mode, elements, reserved, undefined: false, pending, recent }
+        let (recent, narrow) = ([0; 2], numbers.one_in(4));
+        Self { numbers, mode, elements, reserved, undefined: false, pending, recent, narrow }
     }
 
     pub fn pointers(mode: Mode) -> &'static [u8] {
@@ -65,7 +67,8 @@ impl<'a> Builder<'a> {
             _ => {}
         }
         if mode == Mode::Long {
-            gpr[usize::from(INDEX)] = numbers.below(32);
+            let index = numbers.below(128);
+            gpr[usize::from(INDEX)] = if numbers.one_in(4) { index } else { index & !15 };
         }
     }
 
@@ -78,7 +81,22 @@ impl<'a> Builder<'a> {
         while !self.pending.is_empty() {
             self.land();
         }
+        self.mislead();
         Code { mode: self.mode, elements: self.elements }
+    }
+
+    /// Has some branches lead into the middle of what belongs together.
+    fn mislead(&mut self) {
+        let end = self.elements.len();
+        for (index, element) in self.elements.iter_mut().enumerate() {
+            if let Leads::To { target, kind: Branch::Conditional(_) | Branch::Jump } =
+                &mut element.leads
+                && *target > index
+                && self.numbers.one_in(5)
+            {
+                *target = index + 1 + self.numbers.below((end - index) as u64) as usize;
+            }
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -98,19 +116,19 @@ impl<'a> Builder<'a> {
         if self.numbers.one_in(3) {
             return self.one_of(&self.recent.clone());
         }
-        let any = self.numbers.below(self.registers()) as u8;
+        let any = self.numbers.below(if self.narrow { 3 } else { self.registers() }) as u8;
         self.recent = [any, self.recent[0]];
         any
     }
 
     /// A register that may be written; one of bytes is AH to BH, too.
     pub fn target(&mut self, width: Width) -> u8 {
-        loop {
-            let number = self.source();
-            if !self.is_reserved(number, width) {
-                return number;
-            }
+        let all = self.registers();
+        let mut number = self.source();
+        while self.is_reserved(number, width) {
+            number = self.numbers.below(all) as u8;
         }
+        number
     }
 
     /// A register that may be written as a whole.
@@ -153,7 +171,8 @@ impl<'a> Builder<'a> {
             0 => self.numbers.next() as i32,
             1 => PAGE as i32 - 16 + self.numbers.below(16) as i32,
             2..16 => self.numbers.below(256) as i32 - 128,
-            _ => 8 * (self.numbers.below(32) as i32 - 16),
+            16..32 => 8 * (self.numbers.below(32) as i32 - 16),
+            _ => 16 * (self.numbers.below(16) as i32 - 8),
         };
         let indexed = self.is_long() && self.numbers.one_in(3);
         let index = indexed.then(|| (INDEX, self.numbers.below(4) as u8));

@@ -9,6 +9,7 @@ use iced_x86::{
 use super::builder::Builder;
 use super::code::{Element, Leads};
 use crate::generate::Generator;
+use crate::generate::operands::segment_base;
 use crate::layout::{ARENA, Mode, PAGE};
 use crate::numbers::Numbers;
 use crate::undefined;
@@ -113,9 +114,6 @@ fn place(
     let constants = decoder.get_constant_offsets(&decoded);
     let (at, size) = (constants.displacement_offset(), constants.displacement_size());
     let address = ARENA + (numbers.below(2 * PAGE - 64) & if numbers.one_in(3) { !0 } else { !31 });
-    if matches!(instruction.memory_segment(), Register::FS | Register::GS) {
-        return None;
-    }
     if instruction.is_ip_rel_memory_operand() && size == 4 {
         return Some(Element { bytes, leads: Leads::Relative { at, address } });
     }
@@ -133,7 +131,8 @@ fn place(
         return None;
     }
     if size == 4 {
-        let value = address.wrapping_sub(number.map_or(0, |number| gpr[number]));
+        let base = segment_base(mode, instruction.memory_segment());
+        let value = address.wrapping_sub(base).wrapping_sub(number.map_or(0, |number| gpr[number]));
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes()[..4]);
     }
     Some(Element::plain(bytes))
