@@ -62,6 +62,10 @@ impl Address {
             (_, true) => (own, 0, 8),
             (_, false) => (own, 0xf, 4),
         };
+        // An x2APIC's message to a cluster is for none that is in the other mode still.
+        if self.mode == Mode::XApic && address > XAPIC_BROADCAST {
+            return false;
+        }
         let members = (1 << member_bits) - 1;
         let same_cluster = (own ^ address) >> member_bits & cluster == 0
             || self.mode == Mode::XApic && address >> 4 == 0xf;

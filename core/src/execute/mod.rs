@@ -60,7 +60,7 @@ use self::flags::Kind;
 use self::jump_cache::{JumpCache, JumpEntry};
 use self::op::{Detail, Op};
 use self::x87::ErrorLine;
-use crate::apic::{Effect, LocalApic};
+use crate::apic::{Effect, LocalApic, Mode};
 use crate::cpuid::Model;
 use crate::exclusive::Watch;
 use crate::memory::{GuestMemory, Width};
@@ -242,7 +242,7 @@ impl From<Exception> for Leave {
 impl Cpu {
     /// A vCPU after reset.
     pub fn new(memory: Arc<dyn GuestMemory>, clock: Arc<dyn Clock>, apic_id: u32) -> Box<Self> {
-        Box::new(Self {
+        let mut cpu = Box::new(Self {
             state: CpuState::reset(apic_id),
             scratch_vectors: [0; sse::vector::UPPER as usize + 1],
             tlb: core::ptr::null_mut(),
@@ -273,7 +273,9 @@ impl Cpu {
             goes_on: false,
             error_line: ErrorLine::Low,
             random: 0x9e37_79b9_7f4a_7c15 ^ u64::from(apic_id),
-        })
+        });
+        cpu.follow_apic_base();
+        cpu
     }
 
     /// The register at byte `offset`, zero-extended from its width.
@@ -350,6 +352,13 @@ impl Cpu {
                 jumps.clear();
             }
         }
+    }
+
+    /// The local APIC's page is where IA32_APIC_BASE says, in xAPIC mode.
+    pub fn follow_apic_base(&mut self) {
+        let page = self.state.msr.apic_base & !0xfff;
+        let mapped = self.apic.mode() == Mode::XApic;
+        self.mmu.place_local_apic(mapped.then_some(page));
     }
 
     /// The clock, as the host or the count of instructions tells it.

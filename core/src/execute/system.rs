@@ -322,7 +322,10 @@ fn wrmsr(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
     match msr::write(&cpu.model, &mut cpu.state, &mut cpu.apic, now_ns, number, value)? {
         MsrEffect::None => {}
         MsrEffect::Efer => cpu.mmu.flush_all(),
-        MsrEffect::ApicBase => cpu.timer_changed = true,
+        MsrEffect::ApicBase => {
+            cpu.follow_apic_base();
+            cpu.timer_changed = true;
+        }
         MsrEffect::Apic(effect) => {
             cpu.apic_effect = Some(effect);
             cpu.timer_changed = true;

@@ -67,6 +67,9 @@ use structures::StructureCache;
 use tlb::Filled;
 use watchpoint::Watchpoints;
 
+/// No page's address.
+const NOWHERE: u64 = u64::MAX;
+
 /// The memory-management unit of one vCPU.
 #[repr(C)]
 pub(crate) struct Mmu {
@@ -88,6 +91,9 @@ pub(crate) struct Mmu {
     structures: StructureCache,
     regions: Regions,
     device_page: DevicePage,
+    /// Guest-physical address of the local APIC's page, which hides RAM behind it; no page's if there
+    /// is none.
+    local_apic: u64,
     watchpoints: Watchpoints,
     /// This vCPU's place among others, if there are any.
     sharing: Option<Sharing>,
@@ -116,6 +122,7 @@ impl Mmu {
             structures: StructureCache::new(),
             regions: Regions::new(),
             device_page: DevicePage::NONE,
+            local_apic: NOWHERE,
             watchpoints: Watchpoints::default(),
             sharing: None,
             locking: Locking::alone(),
@@ -209,6 +216,16 @@ impl Mmu {
         let watchpoints = Watchpoints::of(debug);
         if !self.watchpoints.watch_as(&watchpoints) {
             self.watchpoints = watchpoints;
+            self.flush_all();
+        }
+    }
+
+    /// Follows the local APIC's page to where it is now, if there is one: this processor's accesses to it
+    /// reach no RAM (SDM, "Relocating the Local APIC Registers").
+    pub(crate) fn place_local_apic(&mut self, page: Option<u64>) {
+        let page = page.unwrap_or(NOWHERE);
+        if page != self.local_apic {
+            self.local_apic = page;
             self.flush_all();
         }
     }

@@ -308,7 +308,10 @@ impl Mmu {
     #[inline(always)]
     fn install(&mut self, linear: u64, kind: AccessKind, view: View, leaf: &Leaf) -> Page {
         let physical = leaf.physical;
-        let located = self.regions.locate(&*self.memory, physical);
+        let located = match physical == self.local_apic {
+            true => None,
+            false => self.regions.locate(&*self.memory, physical),
+        };
         let Some(Located { host, writable }) = located else {
             if !self.watchpoints.in_page(linear) {
                 self.device_page = DevicePage::new(linear, kind, view, physical);

@@ -62,6 +62,7 @@ impl Engine for Vcpu {
         self.come_back();
         self.cpu.apic.clone_from(apic);
         self.cpu.apic.restore_base(self.cpu.state.msr.apic_base);
+        self.cpu.follow_apic_base();
     }
 
     fn interruptible(&self) -> bool {

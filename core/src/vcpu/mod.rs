@@ -136,6 +136,7 @@ impl Vcpu {
         self.cpu.state.clone_from(state);
         self.cpu.state.gpr.clear_hidden();
         self.cpu.apic.restore_base(state.msr.apic_base);
+        self.cpu.follow_apic_base();
         self.cpu.mmu.flush_all();
         self.cpu.mmu.adopt_pointers(&mut self.cpu.state);
         self.cpu.mmu.watch_data(&state.debug);

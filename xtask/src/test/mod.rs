@@ -11,6 +11,7 @@
 mod durability;
 mod expect;
 mod guests;
+mod miri;
 mod thread_sanitizer;
 
 use std::path::Path;
@@ -45,9 +46,13 @@ pub struct Test {
     /// Does not run the guests on QEMU
     #[arg(long)]
     no_qemu: bool,
+    /// Runs only what Miri can run: guest memory on its portable path, mailboxes and the gate; needs
+    /// nightly with Miri
+    #[arg(long, conflicts_with_all = ["only_guests", "no_qemu", "features", "filter"])]
+    miri: bool,
     /// Runs only the guests with several processors, on a monovisor that ThreadSanitizer watches;
     /// needs nightly with its sources
-    #[arg(long, conflicts_with_all = ["only_guests", "no_qemu", "features"])]
+    #[arg(long, conflicts_with_all = ["only_guests", "no_qemu", "features", "miri"])]
     thread_sanitizer: bool,
     /// Cargo features of the `monovisor` package to test with
     #[arg(long, value_delimiter = ',')]
@@ -59,6 +64,10 @@ impl Test {
     pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
         // Headers name files from there.
         std::env::set_current_dir(&workspace.root).context("entering the workspace's folder")?;
+        if self.miri {
+            let passed = miri::run(workspace)?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         if self.thread_sanitizer {
             return self.find_races(workspace);
         }

@@ -40,9 +40,9 @@ const VERSION: u32 = (LVT_ENTRIES as u32 - 1) << 16 | 0x14;
 /// error.
 const LVT_WRITABLE: [u32; LVT_ENTRIES] =
     [0x7_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff];
-/// Bits of an LVT entry that only the APIC sets: delivery status and remote IRR. Software writes
-/// back what it has read.
-const LVT_READ_ONLY: u32 = 1 << 12 | 1 << 14;
+/// Bits of the LVT entries that only the APIC sets: delivery status, and the remote IRR of the pins.
+/// Software writes back what it has read.
+const LVT_READ_ONLY: [u32; LVT_ENTRIES] = [0x1000, 0x1000, 0x1000, 0x5000, 0x5000, 0x1000];
 
 /// Writable bits of the spurious-interrupt vector register: vector, enable, focus checking.
 const SPURIOUS_WRITABLE: u32 = 0x3ff;
@@ -188,7 +188,8 @@ impl LocalApic {
                 (u32::MAX, 0)
             }
             register::LVT..=register::LVT_END => {
-                (LVT_WRITABLE[(number - register::LVT) as usize], LVT_READ_ONLY)
+                let index = (number - register::LVT) as usize;
+                (LVT_WRITABLE[index], LVT_READ_ONLY[index])
             }
             register::DIVIDE_CONFIGURATION => (DIVIDE_WRITABLE, 0),
             _ => return None,

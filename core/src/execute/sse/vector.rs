@@ -227,8 +227,8 @@ macro_rules! store {
     };
 }
 
-// Guests may rely on no more than eight bytes of these being atomic; a bounce buffer in place of
-// the operand need not be aligned.
+// One instruction of the host's, because guests may rely on sixteen aligned bytes being moved in one
+// piece; MOVUPS, because a bounce buffer in place of the operand need not be aligned.
 load!(Aligned: u128, true, "movups {0}, [{1}]", |value| value);
 load!(Unaligned: u128, false, "movups {0}, [{1}]", |value| value);
 load!(Low16: u16, false, "pxor {0}, {0}\npinsrw {0}, word ptr [{1}], 0", |value| u128::from(value).vector());

@@ -95,6 +95,7 @@ fn logical_destinations() {
         (FLAT, 0x04, 0x00, false),
         (FLAT, 0x00, 0x7f, false),
         (FLAT, 0x00, u32::MAX, true),
+        (FLAT, 0x01, 0x0002_0001, false), // a cluster of x2APICs
         (CLUSTER, 0x24, 0x24, true),
         (CLUSTER, 0x24, 0x2c, true),
         (CLUSTER, 0x24, 0x28, false),
@@ -102,6 +103,7 @@ fn logical_destinations() {
         (CLUSTER, 0x24, 0xf4, true),
         (CLUSTER, 0x24, 0xf8, false),
         (CLUSTER, 0x24, u32::MAX, true),
+        (CLUSTER, 0x24, 0x0002_0024, false),
     ];
     for (format, logical, address, expected) in rows {
         let mut apic = enabled(0);

@@ -129,6 +129,10 @@ fn x2apic_writes_check_reserved_bits() {
         (0x831, 0, false),
         (0x832, 0x3_00ff, true),
         (0x832, 0x8_0000, false),
+        (0x832, 0x1000, true),  // delivery status
+        (0x832, 0x4000, false), // remote IRR is the pins' alone
+        (0x834, 0x4000, false),
+        (0x837, 0x4000, false),
         (0x832, 1 << 32, false),
         (0x835, 0x1_a7ff, true),
         (0x835, 0x5000, true),

@@ -1,0 +1,85 @@
+//! Sixteen aligned bytes are stored and loaded in one piece, as processors with AVX promise of MOVAPS: in
+//! a page of data, in one with code beside them, and with a data breakpoint beside them (SDM, Guaranteed
+//! Atomic Operations).
+//@ cpus: 2
+//@ qemu: differs: QEMU 7.2 moves two halves; it has no AVX, without which nothing more is promised
+
+#![no_std]
+#![no_main]
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
+use guest_tests::check_eq;
+use guest_tests::paging::{self, KERNEL, TEST_AREA};
+use guest_tests::smp::{self, wait_until};
+
+guest_tests::entry!(main);
+
+const STORES: u32 = 100_000;
+/// Where the vector is in its page.
+const OFFSET: u64 = 2048;
+const RET: u8 = 0xc3;
+/// DR7: breakpoints 0 and 1 are on, each on accesses to one byte.
+const BREAKPOINTS: u64 = 0b1010 | 0b11 << 16 | 0b11 << 20;
+
+static READY: AtomicBool = AtomicBool::new(false);
+static DONE: AtomicBool = AtomicBool::new(false);
+
+/// The pages' addresses: data alone, and data beside code.
+fn pages() -> [u64; 2] {
+    [TEST_AREA, TEST_AREA + 4096]
+}
+
+fn store(page: u64, value: u64) {
+    // SAFETY: the page is the test's.
+    unsafe {
+        asm!("movq xmm0, {value}", "punpcklqdq xmm0, xmm0", "movaps [{to}], xmm0",
+            value = in(reg) value, to = in(reg) page + OFFSET, out("xmm0") _);
+    }
+}
+
+fn load(page: u64) -> [u64; 2] {
+    let (low, high);
+    // SAFETY: as above.
+    unsafe {
+        asm!("movaps xmm0, [{from}]", "movq {low}, xmm0", "punpckhqdq xmm0, xmm0", "movq {high}, xmm0",
+            from = in(reg) page + OFFSET, low = out(reg) low, high = out(reg) high, out("xmm0") _);
+    }
+    [low, high]
+}
+
+fn writer(_: usize) {
+    wait_until(|| READY.load(Ordering::Acquire));
+    for number in 1..=STORES {
+        for page in pages() {
+            store(page, number.into());
+        }
+    }
+    DONE.store(true, Ordering::Release);
+}
+
+fn main() {
+    for page in pages() {
+        paging::map_new(page, KERNEL);
+    }
+    let [_, code] = pages();
+    // SAFETY: the page is the test's, and holds a function from now on.
+    unsafe {
+        (code as *mut u8).write_volatile(RET);
+        asm!("call {}", in(reg) code);
+    }
+    // On a byte of each page that nobody accesses.
+    let [data, code] = pages().map(|page| page + 64);
+    // SAFETY: they hit nothing.
+    unsafe {
+        asm!("mov dr0, {}", "mov dr1, {}", "mov dr7, {}", in(reg) data, in(reg) code, in(reg) BREAKPOINTS)
+    };
+    smp::start_all(writer);
+    READY.store(true, Ordering::Release);
+    while !DONE.load(Ordering::Acquire) {
+        for page in pages() {
+            let [low, high] = load(page);
+            check_eq!(low, high, "the halves of a vector");
+        }
+    }
+}
