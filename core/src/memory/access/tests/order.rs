@@ -100,7 +100,8 @@ fn a_locked_update_is_a_full_barrier() {
     bars(|place| unsafe {
         let _ = u16::compare_exchange(place, 0, 1);
     });
-    // One that fails is one all the same. SAFETY: as above.
+    // One that fails is one all the same.
+    // SAFETY: as above.
     bars(|place| unsafe {
         let _ = u8::compare_exchange(place, 1, 2);
     });
