@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use wait4::Wait4;
 
 /// How the environment variables begin that monovisor takes settings from.
@@ -85,6 +85,19 @@ impl Invocation {
             wall,
             resident_bytes: end.rusage.maxrss,
         })
+    }
+
+    /// Runs it, and takes it for an error if it does not end with `status`.
+    pub fn run_expecting(&self, status: i32, limit: Duration) -> Result<Finished> {
+        let finished = self.run(limit)?;
+        let end = match finished.status {
+            Some(actual) if actual == status => return Ok(finished),
+            _ if finished.killed => format!("did not end within {} s", limit.as_secs()),
+            Some(actual) => format!("ended with status {actual}, not {status}"),
+            None => "was ended by a signal".to_owned(),
+        };
+        let said = finished.stderr.lines().find(|line| !line.is_empty()).unwrap_or("nothing");
+        bail!("`{self}` {end}, saying: {said}");
     }
 
     /// Starts it, with empty input and both outputs in pipes, and leaves it to the caller.
@@ -181,6 +194,15 @@ mod tests {
         assert_eq!((end.status, end.killed), (None, true));
         assert_eq!(end.stdout, "before\n");
         assert!(end.wall < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn an_end_that_is_not_expected_is_an_error() {
+        let limit = Duration::from_secs(10);
+        assert!(shell("exit 7").run_expecting(7, limit).is_ok());
+        let error = |script| shell(script).run_expecting(7, limit).expect_err(script).to_string();
+        assert!(error("echo why >&2").ends_with("ended with status 0, not 7, saying: why"));
+        assert!(error("kill -9 $$").ends_with("was ended by a signal, saying: nothing"));
     }
 
     #[test]

@@ -33,29 +33,21 @@ pub fn draw(report: &Report) -> String {
     let bottom = HEAD + ROW * rows.len() as f64;
     let Contenders { names, versions, processor, kernel } = &report.contenders;
 
-    let mut svg = String::new();
-    let _ = write!(
-        svg,
-        "<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' \
-         font-family='sans-serif' font-size='12'>\n\
-         <rect width='100%' height='100%' fill='white'/>\n",
-        width = LEFT + WIDTH + 90.0,
-        height = bottom + FOOT,
-    );
+    let mut svg = svg::begin(LEFT + WIDTH + 90.0, bottom + FOOT);
     let title = format!("Speed of {} as a multiple of {}'s (more is better)", names[0], names[1]);
-    text(&mut svg, 12.0, 24.0, "start", 15, &title);
+    svg::label(&mut svg, 12.0, 24.0, "start", 15, &title);
     for power in scale.powers() {
         let x = scale.x(power);
         let colour = if power == 1.0 { "#555" } else { "#ddd" };
         let _ = writeln!(svg, "<path d='M{x:.1} {HEAD}V{bottom}' stroke='{colour}'/>");
-        text(&mut svg, x, HEAD - 8.0, "middle", 11, &format!("{power}×"));
+        svg::label(&mut svg, x, HEAD - 8.0, "middle", 11, &format!("{power}×"));
     }
     for (index, (name, ratio, target)) in rows.iter().enumerate() {
         let top = HEAD + ROW * index as f64 + (ROW - BAR) / 2.0;
         let (from, to) =
             (scale.x(1.0).min(scale.x(ratio.median)), scale.x(1.0).max(scale.x(ratio.median)));
         let colour = if ratio.median >= 1.0 { "#2b7a4b" } else { "#b3543a" };
-        text(&mut svg, LEFT - 8.0, top + 12.0, "end", 12, name.trim_start_matches("bench_"));
+        svg::label(&mut svg, LEFT - 8.0, top + 12.0, "end", 12, name.trim_start_matches("bench_"));
         let _ = writeln!(
             svg,
             "<rect x='{from:.1}' y='{top:.1}' width='{:.1}' height='{BAR}' fill='{colour}'/>",
@@ -72,7 +64,7 @@ pub fn draw(report: &Report) -> String {
             );
         }
         let label = format!("{:.2}×", ratio.median);
-        text(&mut svg, LEFT + WIDTH + 12.0, top + 12.0, "start", 12, &label);
+        svg::label(&mut svg, LEFT + WIDTH + 12.0, top + 12.0, "start", 12, &label);
     }
     let mean =
         report.geometric_mean.map_or(String::new(), |mean| format!("Geometric mean {mean:.2}×. "));
@@ -82,7 +74,7 @@ pub fn draw(report: &Report) -> String {
         format!("{processor}; {kernel}"),
     ];
     for (index, note) in notes.iter().enumerate() {
-        text(&mut svg, 12.0, bottom + 20.0 + 16.0 * index as f64, "start", 11, note);
+        svg::label(&mut svg, 12.0, bottom + 20.0 + 16.0 * index as f64, "start", 11, note);
     }
     svg.push_str("</svg>\n");
     svg
@@ -116,12 +108,6 @@ impl Scale {
         let step = 1 + (self.high - self.low) / 10;
         (self.low..=self.high).filter(move |power| power % step == 0).map(|power| 2f64.powi(power))
     }
-}
-
-/// Words at a place, in a drawing without a style sheet.
-pub fn text(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, words: &str) {
-    let attributes = format!("text-anchor='{anchor}' font-size='{size}'");
-    svg::text(svg, x, y, &attributes, words);
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::report::{Measured, Startup};
 use super::statistics::Spread;
 use crate::guest::header::{Header, Outcome};
 use crate::machine::{Machine, ScratchDisk};
-use crate::process::{Finished, Invocation};
+use crate::process::Invocation;
 
 /// A run that takes longer has hung.
 const HARD_LIMIT: Duration = Duration::from_secs(300);
@@ -75,12 +75,13 @@ impl Meter {
                 false => command,
             }
         });
+        let expected = expected_status(header)?;
         let mut seconds = [Vec::new(), Vec::new()];
         let mut instructions = None;
         for pair in 0..pairs {
             self.bar.set_message(name.to_owned());
             for side in [pair % 2, 1 - pair % 2].map(|side| side as usize) {
-                let finished = run(&invocations[side], header)?;
+                let finished = invocations[side].run_expecting(expected, HARD_LIMIT)?;
                 seconds[side].push(finished.wall.as_secs_f64());
                 if side == 0 {
                     instructions = self.instructions()?;
@@ -97,28 +98,26 @@ impl Meter {
         &self,
         image: &Path,
         header: &Header,
-        monovisor: &Path,
+        monovisor: &Machine,
         rounds: u32,
     ) -> Result<Vec<Startup>> {
         let append = header.append.as_deref();
-        let named = |name: &str, machine: Machine| {
-            (name.to_owned(), machine.invocation(image, header, append, None))
+        let expected = expected_status(header)?;
+        let named = |name: &str, machine: &Machine| {
+            (name.to_owned(), machine.invocation(image, header, append, None), expected)
         };
         let contenders = [
-            named("monovisor", Machine::Monovisor(monovisor.to_owned())),
-            named("QEMU microvm, qboot", Machine::QemuMicrovm),
-            named("QEMU pc", Machine::Qemu),
+            named("monovisor", monovisor),
+            named("QEMU microvm, qboot", &Machine::QemuMicrovm),
+            named("QEMU pc", &Machine::Qemu),
             // What it costs to start any process, and what memory is counted for one that uses none.
-            ("an empty process".to_owned(), Invocation::new("true")),
+            ("an empty process".to_owned(), Invocation::new("true"), 0),
         ];
         let mut results: Vec<_> = contenders.iter().map(|_| (Vec::new(), Vec::new())).collect();
         for _ in 0..rounds {
-            for ((name, invocation), (seconds, bytes)) in contenders.iter().zip(&mut results) {
-                let finished = if name.starts_with("an empty") {
-                    invocation.run(HARD_LIMIT)?
-                } else {
-                    run(invocation, header)?
-                };
+            let each = contenders.iter().zip(&mut results);
+            for ((_, invocation, status), (seconds, bytes)) in each {
+                let finished = invocation.run_expecting(*status, HARD_LIMIT)?;
                 seconds.push(finished.wall.as_secs_f64());
                 bytes.push(finished.resident_bytes as f64);
             }
@@ -127,7 +126,7 @@ impl Meter {
         contenders
             .into_iter()
             .zip(results)
-            .map(|((name, invocation), (seconds, bytes))| {
+            .map(|((name, invocation, _), (seconds, bytes))| {
                 Ok(Startup {
                     name,
                     command: invocation.to_string(),
@@ -159,22 +158,12 @@ impl Meter {
     }
 }
 
-/// One run that must end as the guest declares, or its time says nothing.
-fn run(invocation: &Invocation, header: &Header) -> Result<Finished> {
-    let finished = invocation.run(HARD_LIMIT)?;
-    let Outcome::Exit(expected) = header.outcome else {
-        bail!("a guest that does not exit can't be measured");
-    };
-    if finished.status != Some(expected) {
-        let end = match finished.status {
-            _ if finished.killed => format!("did not end within {} s", HARD_LIMIT.as_secs()),
-            Some(status) => format!("ended with status {status}, not {expected}"),
-            None => "was ended by a signal".to_owned(),
-        };
-        let said = finished.stderr.lines().find(|line| !line.is_empty()).unwrap_or("nothing");
-        bail!("`{invocation}` {end}, saying: {said}");
+/// The status that each run must end with, or its time says nothing.
+fn expected_status(header: &Header) -> Result<i32> {
+    match header.outcome {
+        Outcome::Exit(expected) => Ok(expected),
+        _ => bail!("a guest that does not exit can't be measured"),
     }
-    Ok(finished)
 }
 
 /// The same `monovisor run` with `--json`, which goes before the image.
@@ -190,7 +179,6 @@ fn last(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::header;
 
     fn script(text: &str) -> Machine {
         // A stand-in for monovisor: `sh -c` can't be had through `Machine`, a script file can.
@@ -208,7 +196,7 @@ mod tests {
     fn a_run_is_timed_and_a_failing_one_is_an_error() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let meter = Meter::new(2, folder.path());
-        let header = header::parse("").expect("a header");
+        let header = Header::default();
         let contenders = |text: &str| {
             ["a", "b"].map(|name| Contender { machine: script(text), name: name.to_owned() })
         };

@@ -86,52 +86,34 @@ impl Bench {
         }
         let guests = guest::find_all(&workspace.guest_sources())?;
         let chosen = self.choose(&guests)?;
-        let portable = match self.dispatchers {
-            true => Some(workspace.build_monovisor(Dispatcher::Loop, &[])?),
-            false => None,
-        };
-        let monovisor = workspace.build_monovisor(Dispatcher::Tail, &[])?;
+        let contenders = self.contenders(workspace)?;
         let images = workspace.build_guests()?;
-        let contenders = [
-            Contender {
-                machine: Machine::Monovisor(monovisor.clone()),
-                name: "monovisor".to_owned(),
-            },
-            match portable {
-                Some(program) => Contender {
-                    machine: Machine::Monovisor(program),
-                    name: "monovisor, loop".to_owned(),
-                },
-                None => Contender { machine: Machine::Qemu, name: "QEMU TCG".to_owned() },
-            },
-        ];
         let folder = workspace.target.join("bench");
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
 
-        let startup = if self.dispatchers { 0 } else { self.startup_runs };
-        let meter =
-            Meter::new(chosen.len() as u64 * u64::from(self.runs) + u64::from(startup), &folder);
+        let startup_runs = if self.dispatchers { 0 } else { self.startup_runs };
+        let rounds = chosen.len() as u64 * u64::from(self.runs) + u64::from(startup_runs);
+        let meter = Meter::new(rounds, &folder);
         let mut results = Vec::new();
         for guest in &chosen {
             let image = images.join(&guest.name);
             results.push(self.measure_guest(&meter, guest, &image, &contenders)?);
         }
-        let mut failed = false;
-        let startup = match guests.iter().find(|guest| guest.name == HELLO) {
-            Some(hello) if startup > 0 => {
-                let header = hello.checked_header()?;
-                // What was measured before is worth keeping.
-                meter.startup(&images.join(HELLO), header, &monovisor, startup).unwrap_or_else(
-                    |error| {
-                        eprintln!("xtask: start-up was not measured: {error:#}");
-                        failed = true;
-                        Vec::new()
-                    },
-                )
+        let hello = guests.iter().find(|guest| guest.name == HELLO);
+        let startup = match hello.filter(|_| startup_runs > 0) {
+            Some(hello) => {
+                let (image, header) = (images.join(HELLO), hello.checked_header()?);
+                meter.startup(&image, header, &contenders[0].machine, startup_runs)
             }
-            _ => Vec::new(),
+            None => Ok(Vec::new()),
         };
         meter.finish();
+        // What was measured before is worth keeping.
+        let startup_failed = startup.is_err();
+        let startup = startup.unwrap_or_else(|error| {
+            eprintln!("xtask: start-up was not measured: {error:#}");
+            Vec::new()
+        });
 
         let described = Contenders::describe(workspace, &contenders)?;
         let mean_target = (!self.dispatchers && self.filter.is_none()).then_some(MEAN_TARGET);
@@ -145,8 +127,23 @@ impl Bench {
             );
         }
         self.write(&report, &folder)?;
-        failed |= report.failed();
+        let failed = startup_failed || report.failed();
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    /// monovisor, and what it is measured against.
+    fn contenders(&self, workspace: &Workspace) -> Result<[Contender; 2]> {
+        let monovisor = |dispatcher| -> Result<Machine> {
+            Ok(Machine::Monovisor(workspace.build_monovisor(dispatcher, &[])?))
+        };
+        let (name, machine) = match self.dispatchers {
+            true => ("monovisor, loop", monovisor(Dispatcher::Loop)?),
+            false => ("QEMU TCG", Machine::Qemu),
+        };
+        let other = Contender { machine, name: name.to_owned() };
+        let ours =
+            Contender { machine: monovisor(Dispatcher::Tail)?, name: "monovisor".to_owned() };
+        Ok([ours, other])
     }
 
     fn choose<'a>(&self, guests: &'a [Guest]) -> Result<Vec<&'a Guest>> {

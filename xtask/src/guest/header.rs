@@ -57,6 +57,27 @@ pub struct Header {
     pub bench_target: Option<f64>,
 }
 
+impl Default for Header {
+    /// Of a guest that declares nothing.
+    fn default() -> Self {
+        Self {
+            outcome: Outcome::Exit(PASSED),
+            stdout: Vec::new(),
+            stdout_contains: Vec::new(),
+            stderr_contains: Vec::new(),
+            flags: Vec::new(),
+            append: None,
+            cpus: 1,
+            disk: None,
+            qemu: Qemu::Same,
+            kvm_skip: None,
+            kvm_append: None,
+            bench: None,
+            bench_target: None,
+        }
+    }
+}
+
 /// A disk of zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {

@@ -34,8 +34,8 @@ const PROBE: &str = "bare_hello";
 /// Runs every test: cargo's, and every guest on monovisor and on QEMU
 ///
 /// Unit, integration and documentation tests run first, then the integration tests again with the
-/// portable `loop` dispatcher, then loom's models, then each guest of guest-tests/src/bin on both dispatchers and on
-/// qemu-system-x86_64 where that is installed. The last line counts the guests.
+/// portable `loop` dispatcher, then loom's models, then each guest of guest-tests/src/bin on both
+/// dispatchers, and on KVM and on qemu-system-x86_64 where they are. The last line counts the guests.
 #[derive(Args)]
 pub struct Test {
     /// Runs only tests whose name contains this

@@ -26,9 +26,9 @@ use source::Source;
 
 /// Checks the house rules that a compiler can't
 ///
-/// File length and headers, SAFETY comments, no std in core, the floors of core's modules, who may not know whom, a test
-/// file for each instruction group, valid guest headers, no leftovers, the fixed top level, and
-/// inherited lints. Prints one line per violation: file:line: what is wrong, and what to do.
+/// File length and headers, SAFETY comments, no std in core, the floors of core's modules, who may not
+/// know whom, a test file for each instruction group, valid guest headers, no leftovers, the fixed top
+/// level, and inherited lints. Prints one line per violation: file:line: what is wrong, and what to do.
 #[derive(Args)]
 pub struct Tidy {}
 

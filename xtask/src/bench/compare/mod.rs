@@ -2,8 +2,9 @@
 //!
 //! Rounds go over all workloads and contenders, so that whatever the machine does meanwhile meets
 //! everyone. Here is the order of work; `contender` says how each is started, `bochs` how the one is
-//! that is like no other, `sample` what one run gave, `stopwatch` whose clock is believed, `comparison` holds the results, `targets` judges them, and `markdown`, `page` and
-//! `picture` show them; `publish` puts them into README.
+//! that is like no other, `sample` what one run gave, `stopwatch` whose clock is believed. `comparison`
+//! holds the results, `baseline` and `targets` judge them, and `markdown`, `page` and `picture` show
+//! them; `publish` puts them into README.
 
 mod baseline;
 mod bochs;

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::report::{Contender, Harness};
-use crate::bench::chart::text;
+use crate::bench::svg;
 
 const LEFT: f64 = 130.0;
 const WIDTH: f64 = 520.0;
@@ -24,20 +24,19 @@ pub fn draw(harness: &Harness) -> String {
     let groups = contenders.first().map_or(0, |contender| contender.contended.len());
     let group = ROW * contenders.len() as f64 + GAP;
     let bottom = HEAD + group * groups as f64;
-    let mut svg = String::new();
-    let _ = write!(
-        svg,
-        "<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' \
-         font-family='sans-serif' font-size='12'>\n\
-         <rect width='100%' height='100%' fill='white'/>\n",
-        width = LEFT + WIDTH + 120.0,
-        height = bottom + 44.0,
+    let mut svg = svg::begin(LEFT + WIDTH + 120.0, bottom + 44.0);
+    svg::label(
+        &mut svg,
+        12.0,
+        24.0,
+        "start",
+        15,
+        "From request to exclusive, by vCPUs (less is better)",
     );
-    text(&mut svg, 12.0, 24.0, "start", 15, "From request to exclusive, by vCPUs (less is better)");
     for power in ENDS.0..=ENDS.1 {
         let x = place(10_f64.powi(power));
         let _ = writeln!(svg, "<path d='M{x:.1} {HEAD}V{bottom}' stroke='#ddd'/>");
-        text(&mut svg, x, HEAD - 8.0, "middle", 11, &unit(power));
+        svg::label(&mut svg, x, HEAD - 8.0, "middle", 11, &unit(power));
     }
     for (number, Contender { name, contended, .. }) in contenders.iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
@@ -46,7 +45,7 @@ pub fn draw(harness: &Harness) -> String {
             let (median, high) = (place(contended.wait_ns.p50), place(contended.wait_ns.p99));
             let middle = top + BAR / 2.0;
             let label = format!("{name}, {}", contended.threads);
-            text(&mut svg, LEFT - 8.0, top + 10.0, "end", 11, &label);
+            svg::label(&mut svg, LEFT - 8.0, top + 10.0, "end", 11, &label);
             let _ = writeln!(
                 svg,
                 "<rect x='{LEFT}' y='{top:.1}' width='{:.1}' height='{BAR}' fill='{colour}'/>\n\
@@ -59,7 +58,7 @@ pub fn draw(harness: &Harness) -> String {
         "Bars end at the median, lines at the 99th percentile. Polls every {:.0} ns; {} processors.",
         harness.slice_ns, harness.processors
     );
-    text(&mut svg, 12.0, bottom + 24.0, "start", 11, &note);
+    svg::label(&mut svg, 12.0, bottom + 24.0, "start", 11, &note);
     svg.push_str("</svg>\n");
     svg
 }

@@ -14,13 +14,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use xshell::cmd;
 
 use self::report::{Guest, Report, Scaling};
 use crate::bench::statistics::Spread;
-use crate::guest::{self, header::Header};
+use crate::guest;
+use crate::guest::header::{Header, PASSED};
 use crate::machine::{self, Machine, QEMU};
 use crate::workspace::{Dispatcher, Workspace};
 
@@ -94,9 +95,7 @@ impl Exclusive {
         let seconds = |cpus: u32| -> Result<f64> {
             let header = Header { cpus, ..header.clone() };
             let command = monovisor.invocation(image, &header, header.bench.as_deref(), None);
-            let run = command.run(GUEST_LIMIT)?;
-            ensure!(run.status == Some(guest::header::PASSED), "{SCALING} failed on {cpus} vCPUs");
-            Ok(run.wall.as_secs_f64())
+            Ok(command.run_expecting(PASSED, GUEST_LIMIT)?.wall.as_secs_f64())
         };
         let (mut vcpus, mut native) = (Vec::new(), Vec::new());
         for _ in 0..self.guest_runs {
@@ -119,8 +118,7 @@ impl Exclusive {
         for _ in 0..self.guest_runs {
             for ((name, machine), runs) in machines.iter().zip(&mut runs) {
                 let command = machine.invocation(image, header, Some(&append), None);
-                let run = command.run(GUEST_LIMIT)?;
-                ensure!(run.status == Some(guest::header::PASSED), "{GUEST} failed on {name}");
+                let run = command.run_expecting(PASSED, GUEST_LIMIT)?;
                 runs.push(Guest::parse(name, &run.stdout)?);
             }
         }

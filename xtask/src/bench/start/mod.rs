@@ -9,20 +9,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 use xshell::cmd;
 
 use super::statistics::Spread;
-use crate::guest;
+use crate::guest::header::{Header, PASSED};
 use crate::machine::Machine;
 use crate::process::Invocation;
 use crate::workspace::{Dispatcher, Workspace};
 
-/// The guest, and the status that it ends with.
+/// The guest.
 const GUEST: &str = "bare_hello";
-const PASSED: i32 = guest::header::PASSED;
 
 /// A run that takes longer has hung.
 const HARD_LIMIT: Duration = Duration::from_secs(10);
@@ -66,9 +65,8 @@ impl Start {
         let minimal = compile(workspace, &folder)?;
         let monovisor = workspace.build_monovisor(Dispatcher::Tail, &[])?;
         let image = workspace.build_guests()?.join(GUEST);
-        let contenders = contenders(&minimal, &monovisor, &image)?;
         let mut running = Vec::new();
-        for contender in contenders {
+        for contender in contenders(&minimal, &monovisor, &image) {
             match contender.run() {
                 Ok(_) => running.push(contender),
                 Err(why) => eprintln!("xtask: not measured: {}: {why:#}", contender.name),
@@ -99,11 +97,7 @@ impl Start {
 impl Contender {
     /// One run. Its seconds.
     fn run(&self) -> Result<f64> {
-        let finished = self.invocation.run(HARD_LIMIT)?;
-        if finished.status != Some(self.status) {
-            let said = finished.stderr.lines().find(|line| !line.is_empty()).unwrap_or("nothing");
-            bail!("`{}` ended with {:?}, saying: {said}", self.invocation, finished.status);
-        }
+        let finished = self.invocation.run_expecting(self.status, HARD_LIMIT)?;
         Ok(finished.wall.as_secs_f64())
     }
 }
@@ -118,23 +112,22 @@ fn compile(workspace: &Workspace, folder: &Path) -> Result<PathBuf> {
     Ok(program)
 }
 
-fn contenders(minimal: &Path, monovisor: &Path, image: &Path) -> Result<Vec<Contender>> {
-    let header =
-        guest::header::parse("").map_err(|_| anyhow::anyhow!("an empty header is none"))?;
+fn contenders(minimal: &Path, monovisor: &Path, image: &Path) -> Vec<Contender> {
+    let header = Header::default();
     let on = |machine: Machine| machine.invocation(image, &header, None, None);
     let mut qemu = on(Machine::QemuMicrovm);
     let tcg = qemu.clone();
     qemu.words.iter_mut().filter(|word| *word == "tcg").for_each(|word| *word = "kvm".to_owned());
     let contender =
         |name, invocation, status| Contender { name, invocation, status, seconds: Vec::new() };
-    Ok(vec![
+    vec![
         contender("a minimal C program", Invocation::new(minimal.to_string_lossy()), 0),
         contender("monovisor, KVM", on(Machine::Kvm(monovisor.to_owned())), PASSED),
         contender("monovisor, interpreter", on(Machine::Monovisor(monovisor.to_owned())), PASSED),
         contender("QEMU microvm, qboot, KVM", qemu, PASSED),
         contender("QEMU microvm, qboot, TCG", tcg, PASSED),
         contender("an empty process", Invocation::new("true"), 0),
-    ])
+    ]
 }
 
 fn rows(contenders: Vec<Contender>) -> Result<Vec<Row>> {
@@ -171,6 +164,6 @@ mod tests {
         let invocation = Invocation::new("false");
         let contender = Contender { name: "false", invocation, status: 0, seconds: Vec::new() };
         let error = contender.run().expect_err("a failure").to_string();
-        assert!(error.contains("`false` ended with Some(1), saying: nothing"), "{error}");
+        assert!(error.contains("`false` ended with status 1, not 0, saying: nothing"), "{error}");
     }
 }
