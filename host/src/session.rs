@@ -1,6 +1,6 @@
 //! A person or script around a running machine: keys and standard input go to the guest, Ctrl-A X
-//! and signals end the run, SIGQUIT and Ctrl-A I look at it while it goes on. For programs that run one machine in the foreground; an embedder needs
-//! none of it.
+//! and signals end the run, SIGQUIT and Ctrl-A I look at it while it goes on. For programs that run one
+//! machine in the foreground; an embedder needs none of it.
 //!
 //! Two threads wait, for input and for signals, and reach the machine through its [`Remote`] alone.
 

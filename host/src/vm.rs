@@ -16,7 +16,7 @@ use crate::config::{DiskImage, SerialTarget, VmConfig};
 use crate::device::registry::{self, Console, Platform};
 use crate::device::virtio::{Disk, DiskError};
 use crate::device::{InputReader, RamSizes};
-use crate::engine::{self, Chosen, Place};
+use crate::engine::{self, Chosen, Socket};
 use crate::memory::{GuestRam, MemoryError, layout};
 use crate::outcome;
 use crate::remote::Remote;
@@ -73,7 +73,7 @@ impl VmError {
 }
 
 /// Makes the engine of one of a machine's processors.
-pub type MakeEngine = Box<dyn Fn(&Place) -> Result<Chosen, VmError>>;
+pub type MakeEngine = Box<dyn Fn(&Socket) -> Result<Chosen, VmError>>;
 
 /// A processor: what executes it, and the time as it sees it.
 pub(crate) struct Processor {
@@ -284,8 +284,8 @@ impl Parts {
         let (mut name, mut reason) = ("", String::new());
         for id in 0..config.cpus {
             let clock = if id == 0 { clock.clone() } else { clock.beside() };
-            let place = Place { ram: ram.clone(), clock: clock.clone(), id };
-            let chosen = make_engine(&place)?;
+            let socket = Socket { ram: ram.clone(), clock: clock.clone(), id };
+            let chosen = make_engine(&socket)?;
             (name, reason) = (chosen.name, chosen.reason);
             processors.push(Processor { engine: chosen.engine, clock });
         }

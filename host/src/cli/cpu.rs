@@ -1,7 +1,6 @@
 //! `monovisor cpu`: the processor as a guest sees it.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 use clap::Args;
 use monovisor_core::cpuid::{Leaf, Model};
@@ -24,11 +23,7 @@ const COLUMNS: usize = 8;
 
 pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
     let model = engine::offered(arguments.cpu.unwrap_or_default());
-    match io::stdout().write_all(describe(&model).as_bytes()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::own(&error)),
-        _ => Ok(0),
-    }
+    super::print(&describe(&model))
 }
 
 fn describe(model: &Model) -> String {

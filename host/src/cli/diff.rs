@@ -62,7 +62,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
     let tally = Arc::new(Mutex::new(Tally::default()));
     let counted = Arc::clone(&tally);
     let model = engine::offered(config.cpu);
-    let make = move |place: &_| match Lockstep::new(place, model, Arc::clone(&counted)) {
+    let make = move |socket: &_| match Lockstep::new(socket, model, Arc::clone(&counted)) {
         Ok(engine) => Ok(Chosen {
             name: "lockstep",
             reason: "interpreter and KVM are compared".to_owned(),

@@ -1,6 +1,5 @@
 //! `monovisor inspect`: how an image would be booted, without booting it.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -27,11 +26,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<u8, Failure> {
     let ram = GuestRam::new(config.memory_bytes).map_err(|error| Failure::own(&error))?;
     let image = Image::open(&config.image)?;
     let loaded = boot::load(&image, &ram, &config)?;
-    match io::stdout().write_all(describe(&config, &loaded).as_bytes()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::own(&error)),
-        _ => Ok(0),
-    }
+    super::print(&describe(&config, &loaded))
 }
 
 fn describe(config: &VmConfig, loaded: &Loaded) -> String {

@@ -12,6 +12,7 @@ pub mod run;
 
 use std::error::Error;
 use std::fmt;
+use std::io::{self, Write};
 
 use clap::{Parser, Subcommand};
 
@@ -102,6 +103,15 @@ impl From<BootError> for Failure {
 impl From<VmError> for Failure {
     fn from(error: VmError) -> Self {
         Self { exit_code: error.exit_code(), sentence: error.to_string() }
+    }
+}
+
+/// Writes what a subcommand was asked to tell to standard output. Its exit code.
+fn print(text: &str) -> Result<u8, Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::own(&error)),
+        _ => Ok(0),
     }
 }
 

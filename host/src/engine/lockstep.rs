@@ -19,7 +19,7 @@ use monovisor_core::apic::{LocalApic, Message};
 use monovisor_core::cpuid::Model;
 use monovisor_core::{Clock, CpuState, Engine, EngineError, Exit, FaultLog, Kick, Vcpu};
 
-use super::Place;
+use super::Socket;
 use super::kvm::{self, KvmVcpu, Unavailable};
 use crate::clock::VmClock;
 use crate::diff::compare::{self, DeviceAccess};
@@ -86,24 +86,28 @@ fn keep<T>(items: &mut Vec<T>, item: T) {
 }
 
 impl Lockstep {
-    /// Both engines at `place`, telling of themselves what both have of `model`.
+    /// Both engines at `socket`, telling of themselves what both have of `model`.
     ///
     /// # Errors
     /// Why KVM can't be used.
-    pub fn new(place: &Place, model: Model, tally: Arc<Mutex<Tally>>) -> Result<Self, Unavailable> {
-        let copy = GuestRam::new(place.ram.size_bytes())
+    pub fn new(
+        socket: &Socket,
+        model: Model,
+        tally: Arc<Mutex<Tally>>,
+    ) -> Result<Self, Unavailable> {
+        let copy = GuestRam::new(socket.ram.size_bytes())
             .map_err(|error| Unavailable::Unfit(error.to_string()))?;
         let copy = Arc::new(copy);
         let kvm_clock = VmClock::new(true);
-        let other = Place { ram: copy.clone(), clock: kvm_clock.clone(), id: place.id };
+        let other = Socket { ram: copy.clone(), clock: kvm_clock.clone(), id: socket.id };
         let (_, kvm) = kvm::create(&other, model, kvm::Trust::AsIs)?;
-        let clock = place.clock.clone();
-        let mut interpreter = Vcpu::new(place.ram.clone(), Arc::new(clock.clone()), place.id);
+        let clock = socket.clock.clone();
+        let mut interpreter = Vcpu::new(socket.ram.clone(), Arc::new(clock.clone()), socket.id);
         interpreter.set_model(kvm.model());
         Ok(Self {
             interpreter,
             kvm,
-            ram: place.ram.clone(),
+            ram: socket.ram.clone(),
             copy,
             clock,
             kvm_clock,

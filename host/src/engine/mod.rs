@@ -19,8 +19,8 @@ use crate::config::{Accel, CpuModel, VmConfig};
 use crate::memory::GuestRam;
 use crate::vm::{MakeEngine, VmError};
 
-/// A processor's place in a machine.
-pub struct Place {
+/// Where a machine has a processor: what its engine is wired to.
+pub struct Socket {
     /// The machine's RAM.
     pub ram: Arc<GuestRam>,
     /// The processor's time.
@@ -45,25 +45,25 @@ pub fn maker(config: &VmConfig) -> MakeEngine {
     let accel = config.accel;
     let beyond_kvm = beyond_kvm(config);
     let cpu = config.cpu;
-    let interpreter = move |place: &Place, reason| interpreter(place, reason, offered(cpu));
+    let interpreter = move |socket: &Socket, reason| interpreter(socket, reason, offered(cpu));
     let kvm = KvmMachine::new(cpu);
-    Box::new(move |place| match (accel, beyond_kvm) {
-        (Accel::Interp, _) => Ok(interpreter(place, "as --accel asks".to_owned())),
+    Box::new(move |socket| match (accel, beyond_kvm) {
+        (Accel::Interp, _) => Ok(interpreter(socket, "as --accel asks".to_owned())),
         (Accel::Kvm, Some((flag, why))) => Err(VmError::Accelerator(format!(
             "{flag} {why}; leave out one of {flag} and --accel kvm"
         ))),
-        (Accel::Auto, Some((flag, why))) => Ok(interpreter(place, format!("{flag} {why}"))),
-        (Accel::Kvm, None) => match kvm.engine(place, false) {
+        (Accel::Auto, Some((flag, why))) => Ok(interpreter(socket, format!("{flag} {why}"))),
+        (Accel::Kvm, None) => match kvm.engine(socket, false) {
             Ok(engine) => Ok(Chosen { name: "kvm", reason: "as --accel asks".to_owned(), engine }),
             Err(why) => Err(VmError::Accelerator(format!(
                 "KVM cannot be used: {why}; leave out --accel, or say --accel interp"
             ))),
         },
-        (Accel::Auto, None) => Ok(match kvm.engine(place, true) {
+        (Accel::Auto, None) => Ok(match kvm.engine(socket, true) {
             Ok(engine) => {
                 Chosen { name: "kvm", reason: "it passes its self-check".to_owned(), engine }
             }
-            Err(why) if place.id == 0 || !kvm.is_used() => interpreter(place, why),
+            Err(why) if socket.id == 0 || !kvm.is_used() => interpreter(socket, why),
             Err(why) => return Err(VmError::Accelerator(why)),
         }),
     })
@@ -87,10 +87,10 @@ pub fn offered(cpu: CpuModel) -> Model {
     }
 }
 
-fn interpreter(place: &Place, reason: String, model: Model) -> Chosen {
-    let mut vcpu = Vcpu::new(place.ram.clone(), Arc::new(place.clock.clone()), place.id);
+fn interpreter(socket: &Socket, reason: String, model: Model) -> Chosen {
+    let mut vcpu = Vcpu::new(socket.ram.clone(), Arc::new(socket.clock.clone()), socket.id);
     vcpu.set_model(model);
-    if let Some(code) = place.ram.shared_code() {
+    if let Some(code) = socket.ram.shared_code() {
         vcpu.join(code);
         vcpu.allow_bus_lock(bus_lock::is_free());
     }
@@ -112,17 +112,17 @@ impl KvmMachine {
 
     /// A processor on KVM, the first one after a self-check if it is to be `checked`, or why KVM
     /// can't be used. A machine is on KVM with all its processors or with none.
-    fn engine(&self, place: &Place, checked: bool) -> Result<Box<dyn Engine>, String> {
+    fn engine(&self, socket: &Socket, checked: bool) -> Result<Box<dyn Engine>, String> {
         let mut shared = self.shared.borrow_mut();
-        if place.id != 0
+        if socket.id != 0
             && let Some(machine) = &*shared
         {
             let machine = machine.as_ref().map_err(String::clone)?;
-            let vcpu = kvm::KvmVcpu::new(machine, &place.clock, place.id);
+            let vcpu = kvm::KvmVcpu::new(machine, &socket.clock, socket.id);
             return vcpu.map(|vcpu| Box::new(vcpu) as _).map_err(|why| why.to_string());
         }
         let trust = if checked { kvm::Trust::Checked } else { kvm::Trust::AsIs };
-        match kvm::create(place, offered(self.cpu), trust) {
+        match kvm::create(socket, offered(self.cpu), trust) {
             Ok((machine, vcpu)) => {
                 *shared = Some(Ok(machine));
                 Ok(Box::new(vcpu))
@@ -150,7 +150,7 @@ impl KvmMachine {
         Self
     }
 
-    fn engine(&self, _: &Place, _checked: bool) -> Result<Box<dyn Engine>, String> {
+    fn engine(&self, _: &Socket, _checked: bool) -> Result<Box<dyn Engine>, String> {
         Err("it runs x86-64 guests on x86-64 Linux alone".to_owned())
     }
 

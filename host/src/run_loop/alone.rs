@@ -218,7 +218,7 @@ impl Surroundings for Board<'_> {
     }
 
     #[inline]
-    fn settle(&mut self, receiver: &mut Receiver<'_>) -> Option<Stop> {
+    fn follow_up(&mut self, receiver: &mut Receiver<'_>) -> Option<Stop> {
         if let Some(outcome) = self.signalled() {
             return Some(Stop::Ended(outcome));
         }

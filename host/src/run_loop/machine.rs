@@ -194,7 +194,12 @@ pub struct Seat<'a> {
     pub retimed: bool,
 }
 
-impl Seat<'_> {
+impl<'a> Seat<'a> {
+    /// The processor with this number, which drives no devices until it is given a deadline.
+    pub fn new(machine: &'a Machine, number: usize) -> Self {
+        Self { machine, number, deadline_ns: 0, retimed: false }
+    }
+
     fn access<R>(&mut self, act: impl FnOnce(&mut Bus) -> R) -> R {
         let mut devices = self.machine.devices();
         let result = act(&mut devices.bus);
@@ -228,7 +233,7 @@ impl Surroundings for Seat<'_> {
         machine.interconnect.send(message, sender, |number| machine.wake(number));
     }
 
-    fn settle(&mut self, _receiver: &mut Receiver<'_>) -> Option<Stop> {
+    fn follow_up(&mut self, _receiver: &mut Receiver<'_>) -> Option<Stop> {
         let Self { machine, number, retimed, .. } = self;
         let due = *retimed || machine.has_ended() || !machine.interconnect.is_empty(*number);
         due.then_some(Stop::Slice)

@@ -70,8 +70,8 @@ pub trait Surroundings {
     /// The processor's local APIC sends an interrupt.
     fn send(&mut self, message: Message, receiver: &mut Receiver<'_>);
 
-    /// Acts on what one of these has brought about. Whether the slice has to end for it.
-    fn settle(&mut self, receiver: &mut Receiver<'_>) -> Option<Stop>;
+    /// Acts on what one of these has brought about. Why the slice has to end for it, if it has to.
+    fn follow_up(&mut self, receiver: &mut Receiver<'_>) -> Option<Stop>;
 }
 
 /// An engine, as interrupt controllers see it.
@@ -218,7 +218,7 @@ impl<'a> Processor<'a> {
                     });
                 }
             }
-            if let Some(stop) = surroundings.settle(receiver) {
+            if let Some(stop) = surroundings.follow_up(receiver) {
                 return Ok(stop);
             }
             if instructions.is_none() {

@@ -243,13 +243,13 @@ impl Machine {
         let shared = scripts.clone();
         let vm = Vm::with_engine(
             &config,
-            Box::new(move |place| {
-                let script = &shared[place.id as usize];
+            Box::new(move |socket| {
+                let script = &shared[socket.id as usize];
                 script.lock().unwrap().engines += 1;
                 let engine = Box::new(Scripted {
                     script: Arc::clone(script),
-                    state: CpuState::reset(place.id),
-                    apic: LocalApic::new(place.id),
+                    state: CpuState::reset(socket.id),
+                    apic: LocalApic::new(socket.id),
                     retired: 0,
                     window: false,
                     halted: false,

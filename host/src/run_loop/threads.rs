@@ -148,7 +148,7 @@ impl<'a> Thread<'a> {
         processor: &'a mut vm::Processor,
         crowded: bool,
     ) -> Self {
-        let seat = Seat { machine, number, deadline_ns: 0, retimed: false };
+        let seat = Seat::new(machine, number);
         let processor = Processor::new(processor);
         if crowded {
             processor.receiver.engine.set_pause_limit(PAUSES);

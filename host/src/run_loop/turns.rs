@@ -31,22 +31,22 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     // What is asked of a processor ends no turn early, or the run would not repeat.
     let threads = Arc::new(Threads::new((0..count + OTHERS).map(|_| (kick.clone(), true))));
     (0..count).for_each(|number| threads.attach(number));
-    let (control, Places { processors: outside, .. }) =
+    let (control, Places { processors: places, .. }) =
         Control::new(count, threads, vm.ram.clone())?;
     vm.remote.attach(kick.clone(), control.clone());
     let bus = std::mem::take(&mut vm.bus);
     let machine = Machine::new(bus, count, Arc::default(), None, vm.config.debug_exit);
     let now_ns = vm.processors[0].clock.now_ns(0);
-    let places = vm.processors.iter_mut().zip(outside).enumerate();
-    let places =
-        places.map(|(number, (processor, place))| Place::new(&machine, number, processor, place));
-    let places = places.collect();
-    let mut table = Table { places, machine: &machine, control: &control, limits, now_ns };
-    let result = table.run(&vm.remote, &kick);
-    table.catch_up();
-    table.places.iter().for_each(|place| control.end(&place.outside));
+    let members = vm.processors.iter_mut().zip(places).enumerate();
+    let members = members
+        .map(|(number, (processor, place))| Member::new(&machine, number, processor, place))
+        .collect();
+    let mut turns = Turns { members, machine: &machine, control: &control, limits, now_ns };
+    let result = turns.run(&vm.remote, &kick);
+    turns.catch_up();
+    turns.members.iter().for_each(|member| control.end(&member.place));
     control.close();
-    drop(table);
+    drop(turns);
     let (bus, end) = machine.into_parts();
     vm.bus = bus;
     result?;
@@ -55,9 +55,9 @@ pub fn run(vm: &mut Vm, limits: Limits) -> Result<Outcome, EngineError> {
     Ok(end.outcome)
 }
 
-/// Processors around the machine that they share.
-struct Table<'a> {
-    places: Vec<Place<'a>>,
+/// Processors that take turns with the machine that they share.
+struct Turns<'a> {
+    members: Vec<Member<'a>>,
     machine: &'a Machine,
     control: &'a Control,
     limits: Limits,
@@ -65,26 +65,26 @@ struct Table<'a> {
 }
 
 /// A processor between its turns.
-struct Place<'a> {
+struct Member<'a> {
     processor: Processor<'a>,
     seat: Seat<'a>,
-    /// What is asked of it is served with this, when nobody executes: its engine has no need of it.
-    outside: Outside,
+    /// At the gate. What is asked of it is served there when nobody executes: its engine has no need of it.
+    place: Outside,
     sleep: Option<Sleep>,
     pic: bool,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Member<'a> {
     fn new(
         machine: &'a Machine,
         number: usize,
         processor: &'a mut vm::Processor,
-        outside: Outside,
+        place: Outside,
     ) -> Self {
-        let seat = Seat { machine, number, deadline_ns: 0, retimed: false };
+        let seat = Seat::new(machine, number);
         let processor = Processor::new(processor);
         processor.receiver.engine.set_pause_limit(PAUSES);
-        Self { processor, seat, outside, sleep: None, pic: false }
+        Self { processor, seat, place, sleep: None, pic: false }
     }
 
     /// Whether a turn would come to nothing: the processor sleeps, and nothing has happened to it.
@@ -103,7 +103,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Table<'_> {
+impl Turns<'_> {
     fn run(&mut self, remote: &Remote, kick: &Kick) -> Result<(), EngineError> {
         while !self.machine.has_ended() {
             if let Some(signal) = remote.stopped_by() {
@@ -113,13 +113,13 @@ impl Table<'_> {
             } else if self.machine.all_asleep().is_some() {
                 self.sleep(kick);
             }
-            for (number, place) in self.places.iter_mut().enumerate() {
+            for (number, member) in self.members.iter_mut().enumerate() {
                 if self.control.waits_for(number) {
-                    let engine = &mut *place.processor.receiver.engine;
-                    self.control.serve(&mut place.outside, engine);
+                    let engine = &mut *member.processor.receiver.engine;
+                    self.control.serve(&mut member.place, engine);
                 }
             }
-            for number in 0..self.places.len() {
+            for number in 0..self.members.len() {
                 if self.machine.has_ended() {
                     break;
                 }
@@ -131,36 +131,36 @@ impl Table<'_> {
 
     /// One processor's turn.
     fn take_turn(&mut self, number: usize) -> Result<(), EngineError> {
-        let place = &mut self.places[number];
-        if place.is_idle(self.now_ns) {
+        let member = &mut self.members[number];
+        if member.is_idle(self.now_ns) {
             return Ok(());
         }
-        if place.sleep.take().is_some() {
+        if member.sleep.take().is_some() {
             self.machine.wakes_up(number);
         }
-        let before = place.processor.retired();
+        let before = member.processor.retired();
         let used = self.machine.retire(0);
         if used >= self.limits.instructions {
             self.machine.end(Outcome::InstructionLimit, None);
             return Ok(());
         }
-        place.processor.clock.skip_to(self.now_ns, before);
-        receive(&mut place.processor, self.machine, number, &mut place.pic);
-        place.seat.deadline_ns = self.machine.devices().bus.next_deadline_ns();
-        place.seat.retimed = false;
-        let timer_ns = place.processor.receiver.engine.next_timer_ns().unwrap_or(u64::MAX);
-        let due_ns = place.seat.deadline_ns.min(timer_ns).min(self.now_ns.saturating_add(TURN));
-        place.processor.start_slice(self.now_ns, due_ns, self.limits.instructions - used);
-        match place.processor.run_slice(&mut place.seat)? {
+        member.processor.clock.skip_to(self.now_ns, before);
+        receive(&mut member.processor, self.machine, number, &mut member.pic);
+        member.seat.deadline_ns = self.machine.devices().bus.next_deadline_ns();
+        member.seat.retimed = false;
+        let timer_ns = member.processor.receiver.engine.next_timer_ns().unwrap_or(u64::MAX);
+        let due_ns = member.seat.deadline_ns.min(timer_ns).min(self.now_ns.saturating_add(TURN));
+        member.processor.start_slice(self.now_ns, due_ns, self.limits.instructions - used);
+        match member.processor.run_slice(&mut member.seat)? {
             // One that spins gains nothing from the rest of its turn.
             Stop::Slice | Stop::Kicked | Stop::Pause => {}
-            Stop::Window => place.pic = true,
-            Stop::Halted => place.falls_asleep()?,
+            Stop::Window => member.pic = true,
+            Stop::Halted => member.falls_asleep()?,
             Stop::Ended(outcome) => self.machine.end(outcome, Some(number)),
         }
-        let retired = place.processor.retired();
+        let retired = member.processor.retired();
         self.machine.retire(retired - before);
-        self.now_ns = place.processor.clock.now_ns(retired);
+        self.now_ns = member.processor.clock.now_ns(retired);
         if self.now_ns >= self.machine.devices().bus.next_deadline_ns() {
             self.advance();
         }
@@ -200,7 +200,7 @@ impl Table<'_> {
 
     /// Lets the bootstrap processor's clock, which is the devices', show what all have retired.
     fn catch_up(&self) -> Time<'_> {
-        let bootstrap = &self.places[0].processor;
+        let bootstrap = &self.members[0].processor;
         bootstrap.clock.skip_to(self.now_ns, bootstrap.retired());
         bootstrap.time()
     }

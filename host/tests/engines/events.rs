@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use monovisor::clock::VmClock;
-use monovisor::engine::{Place, kvm};
+use monovisor::engine::{Socket, kvm};
 use monovisor::memory::{GuestRam, layout};
 use monovisor_core::cpuid::Model;
 use monovisor_core::state::{Cr0Flags, RFlags, SegmentRegister};
@@ -23,8 +23,8 @@ fn an_interrupt_is_not_taken_for_flags_that_have_been_replaced() {
     let ram = Arc::new(GuestRam::new(layout::MIN_RAM_BYTES).expect("memory"));
     ram.write(START, PROGRAM).expect("RAM");
     let clock = VmClock::new(false);
-    let place = Place { ram, clock: clock.clone(), id: 0 };
-    let (_, mut vcpu) = kvm::create(&place, Model::default(), kvm::Trust::AsIs).expect("a vCPU");
+    let socket = Socket { ram, clock: clock.clone(), id: 0 };
+    let (_, mut vcpu) = kvm::create(&socket, Model::default(), kvm::Trust::AsIs).expect("a vCPU");
     let mut state = CpuState::reset(0);
     state.control.cr0 = Cr0Flags::EXTENSION_TYPE;
     state.segments[SegmentRegister::Cs].base = 0;

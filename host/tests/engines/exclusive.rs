@@ -6,7 +6,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use monovisor::clock::VmClock;
-use monovisor::engine::{Place, kvm};
+use monovisor::engine::{Socket, kvm};
 use monovisor::memory::{GuestRam, layout};
 use monovisor_core::cpuid::Model;
 use monovisor_core::exclusive::{Gate, Parking, Wanted};
@@ -55,8 +55,8 @@ fn nothing_executes_in_a_section_and_everything_goes_on_behind_it() {
     }
     let ram = Arc::new(GuestRam::new(layout::MIN_RAM_BYTES).expect("memory"));
     ram.write(START, PROGRAM).expect("RAM");
-    let place = Place { ram: ram.clone(), clock: VmClock::new(false), id: 0 };
-    let (_, mut vcpu) = kvm::create(&place, Model::default(), kvm::Trust::AsIs).expect("a vCPU");
+    let socket = Socket { ram: ram.clone(), clock: VmClock::new(false), id: 0 };
+    let (_, mut vcpu) = kvm::create(&socket, Model::default(), kvm::Trust::AsIs).expect("a vCPU");
     let mut state = CpuState::reset(0);
     state.control.cr0 = Cr0Flags::EXTENSION_TYPE;
     for register in [SegmentRegister::Cs, SegmentRegister::Ds] {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use monovisor::clock::VmClock;
-use monovisor::engine::{Place, kvm};
+use monovisor::engine::{Socket, kvm};
 use monovisor::memory::{GuestRam, layout};
 use monovisor_core::apic::Mode;
 use monovisor_core::cpuid::Model;
@@ -26,8 +26,8 @@ fn a_change_of_the_local_apics_address_is_shown_at_once() {
     }
     let ram = Arc::new(GuestRam::new(layout::MIN_RAM_BYTES).expect("memory"));
     ram.write(START, PROGRAM).expect("RAM");
-    let place = Place { ram, clock: VmClock::new(false), id: 0 };
-    let (_, mut vcpu) = kvm::create(&place, Model::default(), kvm::Trust::AsIs).expect("a vCPU");
+    let socket = Socket { ram, clock: VmClock::new(false), id: 0 };
+    let (_, mut vcpu) = kvm::create(&socket, Model::default(), kvm::Trust::AsIs).expect("a vCPU");
     let mut state = CpuState::reset(0);
     state.control.cr0 = Cr0Flags::PROTECTED_MODE_ENABLE | Cr0Flags::EXTENSION_TYPE;
     for register in [SegmentRegister::Cs, SegmentRegister::Ds, SegmentRegister::Ss] {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use monovisor::config::{EntryMode, Flat, SerialTarget, VmConfig};
-use monovisor::engine::{Chosen, Place, kvm};
+use monovisor::engine::{Chosen, Socket, kvm};
 use monovisor::outcome::Outcome;
 use monovisor::run_loop;
 use monovisor::vm::{Vm, VmError};
@@ -18,14 +18,14 @@ use monovisor_core::{Engine, Vcpu};
 use crate::wanderer::Wanderer;
 use crate::{guest, has_kvm};
 
-type Make = Box<dyn Fn(&Place) -> Result<Box<dyn Engine>, VmError>>;
+type Make = Box<dyn Fn(&Socket) -> Result<Box<dyn Engine>, VmError>>;
 
-fn interpreter(place: &Place) -> Box<dyn Engine> {
-    Box::new(Vcpu::new(place.ram.clone(), Arc::new(place.clock.clone()), place.id))
+fn interpreter(socket: &Socket) -> Box<dyn Engine> {
+    Box::new(Vcpu::new(socket.ram.clone(), Arc::new(socket.clock.clone()), socket.id))
 }
 
-fn on_kvm(place: &Place) -> Result<Box<dyn Engine>, VmError> {
-    let made = kvm::create(place, Model::default(), kvm::Trust::AsIs);
+fn on_kvm(socket: &Socket) -> Result<Box<dyn Engine>, VmError> {
+    let made = kvm::create(socket, Model::default(), kvm::Trust::AsIs);
     made.map(|made| Box::new(made.1) as _).map_err(|why| VmError::Accelerator(why.to_string()))
 }
 
@@ -43,7 +43,7 @@ fn run(directory: &Path, make: Make) -> (Outcome, String) {
         ..VmConfig::default()
     };
     let chosen =
-        move |place: &_| Ok(Chosen { name: "test", reason: String::new(), engine: make(place)? });
+        move |socket: &_| Ok(Chosen { name: "test", reason: String::new(), engine: make(socket)? });
     let mut vm = Vm::with_engine(&config, Box::new(chosen)).expect("a machine");
     let outcome = run_loop::run(&mut vm).expect("a run");
     if outcome != Outcome::Exited(33) {
@@ -57,7 +57,7 @@ fn run(directory: &Path, make: Make) -> (Outcome, String) {
 fn a_guest_that_moves_between_engines_ends_like_one_that_stays() {
     let directory = tempfile::tempdir().expect("a folder");
     let path = directory.path();
-    let stayed = run(path, Box::new(|place| Ok(interpreter(place))));
+    let stayed = run(path, Box::new(|socket| Ok(interpreter(socket))));
     assert_eq!(stayed.0, Outcome::Exited(33), "{}", stayed.1);
     if !has_kvm() {
         return;
@@ -66,9 +66,9 @@ fn a_guest_that_moves_between_engines_ends_like_one_that_stays() {
     for seed in 0..4 {
         let moves = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&moves);
-        let make = move |place: &Place| {
-            let engines = [interpreter(place), on_kvm(place)?];
-            let (clock, counter) = (place.clock.clone(), Arc::clone(&counted));
+        let make = move |socket: &Socket| {
+            let engines = [interpreter(socket), on_kvm(socket)?];
+            let (clock, counter) = (socket.clock.clone(), Arc::clone(&counted));
             Ok(Box::new(Wanderer::new(engines, clock, seed, counter)) as Box<dyn Engine>)
         };
         assert_eq!(run(path, Box::new(make)), stayed, "seed {seed}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use monovisor::clock::VmClock;
-use monovisor::engine::{Place, kvm};
+use monovisor::engine::{Socket, kvm};
 use monovisor::memory::{GuestRam, layout};
 use monovisor_core::cpuid::Model;
 use monovisor_core::state::{
@@ -80,8 +80,8 @@ fn what_goes_into_kvm_comes_out_of_it() {
         return;
     }
     let ram = Arc::new(GuestRam::new(layout::MIN_RAM_BYTES).expect("memory"));
-    let place = Place { ram, clock: VmClock::new(false), id: 0 };
-    let (_, mut vcpu) = kvm::create(&place, Model::default(), kvm::Trust::AsIs).expect("a vCPU");
+    let socket = Socket { ram, clock: VmClock::new(false), id: 0 };
+    let (_, mut vcpu) = kvm::create(&socket, Model::default(), kvm::Trust::AsIs).expect("a vCPU");
     let mut state = distinct();
     for shadow in [
         Shadow::default(),

@@ -71,9 +71,9 @@ impl<'data> Image<'data> {
     }
 }
 
-/// A place in a segment that is loaded.
+/// Where an address is in a segment that is loaded.
 #[derive(Clone, Copy)]
-struct Place {
+struct Linked {
     address: u64,
     executable: bool,
 }
@@ -81,12 +81,12 @@ struct Place {
 fn linked<Elf: FileHeader<Endian = Endianness>>(
     file: &ElfFile<'_, Elf>,
     address: u64,
-) -> Option<Place> {
+) -> Option<Linked> {
     let endian = file.endian();
     let within = |segment: &Elf::ProgramHeader, start: u64| {
         let offset = address.checked_sub(start)?;
         let inside = segment.p_type(endian) == PT_LOAD && offset < segment.p_memsz(endian).into();
-        inside.then(|| Place {
+        inside.then(|| Linked {
             address: segment.p_vaddr(endian).into().wrapping_add(offset),
             executable: segment.p_flags(endian).contains(PF_X),
         })
@@ -115,7 +115,7 @@ fn names<Elf: FileHeader<Endian = Endianness>>(
         }
         let (start, size) = (symbol.address(), symbol.size());
         for (best, &place) in nearest.iter_mut().zip(&linked) {
-            let Some(Place { address, .. }) = place else { continue };
+            let Some(Linked { address, .. }) = place else { continue };
             let Some(offset) = address.checked_sub(start) else { continue };
             let sized = offset < size;
             // Of several, one with a size wins, then the nearest, then a global one.

@@ -22,7 +22,7 @@ pub use machine::Machine;
 pub use system::{System, Unavailable};
 pub use vcpu::KvmVcpu;
 
-use super::Place;
+use super::Socket;
 
 /// How sure one wants to be of KVM before the guest runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +33,12 @@ pub enum Trust {
     Checked,
 }
 
-/// A new machine of KVM's, and its processor at `place`, which tells what this KVM has of `model`.
+/// A new machine of KVM's, and its processor at `socket`, which tells what this KVM has of `model`.
 ///
 /// # Errors
 /// Why KVM can't be used.
 pub fn create(
-    place: &Place,
+    socket: &Socket,
     model: Model,
     trust: Trust,
 ) -> Result<(Arc<Machine>, KvmVcpu), Unavailable> {
@@ -46,10 +46,10 @@ pub fn create(
     if trust == Trust::Checked {
         check::hardware()?;
     }
-    let machine = Machine::new(system, model, place.ram.clone())?;
-    let mut vcpu = KvmVcpu::new(&machine, &place.clock, place.id)?;
+    let machine = Machine::new(system, model, socket.ram.clone())?;
+    let mut vcpu = KvmVcpu::new(&machine, &socket.clock, socket.id)?;
     if trust == Trust::Checked {
-        check::run(&mut vcpu, &place.ram)?;
+        check::run(&mut vcpu, &socket.ram)?;
     }
     Ok((machine, vcpu))
 }
