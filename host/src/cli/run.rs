@@ -20,8 +20,9 @@ use crate::vm::Vm;
 
 /// Boot an image and end with the guest's exit code
 ///
-/// Exit codes: the guest's own; 124 time limit, 125 monovisor's own failure, 126 an image that can't
-/// be used, 127 not found, 134 triple fault, 2 usage.
+/// Exit codes: the guest's own; 124 a limit of time or of instructions, 125 monovisor's own failure, 126
+/// an image that can't be used, 127 not found, 134 a guest that died (triple fault, reset, a halt that
+/// nothing can end), 128 + n signal n, 2 usage.
 ///
 /// Where --accel leaves the choice to monovisor, one line on standard error says which engine runs.
 ///
