@@ -167,8 +167,14 @@ impl Cpu {
     /// Where the host has the `W` at `linear`, if the TLB lets it be read.
     #[inline(always)]
     pub(crate) fn read_hit<W: Extent>(&self, linear: u64) -> Option<*const u8> {
+        self.read_hit_of(linear, W::LENGTH)
+    }
+
+    /// The same for `length` bytes, no more than a page.
+    #[inline(always)]
+    pub(crate) fn read_hit_of(&self, linear: u64, length: usize) -> Option<*const u8> {
         let entry = self.entry(linear);
-        let page = linear.wrapping_add(W::LENGTH as u64 - 1) & !0xfff;
+        let page = linear.wrapping_add(length as u64 - 1) & !0xfff;
         (page == entry.read)
             .then(|| ptr::with_exposed_provenance(linear.wrapping_add(entry.addend) as usize))
     }

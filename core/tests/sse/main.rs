@@ -5,6 +5,7 @@
 mod cipher;
 #[path = "../common/mod.rs"]
 mod common;
+mod copied;
 mod element;
 mod faults;
 mod floating;
@@ -13,6 +14,7 @@ mod instructions;
 mod native;
 mod neighbours;
 mod pair;
+mod rounds;
 mod sse3;
 mod sse4_1;
 mod sse4_2;

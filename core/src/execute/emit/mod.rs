@@ -164,6 +164,16 @@ impl Emit {
         (&self.ops[..self.length], &self.origins[..self.length])
     }
 
+    /// Slots of the block so far.
+    pub fn slots(&self) -> usize {
+        self.length
+    }
+
+    /// The op in this slot, to be completed with what is known behind it.
+    pub fn op_at(&mut self, slot: usize) -> &mut Op {
+        &mut self.ops[slot]
+    }
+
     /// Whether handlers may use these instructions of the host.
     pub fn host_has(&self, wanted: HostVector) -> bool {
         wanted.is_empty() || !self.portable_vectors && HostVector::detect().contains(wanted)

@@ -4,7 +4,8 @@
 //!
 //! A group is known by its instructions alone. Copies and what is done with them are in `copy` and
 //! `shifted`, divisions in `division`, operations and the jumps on their results in `branch` and
-//! `counted`; a comparison and its jump are in `control_transfer`, vectors in `sse::pair`.
+//! `counted`; a comparison and its jump are in `control_transfer`, vectors in `sse::pair`
+//! and `sse::rounds`.
 //!
 //! Invariant: if the op faults, it does so as the first of its instructions, with nothing changed.
 //! Where a later one could fault, its plain op stands behind, and the fused one goes on there.
@@ -61,6 +62,6 @@ pub(crate) fn emit_group(emit: &mut Emit, ahead: Ahead) -> Option<()> {
         Mnemonic::And | Mnemonic::Or | Mnemonic::Shl | Mnemonic::Shr | Mnemonic::Sar => {
             branch::emit(emit, second)
         }
-        _ => super::sse::pair::emit(emit, ahead),
+        _ => super::sse::rounds::emit(emit, ahead).or_else(|| super::sse::pair::emit(emit, ahead)),
     }
 }

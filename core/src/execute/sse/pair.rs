@@ -2,7 +2,7 @@
 //! load of a number and its copy to all elements, which is how compilers broadcast; the load of a vector
 //! that need not be aligned, which other instructions cannot have in memory, and an operation on it;
 //! and a multiplication and the addition or subtraction of its product. Two of the second kind, where one
-//! vector is the other's neighbour, are in `neighbours`.
+//! vector is the other's neighbour, are in `neighbours`; copies of registers are in `copied`.
 //!
 //! Invariant: only the first of the two can fault, in its memory access. Where floating-point
 //! exceptions are not all masked there are no pairs.
@@ -19,6 +19,7 @@ use super::Operation;
 use super::arithmetic::{
     Addpd, Addps, Addsd, Addss, Mulpd, Mulps, Mulsd, Mulss, Subpd, Subps, Subsd, Subss,
 };
+use super::copied;
 use super::handler::{check_alignment, checks_alignment, load};
 use super::integer::{
     And, Or, Paddb, Paddd, Paddq, Paddw, Pcmpeqb, Pcmpeqd, Pminub, Psubb, Psubd, Psubq, Xor,
@@ -124,7 +125,12 @@ pub(in crate::execute) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
             broadcast(emit, second)?;
         }
         Mnemonic::Movdqu | Mnemonic::Movups | Mnemonic::Movupd => {
-            return operations_on_loads(emit, ahead).or_else(|| operation_on_load(emit, second));
+            return operations_on_loads(emit, ahead)
+                .or_else(|| operation_on_load(emit, second))
+                .or_else(|| copied::emit(emit, ahead));
+        }
+        Mnemonic::Movdqa | Mnemonic::Movaps | Mnemonic::Movapd => {
+            return copied::emit(emit, ahead);
         }
         _ if emit.mode.simd_masked => sum_of_product(emit, second)?,
         _ => return None,

@@ -79,6 +79,12 @@ impl Cpu {
         unsafe { base.add(XMM + usize::from(number) * 16).cast::<Vector>().read() }
     }
 
+    /// Where vector register 0 is; each is 16 bytes behind the one before.
+    #[inline(always)]
+    pub(in crate::execute) fn vectors(&self) -> *const u8 {
+        self.state.fpu.xmm.as_ptr().cast()
+    }
+
     /// Writes vector register `number`.
     #[inline(always)]
     pub(in crate::execute) fn set_vector(&mut self, number: u8, value: Vector) {
