@@ -2,12 +2,12 @@
 //! immediate choose the quadwords.
 
 use super::super::host_vector::HostVector;
-use super::handler::{by_immediate, on_host};
+use super::handler::{emit_by_immediate, on_host};
 use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, rows};
 
 rows! {
-    Pclmulqdq => |e| by_immediate::<Pclmulqdq>(e, HANDLERS, |immediate| {
+    Pclmulqdq => |e| emit_by_immediate::<Pclmulqdq>(e, HANDLERS, |immediate| {
         immediate & 1 | immediate >> 3 & 2
     }),
 }

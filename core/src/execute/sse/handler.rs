@@ -401,7 +401,7 @@ pub(super) fn operation_by_immediate<L: Load>(
 
 /// Emits an [`Operation`] whose immediate the host's instruction has in its code: `accelerated` are the
 /// handlers for it, of which `choose` gives the place.
-pub(super) fn by_immediate<O: Operation>(
+pub(super) fn emit_by_immediate<O: Operation>(
     emit: &mut Emit,
     accelerated: &[Handler],
     choose: fn(u8) -> u8,

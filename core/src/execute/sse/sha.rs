@@ -2,12 +2,12 @@
 //! into instructions. Words count down: the first of each four is the highest.
 
 use super::super::host_vector::HostVector;
-use super::handler::{by_immediate, on_host, operation, with_xmm0};
+use super::handler::{emit_by_immediate, on_host, operation, with_xmm0};
 use super::vector::{Aligned, Lanes, Vector};
 use super::{Operation, ThreeSources, accelerated, rows};
 
 rows! {
-    Sha1rnds4 => |e| by_immediate::<Sha1rnds4>(e, ROUNDS, |immediate| immediate & 3),
+    Sha1rnds4 => |e| emit_by_immediate::<Sha1rnds4>(e, ROUNDS, |immediate| immediate & 3),
     Sha1nexte => operation::<Sha1nexte>,
     Sha1msg1 => operation::<Sha1msg1>,
     Sha1msg2 => operation::<Sha1msg2>,

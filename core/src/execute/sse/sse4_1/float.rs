@@ -1,7 +1,7 @@
 //! SSE4.1 in floating point: ROUND to integral values, and dot products.
 
 use crate::execute::host_vector::HostVector;
-use crate::execute::sse::handler::{by_immediate, on_host};
+use crate::execute::sse::handler::{emit_by_immediate, on_host};
 use crate::execute::sse::soft_float::{
     DOUBLE, Environment, SINGLE, add, doubles, multiply, round_to_integral, singles,
 };
@@ -9,12 +9,12 @@ use crate::execute::sse::vector::{Aligned, Lanes, Low32, Low64, Vector};
 use crate::execute::sse::{Operation, rows};
 
 rows! {
-    Roundps => |e| by_immediate::<Roundps>(e, each!(HostRoundps), |immediate| immediate & 15),
-    Roundpd => |e| by_immediate::<Roundpd>(e, each!(HostRoundpd), |immediate| immediate & 15),
-    Roundss => |e| by_immediate::<Roundss>(e, each!(HostRoundss), |immediate| immediate & 15),
-    Roundsd => |e| by_immediate::<Roundsd>(e, each!(HostRoundsd), |immediate| immediate & 15),
-    Dpps => |e| by_immediate::<Dpps>(e, each!(HostDpps), |immediate| immediate >> 4),
-    Dppd => |e| by_immediate::<Dppd>(e, each!(HostDppd), |immediate| immediate >> 4),
+    Roundps => |e| emit_by_immediate::<Roundps>(e, each!(HostRoundps), |immediate| immediate & 15),
+    Roundpd => |e| emit_by_immediate::<Roundpd>(e, each!(HostRoundpd), |immediate| immediate & 15),
+    Roundss => |e| emit_by_immediate::<Roundss>(e, each!(HostRoundss), |immediate| immediate & 15),
+    Roundsd => |e| emit_by_immediate::<Roundsd>(e, each!(HostRoundsd), |immediate| immediate & 15),
+    Dpps => |e| emit_by_immediate::<Dpps>(e, each!(HostDpps), |immediate| immediate >> 4),
+    Dppd => |e| emit_by_immediate::<Dppd>(e, each!(HostDppd), |immediate| immediate >> 4),
 }
 
 /// The handlers of the host's instruction by four bits of its immediate.
