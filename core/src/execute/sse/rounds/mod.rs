@@ -238,11 +238,12 @@ pub(in crate::execute) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     emit_op(emit, ahead, &run)?;
     // The ops with keys in memory end where their plain ones start.
     let plain = (emit.slots() - slot) as u8;
-    for index in 0..run.length {
-        if index != 0 {
+    if run.accesses.is_none() {
+        ahead.go_on(emit, run.length - 1);
+    } else {
+        emit_function(emit.instruction.mnemonic())?(emit)?;
+        for index in 1..run.length {
             emit.go_on(ahead.get(index)?);
-        }
-        if run.accesses.is_some() {
             emit_function(emit.instruction.mnemonic())?(emit)?;
         }
     }
@@ -256,10 +257,7 @@ pub(in crate::execute) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
 fn emit_op(emit: &mut Emit, ahead: Ahead, run: &Run) -> Option<()> {
     let base = match run.accesses {
         Some(index) => {
-            let first = emit.instruction;
-            emit.instruction = *ahead.get(index)?;
-            let packed = emit.packed_address();
-            emit.instruction = first;
+            let packed = emit.about(ahead.get(index)?, Emit::packed_address);
             // Only this form has all that tells one address from another in it.
             if packed.form != 0 {
                 return None;
