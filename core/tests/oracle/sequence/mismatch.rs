@@ -3,6 +3,7 @@
 
 use std::mem::replace;
 
+use iced_x86::{Decoder, DecoderOptions};
 use monovisor_core::state::Register;
 
 use super::Comparison;
@@ -57,6 +58,7 @@ impl Comparison<'_> {
             one.code[..bytes.len()].copy_from_slice(bytes);
             one.length = bytes.len() as u32;
             one.state.rip = code::end(case.mode) - bytes.len() as u64;
+            keep_address(&mut one, rip);
             one.poke.copy_from_slice(&memory[..POKE]);
             one.poke_at = 0;
             alone.push((one, memory));
@@ -137,6 +139,21 @@ impl Comparison<'_> {
         self.both.silicon.begin(image, std::slice::from_ref(case));
         let Ok(theirs) = self.both.silicon.finish()[0] else { return };
         print_test(case, theirs, !trace.undefined);
+    }
+}
+
+/// Has an operand that is relative to RIP stay where it was when the instruction was at `before`.
+fn keep_address(case: &mut Case, before: u64) {
+    let bytes = &case.code[..case.length as usize];
+    let (bitness, rip) = (case.mode.bitness(), case.state.rip);
+    let mut decoder = Decoder::with_ip(bitness, bytes, rip, DecoderOptions::NONE);
+    let instruction = decoder.decode();
+    let constants = decoder.get_constant_offsets(&instruction);
+    if instruction.is_ip_rel_memory_operand() && constants.has_displacement() {
+        let address = instruction.memory_displacement64().wrapping_sub(rip).wrapping_add(before);
+        let displacement = address.wrapping_sub(instruction.next_ip()) as u32;
+        let at = constants.displacement_offset();
+        case.code[at..at + 4].copy_from_slice(&displacement.to_le_bytes());
     }
 }
 

@@ -150,8 +150,9 @@ impl Comparison<'_> {
         let mut found = Vec::new();
         let mut out = Box::new(Outcome::NONE);
         for (index, (item, case)) in items.iter().zip(cases).enumerate() {
-            let slice = 1 + index as u64 % 7;
-            for way in [Way::New, Way::Again, Way::Sliced(slice), Way::Portable] {
+            let (slice, steps) = (1 + index as u64 % 7, 1 + index as u64 % 23);
+            for way in [Way::New, Way::Again, Way::Sliced(slice), Way::Behind(steps), Way::Portable]
+            {
                 let retired = self.ways.run(way, image, case, &mut out);
                 if *out != *item.stepped || retired != item.trace.retired {
                     found.push(index);
@@ -191,9 +192,10 @@ impl Comparison<'_> {
         };
         let mut all = Vec::new();
         let mut out = Box::new(Outcome::NONE);
-        for way in
-            [Way::New, Way::Again, Way::Portable, Way::Sliced(1), Way::Sliced(2), Way::Sliced(3)]
-        {
+        let sliced = (1..8).map(Way::Sliced);
+        let behind = (1..24).map(Way::Behind);
+        let ways = [Way::New, Way::Again, Way::Portable].into_iter().chain(sliced).chain(behind);
+        for way in ways {
             let retired = self.ways.run(way, image, case, &mut out);
             let mut differences = compare::differences(&stepped, &out);
             if retired != trace.retired {

@@ -1,5 +1,5 @@
 //! The ways in which the interpreter executes a sequence: as blocks that are made for it, as blocks
-//! that are there and linked, in slices that end anywhere, and without the host's newer vector
+//! that are there and linked, in slices that end anywhere, in blocks that begin anywhere, and without the host's newer vector
 //! instructions. All must end alike.
 
 use monovisor_core::Exit;
@@ -22,6 +22,8 @@ pub enum Way {
     Again,
     /// So many instructions at a time.
     Sliced(u64),
+    /// In blocks behind so many single steps, which begin anywhere.
+    Behind(u64),
     /// In portable code.
     Portable,
 }
@@ -50,11 +52,18 @@ impl Ways {
         interpreter.begin(image, case);
         let before = interpreter.vcpu.retired();
         let mut exit = Exit::Budget;
+        let steps = if let Way::Behind(steps) = way { steps } else { 0 };
+        for _ in 0..steps {
+            exit = interpreter.vcpu.step();
+            if exit != Exit::Budget {
+                break;
+            }
+        }
         for _ in 0..MOST_RUNS {
-            exit = interpreter.vcpu.run(slice);
             if !matches!(exit, Exit::Budget | Exit::Pause) {
                 break;
             }
+            exit = interpreter.vcpu.run(slice);
         }
         interpreter.end(exit, out);
         // The kernel's HLT is none of the sequence's, nor is an INT3 beside it.

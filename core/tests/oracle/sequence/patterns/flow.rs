@@ -68,6 +68,32 @@ pub(super) fn operation_and_jump(b: &mut Builder) {
     }
 }
 
+/// A step of a register, its comparison with another or with a constant, and a jump.
+pub(super) fn step_compare_jump(b: &mut Builder) {
+    let (width, a, other) = (b.wide(), b.whole(), b.source());
+    match b.numbers.below(3) {
+        0 => {
+            let operation = b.one_of(&[0, 1]);
+            b.general(width, &[0xff], operation, Rm::Register(a));
+        }
+        _ => {
+            let (operation, value) = (b.one_of(&[ADD, SUB]), b.constant());
+            constant(b, operation, width, Rm::Register(a), value);
+        }
+    }
+    match b.numbers.below(3) {
+        0 => b.general(width, &[0x3b], a, Rm::Register(other)),
+        1 => b.general(width, &[0x3b], other, Rm::Register(a)),
+        _ => {
+            let value = b.constant();
+            constant(b, CMP, width, Rm::Register(a), value);
+        }
+    }
+    b.define_flags();
+    let code = b.numbers.below(16) as u8;
+    b.branch(Branch::Conditional(code));
+}
+
 /// MOV, OR, SHR and Jcc: whether one of two numbers has bits above some place.
 pub(super) fn guard(b: &mut Builder) {
     let a = b.whole();

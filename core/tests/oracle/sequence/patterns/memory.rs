@@ -1,6 +1,6 @@
 //! Loads and stores, the stack, addresses that are computed, exchanges, and the flags as a word.
 
-use super::{arithmetic, binary_on, short};
+use super::{AND, COMMON, arithmetic, binary_on, short};
 use crate::sequence::assembler::{Rm, Width, general};
 use crate::sequence::builder::{Builder, RSP};
 
@@ -81,6 +81,32 @@ pub(super) fn read_of_flags(b: &mut Builder) {
             let (width, operation) = (b.width(), b.one_of(&[2, 3]));
             let rm = b.target_or_memory(width);
             b.general(width, &[width.opcode(0xd0)], operation, rm);
+        }
+    }
+}
+
+/// An index that has just been computed, and what is there.
+pub(super) fn element(b: &mut Builder) {
+    let (width, a) = (b.wide(), b.whole());
+    let pointers = Builder::pointers(b.mode);
+    let (base, shift) = (b.one_of(pointers), b.numbers.below(4) as u8);
+    b.with_immediate(width, &[0x83], AND, Rm::Register(a), &[0x1f]);
+    b.define_flags();
+    let memory = Rm::Memory { base, index: Some((a, shift)), displacement: 0 };
+    match b.numbers.below(3) {
+        0 => {
+            let narrow = b.width();
+            let reg = b.target(narrow);
+            b.general(narrow, &[narrow.opcode(0x8a)], reg, memory);
+        }
+        1 => {
+            let (narrow, reg) = (b.width(), b.source());
+            b.general(narrow, &[narrow.opcode(0x88)], reg, memory);
+        }
+        _ => {
+            let (operation, reg) = (b.one_of(&COMMON), b.whole());
+            let opcode = operation << 3 | b.one_of(&[1, 3]);
+            b.general(width, &[opcode], reg, memory);
         }
     }
 }

@@ -11,8 +11,8 @@ use self::compute::{
     bits, carry_chain, copy_and_operation, copy_shift_operation, division, multiplication,
     partial_registers, shift, signed_division, zeroing,
 };
-use self::flow::{call, compare_and_use, guard, operation_and_jump};
-use self::memory::{address_chain, exchange, moves, read_of_flags, stack};
+use self::flow::{call, compare_and_use, guard, operation_and_jump, step_compare_jump};
+use self::memory::{address_chain, element, exchange, moves, read_of_flags, stack};
 use super::assembler::{Rm, Width};
 use super::builder::Builder;
 
@@ -48,6 +48,7 @@ pub const PATTERNS: &[Pattern] = &[
     compare_and_use,
     operation_and_jump,
     operation_and_jump,
+    step_compare_jump,
     guard,
     division,
     division,
@@ -56,6 +57,7 @@ pub const PATTERNS: &[Pattern] = &[
     stack,
     call,
     address_chain,
+    element,
     zeroing,
     carry_chain,
     partial_registers,
