@@ -17,13 +17,14 @@ pub(super) mod moves;
 
 pub(super) use self::adaptor::{HighHalf, Joined, ShuffleBytes, Window};
 
-use super::address::{Address, operand};
 use super::dispatch::{Flow, leave, next};
 use super::emit::{ByForm, Emit, by_form};
 use super::op::{Handler, Op};
-use super::sse::handler::{Masked, vector_source};
-use super::sse::vector::{Lanes, Load, Low64, MM, Store, Vector};
-use super::sse::{FromGeneral, Operation, Portable, ToGeneral};
+use super::sse::handler::{
+    Masked, from_general, from_low, on_registers, store, to_general, vector_source,
+};
+use super::sse::vector::{Lanes, Load, Low64, MM, Registers, Store, Vector};
+use super::sse::{FromGeneral, Operation, ToGeneral};
 use super::{Cpu, Leave, x87};
 use crate::state::{Cr0Flags, Exception, Fpu};
 
@@ -82,93 +83,24 @@ fn low(vector: Vector) -> Vector {
     [<[u64; 2]>::of(vector)[0], 0].vector()
 }
 
-/// Writes MMX register `number`, by its number among vector registers.
-#[inline(always)]
-fn write(cpu: &mut Cpu, number: u8, value: Vector) {
-    cpu.set_vector(number, [<[u64; 2]>::of(value)[0], (ONES >> 64) as u64].vector());
-}
+/// MM0 to MM7, by their numbers among vector registers.
+struct Mmx;
 
-/// Register `a` becomes what the operation makes of it and register `b`.
-unsafe extern "C" fn binary<O: Operation>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, imm, .. } = unsafe { *op };
-    cpu.state.fpu.enter_mmx();
-    let (left, right) = (low(cpu.vector(a)), low(cpu.vector(b)));
-    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, imm as u8);
-    write(cpu, a, result);
-    next!(cpu, op.wrapping_add(1), res, src, budget)
-}
+impl Registers for Mmx {
+    #[inline(always)]
+    fn enter(cpu: &mut Cpu) {
+        cpu.state.fpu.enter_mmx();
+    }
 
-/// General register `a` becomes what the operation makes of register `b`.
-unsafe extern "C" fn to_general<O: ToGeneral>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, imm, .. } = unsafe { *op };
-    cpu.state.fpu.enter_mmx();
-    let source = low(cpu.vector(b));
-    let value = O::apply(&mut cpu.state.fpu.mxcsr, source, imm as u8);
-    cpu.set::<O::Width>(a, value);
-    next!(cpu, op.wrapping_add(1), res, src, budget)
-}
+    #[inline(always)]
+    fn get(cpu: &Cpu, number: u8) -> Vector {
+        low(cpu.vector(number))
+    }
 
-/// Register `a` becomes what the operation makes of it and general register `b`.
-unsafe extern "C" fn from_general<O: FromGeneral>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, imm, .. } = unsafe { *op };
-    cpu.state.fpu.enter_mmx();
-    let (left, right) = (low(cpu.vector(a)), cpu.get::<O::Width>(b));
-    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, imm as u8);
-    write(cpu, a, result);
-    next!(cpu, op.wrapping_add(1), res, src, budget)
-}
-
-/// As [`from_general`], of the low part of vector register `b`.
-unsafe extern "C" fn from_low<O: FromGeneral>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    // SAFETY: dispatch hands each handler its own op.
-    let Op { a, b, imm, .. } = unsafe { *op };
-    cpu.state.fpu.enter_mmx();
-    let (left, [right, _]) = (low(cpu.vector(a)), Lanes::of(cpu.vector(b)));
-    let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, imm as u8);
-    write(cpu, a, result);
-    next!(cpu, op.wrapping_add(1), res, src, budget)
-}
-
-/// Stores register `a`.
-unsafe extern "C" fn store<S: Store, A: Address>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    let pointer = operand!(WRITE S::Memory, A, 0, cpu, op, res, src, budget);
-    cpu.state.fpu.enter_mmx();
-    // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
-    unsafe { S::store(pointer, cpu.vector((*op).a)) };
-    next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
+    #[inline(always)]
+    fn set(cpu: &mut Cpu, number: u8, value: Vector) {
+        cpu.set_vector(number, [<[u64; 2]>::of(value)[0], (ONES >> 64) as u64].vector());
+    }
 }
 
 /// The number among vector registers of MMX register operand `position`.
@@ -198,23 +130,19 @@ fn emit_binary<L: Load>(emit: &mut Emit, masked: Masked) -> Option<()> {
     Some(())
 }
 
-const fn on_registers<O: Operation>() -> Masked {
+const fn masked<O: Operation>() -> Masked {
     assert!(!O::FLOATS);
-    // Only what is named here becomes code.
-    match O::NEEDS.is_empty() {
-        true => Masked::anywhere(binary::<O>),
-        false => Masked::accelerated(O::NEEDS, binary::<O>, binary::<Portable<O>>),
-    }
+    on_registers::<O, Mmx>()
 }
 
 /// Emits an operation with 64 bits of source.
 pub(super) fn operation<O: Operation>(emit: &mut Emit) -> Option<()> {
-    emit_binary::<Low64>(emit, const { on_registers::<O>() })
+    emit_binary::<Low64>(emit, const { masked::<O>() })
 }
 
 /// Emits an operation that has its source in `L`, if that is in memory.
 pub(super) fn operation_of<O: Operation, L: Load>(emit: &mut Emit) -> Option<()> {
-    emit_binary::<L>(emit, const { on_registers::<O>() })
+    emit_binary::<L>(emit, const { masked::<O>() })
 }
 
 /// Emits an operation with its result in a general register; `places` are those that the immediate
@@ -222,7 +150,7 @@ pub(super) fn operation_of<O: Operation, L: Load>(emit: &mut Emit) -> Option<()>
 pub(super) fn into_general<O: ToGeneral>(emit: &mut Emit, places: u8) -> Option<()> {
     begin(emit);
     let immediate = place(emit, places);
-    emit.op(to_general::<O>, emit.register(0), register(emit, 1), 0, 0, immediate);
+    emit.op(to_general::<O, Mmx>, emit.register(0), register(emit, 1), 0, 0, immediate);
     Some(())
 }
 
@@ -231,8 +159,8 @@ pub(super) fn out_of_general<O: FromGeneral>(emit: &mut Emit, places: u8) -> Opt
     begin(emit);
     let immediate = place(emit, places);
     let (handler, b): (Handler, u8) = match emit.is_memory(1) {
-        true => (from_low::<O>, vector_source::<O::Source>(emit, 1)),
-        false => (from_general::<O>, emit.register(1)),
+        true => (from_low::<O, Mmx>, vector_source::<O::Source>(emit, 1)),
+        false => (from_general::<O, Mmx>, emit.register(1)),
     };
     emit.op(handler, register(emit, 0), b, 0, 0, immediate);
     Some(())
@@ -246,7 +174,7 @@ fn place(emit: &Emit, places: u8) -> i32 {
 /// Emits a store of register operand 1 to memory.
 fn store_register<S: Store>(emit: &mut Emit) -> Option<()> {
     begin(emit);
-    let handlers: ByForm = by_form!(A => store::<S, A>);
+    let handlers: ByForm = by_form!(A => store::<S, A, Mmx>);
     emit.memory_op(&handlers, register(emit, 1), None);
     Some(())
 }

@@ -8,7 +8,7 @@ use super::super::host_vector::HostVector;
 use super::super::op::{Detail, Handler, Op};
 use super::super::{Cpu, Leave};
 use super::host_float::guarded;
-use super::vector::{Lanes, Load, SCRATCH, Store};
+use super::vector::{Lanes, Load, Registers, SCRATCH, Store, Xmm};
 use super::{Compare, FromGeneral, Operation, Portable, ThreeSources, ToGeneral};
 use crate::state::Exception;
 
@@ -63,7 +63,7 @@ pub(super) unsafe extern "C" fn load<L: Load, A: Address>(
 }
 
 /// Stores register `a`.
-unsafe extern "C" fn store<S: Store, A: Address>(
+pub(in crate::execute) unsafe extern "C" fn store<S: Store, A: Address, R: Registers>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -72,13 +72,14 @@ unsafe extern "C" fn store<S: Store, A: Address>(
 ) -> Flow {
     check_alignment!(S, true, A, cpu, op, res, src, budget);
     let pointer = operand!(WRITE S::Memory, A, 0, cpu, op, res, src, budget);
+    R::enter(cpu);
     // SAFETY: dispatch hands each handler its own op; the TLB has vouched for the pointer.
-    unsafe { S::store(pointer, cpu.vector((*op).a)) };
+    unsafe { S::store(pointer, R::get(cpu, (*op).a)) };
     next!(cpu, op.wrapping_add(A::SLOTS), res, src, budget)
 }
 
 /// Register `a` becomes what the operation makes of it and register `b`.
-unsafe extern "C" fn binary<O: Operation>(
+pub(in crate::execute) unsafe extern "C" fn binary<O: Operation, R: Registers>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -87,9 +88,10 @@ unsafe extern "C" fn binary<O: Operation>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
-    let (left, right) = (cpu.vector(a), cpu.vector(b));
+    R::enter(cpu);
+    let (left, right) = (R::get(cpu, a), R::get(cpu, b));
     let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, imm as u8);
-    cpu.set_vector(a, result);
+    R::set(cpu, a, result);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
@@ -128,7 +130,7 @@ unsafe extern "C" fn three_sources<O: ThreeSources>(
 }
 
 /// General register `a` becomes what the operation makes of register `b`.
-unsafe extern "C" fn to_general<O: ToGeneral>(
+pub(in crate::execute) unsafe extern "C" fn to_general<O: ToGeneral, R: Registers>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -137,14 +139,15 @@ unsafe extern "C" fn to_general<O: ToGeneral>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
-    let source = cpu.vector(b);
+    R::enter(cpu);
+    let source = R::get(cpu, b);
     let value = O::apply(&mut cpu.state.fpu.mxcsr, source, imm as u8);
     cpu.set::<O::Width>(a, value);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
 /// Register `a` becomes what the operation makes of it and general register `b`.
-unsafe extern "C" fn from_general<O: FromGeneral>(
+pub(in crate::execute) unsafe extern "C" fn from_general<O: FromGeneral, R: Registers>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -153,14 +156,15 @@ unsafe extern "C" fn from_general<O: FromGeneral>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
-    let (left, right) = (cpu.vector(a), cpu.get::<O::Width>(b));
+    R::enter(cpu);
+    let (left, right) = (R::get(cpu, a), cpu.get::<O::Width>(b));
     let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, imm as u8);
-    cpu.set_vector(a, result);
+    R::set(cpu, a, result);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
 /// Register `a` becomes what the operation makes of it and the low part of vector register `b`.
-unsafe extern "C" fn from_low<O: FromGeneral>(
+pub(in crate::execute) unsafe extern "C" fn from_low<O: FromGeneral, R: Registers>(
     cpu: &mut Cpu,
     op: *const Op,
     res: u64,
@@ -169,9 +173,10 @@ unsafe extern "C" fn from_low<O: FromGeneral>(
 ) -> Flow {
     // SAFETY: dispatch hands each handler its own op.
     let Op { a, b, imm, .. } = unsafe { *op };
-    let (left, [right, _]) = (cpu.vector(a), Lanes::of(cpu.vector(b)));
+    R::enter(cpu);
+    let (left, [right, _]) = (R::get(cpu, a), Lanes::of(cpu.vector(b)));
     let result = O::apply(&mut cpu.state.fpu.mxcsr, left, right, imm as u8);
-    cpu.set_vector(a, result);
+    R::set(cpu, a, result);
     next!(cpu, op.wrapping_add(1), res, src, budget)
 }
 
@@ -339,7 +344,7 @@ pub(super) fn load_register<L: Load>(emit: &mut Emit) -> Option<()> {
     let form = const { source_of::<L>() };
     if form.aligned && !checks_alignment(emit) {
         let b = source(emit, 1, &form);
-        emit.op(binary::<super::moves::Copy>, emit.register(0), b, 0, 0, 0);
+        emit.op(binary::<super::moves::Copy, Xmm>, emit.register(0), b, 0, 0, 0);
     } else {
         emit.memory_op(&form.load, emit.register(0), None);
     }
@@ -351,7 +356,7 @@ pub(super) fn store_register<S: Store>(emit: &mut Emit) -> Option<()> {
     if S::ALIGNED && !checks_alignment(emit) {
         emit.call_out(store_aligned);
     } else {
-        let handlers: ByForm = by_form!(A => store::<S, A>);
+        let handlers: ByForm = by_form!(A => store::<S, A, Xmm>);
         emit.memory_op(&handlers, emit.register(1), None);
     }
     Some(())
@@ -362,7 +367,7 @@ pub(super) fn operation<O: Operation>(emit: &mut Emit) -> Option<()> {
     let form = const {
         Body {
             source: source_of::<O::Source>(),
-            masked: on_registers::<O>(),
+            masked: on_registers::<O, Xmm>(),
             guarded: if O::FLOATS { Some(binary_guarded::<O> as Function) } else { None },
         }
     };
@@ -374,19 +379,17 @@ pub(super) fn operation<O: Operation>(emit: &mut Emit) -> Option<()> {
 pub(super) type ByImmediate = [[Handler; 16]; 16];
 
 /// What executes an [`Operation`] on registers.
-pub(super) const fn on_registers<O: Operation>() -> Masked {
+pub(in crate::execute) const fn on_registers<O: Operation, R: Registers>() -> Masked {
     // Only what is named here becomes code.
     match O::NEEDS.is_empty() {
-        true => Masked::anywhere(binary::<O>),
-        false => {
-            Masked { needs: O::NEEDS, accelerated: binary::<O>, portable: binary::<Portable<O>> }
-        }
+        true => Masked::anywhere(binary::<O, R>),
+        false => Masked::accelerated(O::NEEDS, binary::<O, R>, binary::<Portable<O>, R>),
     }
 }
 
 /// What executes an [`Operation`] on registers where the host has what it needs.
 pub(super) const fn on_host<O: Operation>() -> Handler {
-    binary::<O>
+    binary::<O, Xmm>
 }
 
 /// Emits an operation without exceptions that has its source in operand 1, and an immediate.
@@ -408,7 +411,7 @@ pub(super) fn emit_by_immediate<O: Operation>(
 ) -> Option<()> {
     let place = choose(emit.immediate(2) as u8);
     let accelerated = *accelerated.get(usize::from(place))?;
-    let masked = Masked::accelerated(O::NEEDS, accelerated, binary::<Portable<O>>);
+    let masked = Masked::accelerated(O::NEEDS, accelerated, binary::<Portable<O>, Xmm>);
     let guarded = if O::FLOATS { Some(binary_guarded::<O> as Function) } else { None };
     emit_body(emit, &Body { source: const { source_of::<O::Source>() }, masked, guarded })
 }
@@ -453,7 +456,7 @@ pub(in crate::execute) fn into_general<O: ToGeneral>(emit: &mut Emit) -> Option<
     let form = const {
         Body {
             source: source_of::<O::Source>(),
-            masked: Masked::anywhere(to_general::<O>),
+            masked: Masked::anywhere(to_general::<O, Xmm>),
             guarded: if O::FLOATS { Some(to_general_guarded::<O> as Function) } else { None },
         }
     };
@@ -465,8 +468,8 @@ pub(super) fn out_of_general<O: FromGeneral>(emit: &mut Emit) -> Option<()> {
     let form = Body {
         source: const { source_of::<O::Source>() },
         masked: Masked::anywhere(match emit.is_memory(1) {
-            true => from_low::<O>,
-            false => from_general::<O>,
+            true => from_low::<O, Xmm>,
+            false => from_general::<O, Xmm>,
         }),
         guarded: if O::FLOATS { Some(from_general_guarded::<O>) } else { None },
     };

@@ -113,6 +113,34 @@ impl Cpu {
     }
 }
 
+/// A file of registers that ops on vectors know by their numbers.
+pub(in crate::execute) trait Registers: 'static {
+    /// What comes before the first of an instruction is touched.
+    #[inline(always)]
+    fn enter(_: &mut Cpu) {}
+
+    /// Register `number`.
+    fn get(cpu: &Cpu, number: u8) -> Vector;
+
+    /// Writes register `number`.
+    fn set(cpu: &mut Cpu, number: u8, value: Vector);
+}
+
+/// The low halves of the YMM registers; a write leaves the upper ones.
+pub(in crate::execute) struct Xmm;
+
+impl Registers for Xmm {
+    #[inline(always)]
+    fn get(cpu: &Cpu, number: u8) -> Vector {
+        cpu.vector(number)
+    }
+
+    #[inline(always)]
+    fn set(cpu: &mut Cpu, number: u8, value: Vector) {
+        cpu.set_vector(number, value);
+    }
+}
+
 /// How an operand in memory becomes a vector.
 pub(in crate::execute) trait Load: 'static {
     /// What is read.
