@@ -120,6 +120,24 @@ fn a_load_of_ss_holds_all_of_them_back() {
 }
 
 #[test]
+fn int1_reports_what_a_load_of_ss_has_held_back() {
+    let mut guest = handled();
+    guest.set(Register::Rbx, DATA);
+    guest.ram.write(DATA, &[16, 0]);
+    guest.state.debug.address[0] = DATA;
+    // Breakpoint 0 on access to two bytes; general detection, which a debug exception turns off.
+    guest.state.debug.dr7 = 0x0007_2401;
+    // mov ss, [rbx]; int1; nop
+    load(&mut guest, CODE, &[0x8e, 0x13, 0xf1, NOP]);
+    assert_eq!([step(&mut guest), step(&mut guest)], [None, Some(1)]);
+    assert_eq!(returns_to(&mut guest), CODE + 3);
+    let debug = guest.vcpu.state().debug;
+    assert_eq!((debug.dr6 & 0xf, debug.dr7), (1, 0x0007_0401));
+    assert_eq!([step(&mut guest), step(&mut guest)], [None, None], "no second one");
+    assert_eq!(guest.vcpu.state().rip, CODE + 4);
+}
+
+#[test]
 fn sti_holds_the_interrupt_back_alone() {
     let mut guest = handled();
     guest.state.rflags.remove(RFlags::INTERRUPT_FLAG);

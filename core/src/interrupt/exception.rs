@@ -113,6 +113,9 @@ pub(crate) fn software(
         return Ok(());
     }
     let external = kind == SoftwareInterrupt::Int1;
+    // INT1 is a debug exception, so what a load of SS has held back is reported with it, not by a second
+    // one before its handler's first instruction, which would have the same stack.
+    let held_back = if external { state.pending.debug.take() } else { None };
     let event = Event {
         vector,
         error_code: None,
@@ -121,7 +124,11 @@ pub(crate) fn software(
         resumes: false,
         return_rip,
     };
-    deliver(state, mmu, &event)
+    deliver(state, mmu, &event).inspect_err(|_| state.pending.debug = held_back)?;
+    if external {
+        note_payload(state, &Exception::debug(held_back.unwrap_or(Dr6Flags::empty())));
+    }
+    Ok(())
 }
 
 fn interrupt(

@@ -1,5 +1,7 @@
 //! What an instruction can raise instead of completing.
 
+use super::Dr6Flags;
+
 /// Exception vectors (SDM, "Protected-Mode Exceptions and Interrupts").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -105,6 +107,11 @@ impl Exception {
     /// #GP with a selector's error code (RPL cleared).
     pub const fn gp(selector: u16) -> Self {
         Self::with_code(Vector::GeneralProtection, (selector & !3) as u32)
+    }
+
+    /// #DB, with what it adds to DR6.
+    pub const fn debug(hit: Dr6Flags) -> Self {
+        Self { vector: Vector::Debug, error_code: None, payload: hit.bits() }
     }
 
     /// #PF at `linear`.

@@ -4,7 +4,7 @@
 use super::{DeviceRead, Vcpu};
 use crate::apic::{Accepted, Effect, Message};
 use crate::interrupt::{self, Shutdown};
-use crate::state::{Activity, BRANCH_TRAP, Dr6Flags, Exception, RFlags, SegmentRegister, Vector};
+use crate::state::{Activity, BRANCH_TRAP, Dr6Flags, Exception, RFlags, SegmentRegister};
 use crate::{Access, Engine, Exit, Space};
 
 /// What a look at events came to.
@@ -160,7 +160,7 @@ impl Vcpu {
             && !shadow.mov_ss
         {
             self.cpu.state.pending.debug = None;
-            self.raise(debug_exception(hit))?;
+            self.raise(Exception::debug(hit))?;
             return Ok(Outcome::Delivered);
         }
         let vcpu = &mut *self.cpu;
@@ -190,7 +190,7 @@ impl Vcpu {
             return Ok(Outcome::Exit(Exit::Halted));
         }
         if let Some(hit) = self.code_breakpoint() {
-            self.raise(debug_exception(hit))?;
+            self.raise(Exception::debug(hit))?;
             return Ok(Outcome::Delivered);
         }
         Ok(Outcome::Nothing)
@@ -250,8 +250,4 @@ impl Vcpu {
             self.pend_debug(Dr6Flags::STEP);
         }
     }
-}
-
-fn debug_exception(hit: Dr6Flags) -> Exception {
-    Exception { vector: Vector::Debug, error_code: None, payload: hit.bits() }
 }
