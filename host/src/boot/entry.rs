@@ -13,13 +13,14 @@ use x86_64::structures::paging::PageTableFlags;
 use super::error::Reason;
 use crate::memory::{GuestRam, layout};
 
-/// Selectors in [`GDT`]. 64-bit code and data are where Linux wants them (`__BOOT_CS`, `__BOOT_DS`).
-const CODE_32: u16 = 0x08;
-const CODE_64: u16 = 0x10;
+/// Selectors of the mode's code and of data, where Linux wants them (`__BOOT_CS`, `__BOOT_DS`).
+const CODE: u16 = 0x10;
 const DATA: u16 = 0x18;
 
 /// Flat segments: base 0, limit 4 GiB, present, DPL 0, accessed.
-const GDT: [u64; 4] = [0, 0x00cf_9b00_0000_ffff, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff];
+const FLAT_CODE_32: u64 = 0x00cf_9b00_0000_ffff;
+const FLAT_CODE_64: u64 = 0x00af_9b00_0000_ffff;
+const FLAT_DATA: u64 = 0x00cf_9300_0000_ffff;
 
 /// How much is mapped at entry in long mode: all that RAM and devices below 4 GiB need.
 const MAPPED_BYTES: u64 = 4 << 30;
@@ -46,12 +47,12 @@ fn set_real_base(state: &mut CpuState, register: SegmentRegister, base: u64) {
 }
 
 /// 32-bit protected mode at `entry`: flat segments, paging and interrupts off. This is what
-/// Multiboot and PVH ask for.
+/// Multiboot, PVH and 32-bit Linux ask for.
 pub fn protected(ram: &GuestRam, entry: u64) -> Result<CpuState, Reason> {
     if entry > u64::from(u32::MAX) {
         return Err(Reason::ProtectedModeEntry(entry));
     }
-    let mut state = flat_state(ram, entry, CODE_32)?;
+    let mut state = flat_state(ram, entry, FLAT_CODE_32)?;
     state.control.cr0 = Cr0Flags::PROTECTED_MODE_ENABLE | Cr0Flags::EXTENSION_TYPE;
     Ok(state)
 }
@@ -62,7 +63,7 @@ pub fn long(ram: &GuestRam, entry: u64) -> Result<CpuState, Reason> {
     if entry >= MAPPED_BYTES {
         return Err(Reason::LongModeEntry(entry));
     }
-    let mut state = flat_state(ram, entry, CODE_64)?;
+    let mut state = flat_state(ram, entry, FLAT_CODE_64)?;
     state.control.cr3 = write_page_tables(ram)?;
     state.control.cr4 =
         Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
@@ -91,8 +92,8 @@ pub fn call_64(state: &mut CpuState, argument: u64) {
     state.gpr[Register::Rdi] = argument;
 }
 
-fn flat_state(ram: &GuestRam, entry: u64, code: u16) -> Result<CpuState, Reason> {
-    let table: Vec<u8> = GDT.iter().flat_map(|descriptor| descriptor.to_le_bytes()).collect();
+fn flat_state(ram: &GuestRam, entry: u64, code: u64) -> Result<CpuState, Reason> {
+    let table = [0, FLAT_CODE_32, code, FLAT_DATA].map(u64::to_le_bytes).concat();
     ram.write(layout::BOOT_GDT.start, &table)?;
     let mut state = CpuState::reset(0);
     state.rip = entry;
@@ -101,7 +102,7 @@ fn flat_state(ram: &GuestRam, entry: u64, code: u16) -> Result<CpuState, Reason>
     // No table: an exception before the guest has its own is a triple fault, not a jump through
     // whatever is at address 0.
     state.idtr = DescriptorTable { base: 0, limit: 0 };
-    state.segments[SegmentRegister::Cs] = segment(code);
+    state.segments[SegmentRegister::Cs] = segment(CODE, code);
     for register in [
         SegmentRegister::Ds,
         SegmentRegister::Es,
@@ -109,15 +110,15 @@ fn flat_state(ram: &GuestRam, entry: u64, code: u16) -> Result<CpuState, Reason>
         SegmentRegister::Gs,
         SegmentRegister::Ss,
     ] {
-        state.segments[register] = segment(DATA);
+        state.segments[register] = segment(DATA, FLAT_DATA);
     }
     // As PVH asks; in long mode the same bits are a busy 64-bit TSS.
     state.segments[SegmentRegister::Tr].limit = 0x67;
     Ok(state)
 }
 
-fn segment(selector: u16) -> Segment {
-    let access = Access::from_descriptor_high((GDT[usize::from(selector / 8)] >> 32) as u32);
+fn segment(selector: u16, descriptor: u64) -> Segment {
+    let access = Access::from_descriptor_high((descriptor >> 32) as u32);
     Segment { base: 0, limit: u32::MAX, access, selector }
 }
 

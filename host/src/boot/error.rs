@@ -117,10 +117,8 @@ pub enum Reason {
     Unsupported { protocol: &'static str, what: String },
     #[error("its {protocol} header is damaged: {what}")]
     BadHeader { protocol: &'static str, what: &'static str },
-    #[error("this Linux kernel speaks boot protocol {}.{}, and 2.12 is needed; use a kernel from 2013 or later", version >> 8, version & 0xff)]
+    #[error("this Linux kernel speaks boot protocol {}.{}, and 2.10 is needed; use a kernel from 2009 or later", version >> 8, version & 0xff)]
     LinuxTooOld { version: u16 },
-    #[error("this Linux kernel has no 64-bit entry point; use a 64-bit kernel")]
-    LinuxNot64Bit,
     #[error(
         "Linux takes one module, its initial RAM disk, and there are {0}; join them into one archive"
     )]

@@ -1,6 +1,6 @@
-//! Linux (kernel documentation, "The Linux/x86 Boot Protocol"): a bzImage of protocol 2.12 or later,
-//! entered at its 64-bit entry point with the zero page's address in RSI. The first module is the
-//! initial RAM disk.
+//! Linux (kernel documentation, "The Linux/x86 Boot Protocol"): a bzImage of protocol 2.10 or later,
+//! entered at its 64-bit entry point, or in 32-bit protected mode where it has none, with the zero page's
+//! address in RSI. The first module is the initial RAM disk.
 
 use monovisor_core::state::Register;
 
@@ -13,7 +13,10 @@ use crate::memory::GuestRam;
 use crate::memory::layout::{self, MemoryKind};
 
 const PROTOCOL: &str = "Linux";
-const OLDEST: u16 = 0x20c;
+/// The first that tells how much memory a kernel needs.
+const OLDEST: u16 = 0x20a;
+/// The first with `xloadflags`.
+const X_LOAD_FLAGS_SINCE: u16 = 0x20c;
 const BOOT_FLAG: u16 = 0xaa55;
 const MAGIC: &[u8] = b"HdrS";
 const SECTOR: u64 = 512;
@@ -24,6 +27,8 @@ const LOADED_HIGH: u8 = 1 << 0;
 /// `xloadflags`: there is a 64-bit entry point, [`ENTRY_64`] bytes into the kernel.
 const KERNEL_64: u16 = 1 << 0;
 const ENTRY_64: u64 = 0x200;
+/// Where the 32-bit entry point is, which every kernel has.
+const ENTRY_32: u64 = 0;
 
 /// Offsets of the setup header's fields, the same in the file and in the zero page.
 mod field {
@@ -66,10 +71,11 @@ pub fn load(image: &Image, ram: &GuestRam, config: &VmConfig) -> Result<Start, R
     let kernel = Kernel::parse(&header)?;
     let mut placement = Placement::new(ram);
     let start = kernel.place(&placement)?;
-    let file_bytes = image.length().checked_sub(kernel.offset).filter(|&bytes| bytes > ENTRY_64);
+    let file_bytes =
+        image.length().checked_sub(kernel.offset).filter(|&bytes| bytes > kernel.entry);
     let file_bytes = file_bytes.ok_or(Reason::Truncated {
         what: Owner::Kernel,
-        end: kernel.offset + ENTRY_64 + 1,
+        end: kernel.offset + kernel.entry + 1,
         length: image.length(),
     })?;
     let memory_bytes = kernel.init_bytes.max(file_bytes);
@@ -95,8 +101,12 @@ pub fn load(image: &Image, ram: &GuestRam, config: &VmConfig) -> Result<Start, R
     write_memory_map(&mut zero_page, &placement);
     let zero_page = placement.put_info("zero page", &zero_page)?;
 
-    let entry = start + ENTRY_64;
-    let mut state = entry::long(ram, entry)?;
+    let entry = start + kernel.entry;
+    let mut state = if kernel.entry == ENTRY_64 {
+        entry::long(ram, entry)
+    } else {
+        entry::protected(ram, entry)
+    }?;
     state.gpr[Register::Rsi] = zero_page;
     state.gpr[Register::Rsp] = layout::BOOT_STACK.end;
     Ok(Start { state, entry, bias: 0 })
@@ -106,6 +116,8 @@ pub fn load(image: &Image, ram: &GuestRam, config: &VmConfig) -> Result<Start, R
 struct Kernel {
     /// Where the part that runs in memory begins in the file.
     offset: u64,
+    /// Where it is entered, from its beginning: [`ENTRY_64`] or [`ENTRY_32`].
+    entry: u64,
     preferred: u64,
     alignment: u64,
     relocatable: bool,
@@ -122,10 +134,11 @@ impl Kernel {
         if version < OLDEST {
             return Err(Reason::LinuxTooOld { version });
         }
-        let x_load_flags = u16_at(header, field::X_LOAD_FLAGS).unwrap_or_default();
-        if x_load_flags & KERNEL_64 == 0 || header[field::LOAD_FLAGS] & LOADED_HIGH == 0 {
-            return Err(Reason::LinuxNot64Bit);
+        if header[field::LOAD_FLAGS] & LOADED_HIGH == 0 {
+            return Err(bad("it is a zImage, to be loaded below 1 MiB"));
         }
+        let x_load_flags = u16_at(header, field::X_LOAD_FLAGS).unwrap_or_default();
+        let has_64 = version >= X_LOAD_FLAGS_SINCE && x_load_flags & KERNEL_64 != 0;
         // 0 means 4, for the sake of very old kernels.
         let sectors = match header[field::SETUP_SECTORS] {
             0 => 4,
@@ -133,6 +146,7 @@ impl Kernel {
         };
         Ok(Self {
             offset: (sectors + 1) * SECTOR,
+            entry: if has_64 { ENTRY_64 } else { ENTRY_32 },
             preferred: u64_at(header, field::PREFERRED_ADDRESS).unwrap_or_default(),
             alignment: word(field::KERNEL_ALIGNMENT).max(1),
             relocatable: header[field::RELOCATABLE] != 0,

@@ -11,7 +11,7 @@ use super::elf_file::{ElfFile, is_elf};
 use super::error::Reason;
 use super::image::{Image, u32_at};
 use super::placement::{Owner, Placement};
-use super::{LOADER_NAME, Start, entry};
+use super::{LOADER_NAME, Start, entry, firmware};
 use crate::config::VmConfig;
 use crate::memory::GuestRam;
 use crate::memory::layout::{self, MemoryKind};
@@ -175,6 +175,7 @@ impl Information {
             self.flags |= HAS_MODULES;
         }
         let (lower_kib, upper_kib) = basic_memory(placement);
+        firmware::write_bios_data(placement, lower_kib)?;
         let mut words = [0u32; 30];
         words[0] = self.flags;
         words[1] = lower_kib;

@@ -37,6 +37,7 @@ fn multiboot1_by_elf_of_both_classes() {
         let text = |offset| read_string(&ram, field(offset).into());
         assert_eq!(field(0) & 0x24d, 0x24d, "flags");
         assert_eq!((field(4), field(8)), (0x9_0000 >> 10, (63 << 20) >> 10), "KiB of memory");
+        assert_eq!(read(&ram, 0x413), 576u16.to_le_bytes(), "the BIOS data area's word for them");
         assert_eq!(text(16), "image one two=2");
         assert!(text(64).starts_with("monovisor "));
         assert_eq!(field(20), 2, "modules");
@@ -222,6 +223,24 @@ fn linux_zero_page() {
     assert_eq!(read(&ram, ramdisk.into()), *b"the first module");
     assert_eq!(read::<1>(&ram, zero_page + 0x1e8), [4]);
     assert_eq!(read64(&ram, zero_page + 0x2d0 + 20), 0x9_0000);
+}
+
+#[test]
+fn linux_without_a_64_bit_entry_point() {
+    // One says so; to the other's protocol the word means nothing yet.
+    for (version, x_load_flags) in [(0x20fu16, 0u16), (0x20a, 1)] {
+        let mut kernel = linux();
+        kernel[0x206..0x208].copy_from_slice(&version.to_le_bytes());
+        kernel[0x236..0x238].copy_from_slice(&x_load_flags.to_le_bytes());
+        let (loaded, ram) = load(kernel, &config()).unwrap();
+        let state = &loaded.state;
+        assert_eq!((loaded.protocol, state.rip, state.bitness()), ("Linux", 0x100_0000, 32));
+        assert!(state.protected() && !state.paging());
+        assert_eq!(state.segments[SegmentRegister::Cs].selector, 0x10);
+        assert_eq!(state.segments[SegmentRegister::Ss].selector, 0x18);
+        assert_eq!(read(&ram, state.gdtr.base + 0x10), 0x00cf_9b00_0000_ffff_u64.to_le_bytes());
+        assert_eq!(read(&ram, state.gpr[Register::Rsi] + 0x202), *b"HdrS");
+    }
 }
 
 #[test]

@@ -65,6 +65,10 @@ fn linux_runs() {
     let mut kernel = linux();
     kernel[1024 + 0x200..][..HELLO.len()].copy_from_slice(HELLO);
     check("Linux", kernel, &[]);
+    let mut kernel = linux();
+    kernel[0x236] = 0;
+    kernel[1024..][..HELLO.len()].copy_from_slice(HELLO);
+    check("Linux, 32 bits", kernel, &[]);
 }
 
 #[test]

@@ -2,13 +2,14 @@
 //! older table of the MultiProcessor Specification ([`multiprocessor`]). From both a guest learns
 //! how many processors there are, where the I/O APIC is, and how interrupt lines lead to it.
 //!
-//! All of it lies in [`layout::FIRMWARE_TABLES`], which every memory map shows as reserved and which
-//! is within what guests search for the tables. Invariant: the same machine gets the same bytes.
+//! The tables lie in [`layout::FIRMWARE_TABLES`], which every memory map shows as reserved and which
+//! is within what guests search for them. Invariant: the same machine gets the same bytes.
 
 mod acpi;
 mod multiprocessor;
 
 use super::error::Reason;
+use super::placement::Placement;
 use crate::memory::{GuestRam, layout};
 
 /// Guest-physical address of ACPI's root pointer: the first thing in the area.
@@ -17,6 +18,9 @@ pub const ROOT_POINTER: u64 = layout::FIRMWARE_TABLES.start;
 pub const ROOT_POINTER_BYTES: usize = 36;
 /// Of [`ROOT_POINTER_BYTES`]: what ACPI 1.0 knows of it.
 pub const ROOT_POINTER_1_BYTES: usize = 20;
+
+/// The BIOS data area's word for the size of conventional memory, in KiB.
+const CONVENTIONAL_MEMORY: u64 = 0x413;
 
 /// The ISA interrupt that ACPI calls its system control interrupt.
 const SYSTEM_CONTROL_IRQ: u8 = 9;
@@ -27,6 +31,17 @@ pub fn write(ram: &GuestRam, cpus: u32) -> Result<(), Reason> {
     let root_pointer = acpi::write(&mut area, cpus)?;
     ram.write(ROOT_POINTER, &root_pointer)?;
     multiprocessor::write(&mut area, cpus)
+}
+
+/// Tells the size of conventional memory where a PC's BIOS does. Kernels that expect to come from a boot
+/// loader of that BIOS look there for room below 1 MiB, whatever Multiboot tells them. An image that is
+/// loaded there keeps its own bytes.
+pub fn write_bios_data(placement: &Placement, conventional_kib: u32) -> Result<(), Reason> {
+    let word = (conventional_kib as u16).to_le_bytes();
+    if placement.is_free(CONVENTIONAL_MEMORY, word.len() as u64) {
+        placement.ram().write(CONVENTIONAL_MEMORY, &word)?;
+    }
+    Ok(())
 }
 
 /// The part of the area that is still free.
