@@ -182,7 +182,47 @@ fn order_and_error_code() {
     let mut guest = checked(Guest::user_mode());
     guest.map(PAGES + 0x1000, 0);
     guest.set(Register::Rbx, PAGES + 0xffe);
-    assert!(raised(guest.run(&[0x8b, 0x03])).is_some());
+    let End::Fault(fault) = guest.run(&[0x8b, 0x03]) else { panic!("a fault") };
+    assert_eq!((fault.vector, fault.payload), (Vector::PageFault, PAGES + 0x1000));
+}
+
+/// A page that the access can't have comes before #AC, too, as the manual lists them (SDM, "Priority Among
+/// Concurrent Events"), whoever accesses: handlers, functions, locked instructions, stacks, strings, and
+/// what looks at the alignment by itself.
+#[test]
+fn pages_come_first() {
+    let cases: [&[u8]; 14] = [
+        &[0x48, 0x8b, 0x03],                   // mov rax, [rbx]
+        &[0x48, 0x89, 0x03],                   // mov [rbx], rax
+        &[0x48, 0x01, 0x03],                   // add [rbx], rax
+        &[0xf0, 0x48, 0x01, 0x03],             // lock add [rbx], rax
+        &[0x0f, 0xc7, 0x0b],                   // cmpxchg8b [rbx]
+        &[0x48, 0xff, 0x23],                   // jmp [rbx]
+        &[0x8e, 0x1b],                         // mov ds, [rbx]
+        &[0xdd, 0x03],                         // fld qword [rbx]
+        &[0xdb, 0x2b],                         // fld tword [rbx]
+        &[0x0f, 0xae, 0x03],                   // fxsave [rbx]
+        &[0x0f, 0xf7, 0xc1],                   // maskmovq mm0, mm1
+        &[0x66, 0x0f, 0xf7, 0xc1],             // maskmovdqu xmm0, xmm1
+        &[0x48, 0xab],                         // stosq
+        &[0x48, 0x8d, 0x63, 0x08, 0x6a, 0x00], // lea rsp, [rbx + 8]; push 0
+    ];
+    for code in cases {
+        // The page is there, it is not, only its neighbour is.
+        for (at, absent, expected) in [
+            (0x103, None, Vector::AlignmentCheck),
+            (0x103, Some(0), Vector::PageFault),
+            (0xfff, Some(0x1000), Vector::PageFault),
+        ] {
+            let mut guest = checked(Guest::user_mode());
+            if let Some(page) = absent {
+                guest.map(PAGES + page, 0);
+            }
+            guest.set(Register::Rbx, PAGES + at);
+            guest.set(Register::Rdi, PAGES + at);
+            assert_eq!(raised(guest.run(code)), Some(expected), "{code:02x?} {at:#x} {absent:x?}");
+        }
+    }
 }
 
 /// The processor's own accesses to descriptors are not checked.

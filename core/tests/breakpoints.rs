@@ -4,7 +4,7 @@
 mod common;
 
 use common::guest::{CODE, DATA, End, Guest, PAGES, WRITABLE};
-use monovisor_core::state::{Cr4Flags, Exception, RFlags, Register, Vector};
+use monovisor_core::state::{Cr4Flags, Exception, RFlags, Register, SegmentRegister, Vector};
 use monovisor_core::{Engine, Exit};
 
 /// DR7: breakpoint 1, enabled locally.
@@ -174,6 +174,20 @@ fn execution_is_a_fault_which_rf_passes() {
     guest.state.rflags.insert(RFlags::RESUME_FLAG);
     assert_eq!(guest.run(&[NOP, NOP]), End::Done);
     assert!(!guest.state.rflags.contains(RFlags::RESUME_FLAG), "for one instruction");
+}
+
+/// Outside 64-bit mode linear addresses end at 4 GiB, those of instructions, too.
+#[test]
+fn an_instruction_behind_the_end_of_addresses() {
+    const DISTANCE: u64 = 0x1_0000;
+    let mut guest = Guest::protected();
+    guest.state.debug.address[1] = CODE;
+    guest.state.debug.dr7 = ENABLE;
+    guest.state.segments[SegmentRegister::Cs].base = (1 << 32) - DISTANCE;
+    guest.state.rip = CODE + DISTANCE;
+    guest.ram.write(CODE, &[NOP, NOP]);
+    guest.vcpu.set_state(&guest.state);
+    assert_eq!(guest.resume(u64::MAX), debug(HIT));
 }
 
 #[test]

@@ -179,6 +179,27 @@ fn one_nmi_at_a_time() {
     assert_eq!(step(&mut guest), Some(2));
 }
 
+/// IRET ends what holds NMIs back whether or not it faults (SDM, "Handling Multiple NMIs").
+#[test]
+fn an_iret_that_faults_lets_the_next_nmi_in() {
+    const GENERAL_PROTECTION: u8 = 13;
+    let pend = |guest: &mut Guest| {
+        let mut state = guest.vcpu.state().clone();
+        state.pending.nmi = true;
+        guest.vcpu.set_state(&state);
+    };
+    let mut guest = handled();
+    load(&mut guest, CODE, &[NOP]);
+    pend(&mut guest);
+    assert_eq!(step(&mut guest), Some(2));
+    pend(&mut guest);
+    // Its CS becomes null.
+    let frame = guest.vcpu.state().gpr[Register::Rsp];
+    assert!(guest.ram.write(frame + 8, &[0; 8]));
+    assert_eq!(step(&mut guest), Some(GENERAL_PROTECTION));
+    assert_eq!(step(&mut guest), Some(2));
+}
+
 /// What an instruction raises that has several reasons to.
 #[test]
 fn the_faults_of_one_instruction() {

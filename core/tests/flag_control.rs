@@ -59,6 +59,11 @@ fn popf_changes_what_the_privilege_level_may() {
     assert_eq!(popped(3, IF, 0, &[POPFQ]), IF | 2);
     // POPF of 16 bits keeps AC and ID.
     assert_eq!(popped(0, 0x24_0000, 0, &[0x66, POPFQ]), 0x24_0002);
+    // VIF and VIP are unaffected at any level.
+    for (cpl, flags) in [(0, 0x08_0000), (0, 0x10_0000), (3, 0x18_0000)] {
+        assert_eq!(popped(cpl, flags, 0, &[POPFQ]), flags | 2, "at level {cpl}");
+        assert_eq!(popped(cpl, 0, flags, &[POPFQ]), 2, "at level {cpl}");
+    }
 }
 
 #[test]

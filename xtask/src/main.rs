@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout)]
 
 mod bench;
+mod bochs;
 mod ci;
 mod fuzz;
 mod guest;

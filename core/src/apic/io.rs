@@ -175,6 +175,12 @@ impl IoApic {
             .collect()
     }
 
+    /// Whether a line could send a message with this delivery mode: one is redirected so, and not masked.
+    pub fn can_send(&self, mode: DeliveryMode) -> bool {
+        let mut entries = self.redirection.iter();
+        entries.any(|entry| !entry.has(Redirection::MASKED) && entry.mode() == Some(mode))
+    }
+
     fn is_asserted(&self, line: usize) -> bool {
         self.asserted >> line & 1 != 0
     }

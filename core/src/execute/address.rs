@@ -352,7 +352,9 @@ impl Cpu {
         let mut buffer = value_buffer(0);
         if operand.access & WRITE != 0 {
             // Processors check operands of 32 bytes as their halves.
-            self.mmu.check_alignment(&self.state, linear, size.min(16)).map_err(fault)?;
+            self.mmu
+                .check_alignment(&self.state, linear, size.min(16), AccessKind::Write)
+                .map_err(fault)?;
             self.mmu
                 .probe(&self.state, linear, size as u32, AccessKind::Write, Privilege::Current)
                 .map_err(fault)?;

@@ -166,30 +166,22 @@ fn pop_flags<W: Width>(cpu: &mut Cpu, _: &Detail) -> Result<(), Leave> {
         | RFlags::NESTED_TASK.bits()
         | RFlags::ALIGNMENT_CHECK.bits()
         | RFlags::ID.bits();
-    const VIRTUAL_INTERRUPT: u64 =
-        RFlags::VIRTUAL_INTERRUPT.bits() | RFlags::VIRTUAL_INTERRUPT_PENDING.bits();
     let virtual_8086 = cpu.state.virtual_8086();
     if virtual_8086 {
         interrupt::require_flags(&cpu.state, W::BITS)?;
     }
     let image = cpu.peek::<W>(0)?.extend();
-    let outermost = cpu.state.cpl() == 0;
     let mut writable = ALWAYS;
-    if outermost {
+    if cpu.state.cpl() == 0 {
         writable |= RFlags::IOPL_LOW.bits() | RFlags::IOPL_HIGH.bits();
     }
     if within_iopl(cpu) {
         writable |= RFlags::INTERRUPT_FLAG.bits();
     }
-    let mut cleared = 0;
     if W::BYTES == 2 {
         writable &= 0xffff;
-    } else {
-        cleared |= RFlags::RESUME_FLAG.bits();
-        if outermost {
-            cleared |= VIRTUAL_INTERRUPT;
-        }
     }
+    let cleared = if W::BYTES == 2 { 0 } else { RFlags::RESUME_FLAG.bits() };
     let kept = cpu.state.rflags.bits() & !writable & !cleared;
     let mut rflags = RFlags::from_bits_retain(kept | image & writable);
     if virtual_8086 && cpu.state.iopl() < 3 {

@@ -69,10 +69,15 @@ pub(super) fn area(
 
 /// The area of FXSAVE and FXRSTOR. Which exception an address raises that is no multiple of four, where
 /// alignment is checked, SDM, FXSAVE, leaves to the processor: it is #AC.
-fn fxsave_area(cpu: &Cpu, detail: &Detail, write: bool) -> Result<(SegmentRegister, u64), Leave> {
+fn fxsave_area(
+    cpu: &mut Cpu,
+    detail: &Detail,
+    write: bool,
+) -> Result<(SegmentRegister, u64), Leave> {
     let segment = super::segment_register(detail.segment);
     let linear = cpu.linear(detail, HEADER as u64, write)?;
-    let aligned = cpu.mmu.check_alignment(&cpu.state, linear, 4);
+    let kind = if write { AccessKind::Write } else { AccessKind::Read };
+    let aligned = cpu.mmu.check_alignment(&cpu.state, linear, 4, kind);
     aligned.map_err(|error| Leave::access(error, segment))?;
     area(cpu, detail, HEADER, 16, write)
 }

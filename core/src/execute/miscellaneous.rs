@@ -12,6 +12,7 @@ use super::table::Row;
 use super::{Cpu, Leave};
 use crate::cpuid::cpuid;
 use crate::memory::Width;
+use crate::paging::AccessKind;
 use crate::state::{Exception, Register, SegmentRegister, Vector};
 
 pub(super) const ROWS: &[Row] = &[
@@ -177,7 +178,7 @@ fn push_frame<W: Width>(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let top = cpu.state.gpr[Register::Rsp] & mask;
     let linear = cpu.segment_linear(SegmentRegister::Ss, top, W::BYTES as u64, true)?;
     cpu.mmu
-        .check_alignment(&cpu.state, linear, W::BYTES)
+        .check_alignment(&cpu.state, linear, W::BYTES, AccessKind::Write)
         .map_err(|error| Leave::access(error, SegmentRegister::Ss))?;
     cpu.probe_write(SegmentRegister::Ss, linear, W::BYTES as u32)
 }

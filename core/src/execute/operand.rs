@@ -159,7 +159,7 @@ impl Cpu {
     ) -> Result<(), Leave> {
         self.probe_write(segment, linear, bytes.into())?;
         self.mmu
-            .check_alignment(&self.state, linear, bytes.into())
+            .check_alignment(&self.state, linear, bytes.into(), AccessKind::Write)
             .map_err(|error| Leave::access(error, segment))
     }
 

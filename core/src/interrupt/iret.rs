@@ -9,18 +9,20 @@ use super::virtual_8086::{self, virtual_interrupt_flag};
 use crate::paging::Mmu;
 use crate::state::{CpuState, Exception, RFlags, Register, Segment, SegmentRegister};
 
-/// Returns from an interrupt with `operand_bits` of 16, 32 or 64, and ends the blocking of NMIs.
+/// Returns from an interrupt with `operand_bits` of 16, 32 or 64, and ends the blocking of NMIs, if it
+/// faults as well (SDM, "Handling Multiple NMIs").
 ///
 /// `state.rip` is the next instruction, where a task that is left for the one that it is nested in
 /// goes on.
 ///
 /// # Errors
-/// #GP, #SS, #TS, #NP, #PF or #AC; the state is then untouched.
+/// #GP, #SS, #TS, #NP, #PF or #AC; the other state is then untouched.
 pub(crate) fn iret(
     state: &mut CpuState,
     mmu: &mut Mmu,
     operand_bits: u32,
 ) -> Result<(), Exception> {
+    state.shadow.nmi = false;
     if state.has_descriptors() && state.rflags.contains(RFlags::NESTED_TASK) {
         if state.long_mode() {
             return Err(Exception::GP0);
@@ -37,7 +39,6 @@ pub(crate) fn iret(
             within_paragraphs(state, mmu, operand_bits, stack)?;
         }
     }
-    state.shadow.nmi = false;
     Ok(())
 }
 

@@ -139,25 +139,55 @@ impl Mmu {
     /// look at.
     ///
     /// # Errors
-    /// #AC.
+    /// #AC, or what comes before it.
     pub(crate) fn check_alignment(
-        &self,
+        &mut self,
         state: &CpuState,
         linear: u64,
         bytes: usize,
+        kind: AccessKind,
     ) -> Result<(), AccessError> {
-        self.check_alignment_as(linear, bytes, View::of(state, Privilege::Current))
+        self.check_alignment_as(state, linear, bytes, kind, View::of(state, Privilege::Current))
     }
 
-    fn check_alignment_as(&self, linear: u64, bytes: usize, view: View) -> Result<(), AccessError> {
+    #[inline]
+    fn check_alignment_as(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        bytes: usize,
+        kind: AccessKind,
+        view: View,
+    ) -> Result<(), AccessError> {
         // The manual's table of alignments ends at eight bytes; MOVUPS and its like are checked to 16.
         if view == View::UserAligned && !linear.is_multiple_of(bytes as u64) {
-            // An address that is not canonical is looked at first.
-            self.check_canonical(linear)?;
-            self.check_canonical(linear.wrapping_add(bytes as u64 - 1))?;
-            return Err(AccessError::ALIGNMENT);
+            return Err(self.misaligned(state, linear, bytes, kind, view));
         }
         Ok(())
+    }
+
+    /// What a misaligned access raises: addresses that are not canonical and pages that it can't have
+    /// come before #AC (SDM, "Priority Among Concurrent Events"), as CPUID's vendor has it; AMD's
+    /// processors look at the alignment before they look at pages.
+    #[cold]
+    fn misaligned(
+        &mut self,
+        state: &CpuState,
+        linear: u64,
+        bytes: usize,
+        kind: AccessKind,
+        view: View,
+    ) -> AccessError {
+        let in_first = PAGE_SIZE - linear % PAGE_SIZE;
+        let second = (in_first < bytes as u64).then(|| following(state, linear, in_first));
+        let places = [Some(linear), second];
+        let mut places = places.into_iter().flatten();
+        places
+            .clone()
+            .try_for_each(|place| self.check_canonical(place))
+            .and_then(|()| places.try_for_each(|place| self.inspect(state, place, kind, view)))
+            .err()
+            .unwrap_or(AccessError::ALIGNMENT)
     }
 
     /// The longest run of RAM bytes from `linear` on, within its page and `length`, that may be
@@ -255,7 +285,7 @@ impl Mmu {
         kind: AccessKind,
         view: View,
     ) -> Result<Parts, AccessError> {
-        self.check_alignment_as(linear, W::BYTES, view)?;
+        self.check_alignment_as(state, linear, W::BYTES, kind, view)?;
         let in_first = (PAGE_SIZE - linear % PAGE_SIZE) as usize;
         let parts = if in_first >= W::BYTES {
             Parts::One(self.part(state, linear, W::BYTES, kind, view)?)

@@ -213,8 +213,13 @@ impl Vcpu {
         if dr7 & 0xff == 0 || passed {
             return None;
         }
-        let base = if state.mode_64bit() { 0 } else { state.segments[SegmentRegister::Cs].base };
-        let linear = base.wrapping_add(state.rip);
+        let linear = match state.mode_64bit() {
+            true => state.rip,
+            false => {
+                let base = state.segments[SegmentRegister::Cs].base;
+                base.wrapping_add(state.rip) & 0xffff_ffff
+            }
+        };
         let hits = (0..4_usize)
             .filter(|&number| {
                 let enabled = dr7 >> (2 * number) & 3 != 0;

@@ -1,5 +1,6 @@
 //! The address-size prefix in 64-bit mode: effective addresses wrap at 4 GiB, LEA and string pointers are
 //! cut and zero-extended, REP and LOOP count in ECX (SDM, Address-Size Override Prefix).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,7 @@
 //! Calls between privilege levels: gates of 16 and of 32 bits with parameters, conforming code, far returns to
 //! outer levels, and each check on the way (SDM, Accessing a Code Segment Through a Call Gate).
 //@ qemu: differs: QEMU 7.2 gives CS the DPL of conforming code; SDM, CALL: "CS(RPL) ← CPL"
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM has no call gates with parameters
 
 #![no_std]

@@ -1,5 +1,6 @@
 //! From 64-bit mode to 32-bit code and back, by far returns: operands and the stack are 32 bits wide there,
 //! opcodes mean what they meant, and an exception comes to the 64-bit handler (SDM, Compatibility Mode).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

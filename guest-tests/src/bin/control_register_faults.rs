@@ -1,6 +1,7 @@
 //! Values that CR0, CR3, CR4 and CR8 refuse: #GP(0), and the register keeps its value (SDM, MOV - Move
 //! to/from Control Registers).
 //@ qemu: differs: QEMU 7.2 ignores reserved bits; SDM, MOV to Control Registers: #GP(0) for a 1 in a reserved bit, and for invalid combinations of bits in CR0
+//@ bochs: same
 
 #![no_std]
 #![no_main]

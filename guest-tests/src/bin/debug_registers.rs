@@ -1,5 +1,6 @@
 //! Hardware breakpoints: on execution a fault, passed with RF; on writes and accesses of data a trap
 //! behind the instruction; DR6 says which (SDM, Debug Exceptions).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

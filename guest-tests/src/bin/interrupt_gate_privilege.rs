@@ -1,6 +1,7 @@
 //! INT n from user mode needs a gate whose DPL is 3, and is #GP(8n + 2) otherwise; exceptions and their
 //! gates do not care (SDM, Privilege Level of Software Interrupts; error codes of IDT references).
 //@ qemu: differs: QEMU 7.2 has the vector times 16 in the error code; SDM, INT n, and Error Code: the index of a gate in the IDT is its vector, in 64-bit mode too
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,6 @@
 //! An interrupt that is pending when IF becomes set comes one instruction after STI, and at once after
 //! POPF; STI right before CLI lets nothing in (SDM, STI; Masking Maskable Hardware Interrupts).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,6 @@
 //! IN and OUT in user mode: allowed when CPL ≤ IOPL, else when every port of the access has a zero bit in
 //! the TSS's I/O bitmap, else #GP(0) (SDM, I/O Permission Bit Map).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,6 @@
 //! IRETQ with a frame that the manual forbids: the fault's vector and error code, at the IRETQ itself
 //! (SDM, IRET).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,7 @@
 //! MOV SS holds back a single-step trap until the next instruction has run (SDM, MOV; Masking
 //! Exceptions and Interrupts When Switching Stacks).
 //@ qemu: differs: QEMU 7.2 traps right after MOV SS; SDM, MOV: loading SS "suppresses or inhibits some debug exceptions and inhibits interrupts on the following instruction boundary"
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,7 @@
 //! 32-bit paging: tables of 4-byte entries, pages of 4 MiB with CR4.PSE, their address bits above 32
 //! (PSE-36), the bit that is reserved in them, accessed and dirty flags (SDM, 32-Bit Paging).
 //@ qemu: differs: QEMU 7.2 reports RSVD without P; SDM, Page-Fault Exceptions: RSVD can be set only if P is, because reserved bits of an entry whose P flag is 0 are not checked
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,7 @@
 //! PAE paging: three levels of 8-byte entries, pages of 2 MiB, execute disable, the bits that are reserved,
 //! accessed and dirty flags (SDM, PAE Paging).
 //@ qemu: differs: QEMU 7.2 reports RSVD without P; SDM, Page-Fault Exceptions: RSVD can be set only if P is, because reserved bits of an entry whose P flag is 0 are not checked
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -2,6 +2,7 @@
 //! paging and back by MOV to CR4, without a way through unpaged code; its four pointers are registers of the
 //! processor (SDM, PAE Paging; PDPTE Registers; Paging Modes and Control Bits).
 //@ qemu: differs: QEMU 7.2 reads the pointers from memory at each walk, and does not check their reserved bits
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM has no virtual-8086 mode
 
 #![no_std]

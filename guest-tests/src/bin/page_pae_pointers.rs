@@ -1,6 +1,7 @@
 //! The PDPTE registers of PAE paging: they are loaded by writes to CR3, CR0 and CR4, not looked up in memory,
 //! and a reserved bit in them is #GP of that write (SDM, PDPTE Registers).
 //@ qemu: differs: QEMU 7.2 looks PDPTEs up in memory at every walk, and checks them there alone
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,5 @@
 //! Privileged instructions in user mode: #GP(0) each, at the instruction (SDM, Privileged Instructions).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,6 +1,7 @@
 //! Protection keys of user pages: what PKRU denies whom, with which error code, what needs CR4.PKE, and
 //! PKRU as a state component of XSAVE (SDM, Protection Keys; RDPKRU; WRPKRU; PKRU State). Where CPUID
 //! offers none, they are not there.
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,6 @@
 //! Real mode, where segments are 16 times their selectors and INT goes through the table at 0; the way there from
 //! 64-bit mode and back is the runtime's (SDM, Switching Out of IA-32e Mode Operation; Real-Address Mode).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,6 @@
 //! Loads of segment registers that the manual forbids, each with its vector and the selector as error
 //! code (SDM, MOV; Interrupts 11 to 13).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

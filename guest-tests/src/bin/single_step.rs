@@ -1,6 +1,7 @@
 //! RFLAGS.TF: #DB after every instruction, a trap with DR6.BS, and off while the handler runs. The POPF
 //! that sets it doesn't trap itself; a REP string traps after each iteration (SDM, Single-Step Exception
 //! Condition).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

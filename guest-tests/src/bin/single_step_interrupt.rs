@@ -1,6 +1,7 @@
 //! RFLAGS.TF with a pending interrupt: behind the instruction that both follow, the trap comes first
 //! (SDM, Priority Among Concurrent Events), and the interrupt before the next instruction, which is
 //! neither lost nor executed twice. The interrupt's handler is not trapped.
+//@ bochs: same
 
 #![no_std]
 #![no_main]

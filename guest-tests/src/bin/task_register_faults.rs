@@ -1,6 +1,7 @@
 //! LTR of what is no available TSS: #GP with the selector, #NP for one that isn't present, and TR stays
 //! (SDM, LTR).
 //@ qemu: differs: QEMU 7.2 loads null; SDM, LTR: "#GP(0) ... If the source operand contains a NULL segment selector"
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,6 @@
 //! Hardware task switches: by JMP and CALL to a TSS and to a task gate, by interrupts and exceptions through
 //! a task gate, and back by IRET; what is saved, busy bits and links (SDM, Task Management).
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM has no task switches
 
 #![no_std]

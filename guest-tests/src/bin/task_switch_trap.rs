@@ -2,6 +2,7 @@
 //! breakpoints of the task that was left, RF in what is saved of a task that faults (SDM, Task-Switch
 //! Exception Condition, Debug Control Register, Instruction-Breakpoint Exception Condition).
 //@ qemu: differs: QEMU 7.2 knows neither the T flag nor RF in a TSS
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM has no task switches
 
 #![no_std]

@@ -2,6 +2,7 @@
 //! and its width over the switch to real mode, where a load changes its base alone; back in protected mode
 //! paging goes on, and virtual-8086 mode runs under it (SDM, Switching Back to Real-Address Mode, Paging of
 //! Virtual-8086 Tasks).
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM has no virtual-8086 mode
 
 #![no_std]

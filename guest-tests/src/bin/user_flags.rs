@@ -1,5 +1,6 @@
 //! Flags that user mode can't change: IOPL never, IF only with IOPL 3; POPF and IRET keep them without a
 //! word, CLI and STI are #GP(0) (SDM, POPF; CLI).
+//@ bochs: same
 
 #![no_std]
 #![no_main]

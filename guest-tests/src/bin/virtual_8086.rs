@@ -1,6 +1,7 @@
 //! Virtual-8086 mode: entered by IRETD, with addresses and transfers of the 8086 and the privilege level
 //! 3 of its day's successor; what leaves it finds all segments on its stack and none in the registers
 //! (SDM, Virtual-8086 Mode).
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM has no virtual-8086 mode
 
 #![no_std]

@@ -1,6 +1,7 @@
 //! Segments of virtual-8086 mode end at 64 KiB, for data, for the stack and with addresses of 32 bits: #GP
 //! and #SS (SDM, Virtual-8086 Mode, Limit Checking).
 //@ qemu: differs: QEMU 7.2 checks no segment limits of data
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM has no virtual-8086 mode
 
 #![no_std]

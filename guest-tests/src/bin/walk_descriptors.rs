@@ -2,6 +2,7 @@
 //! and loaded (data and stack segments, LDTR, TR) from every level with every requested level, and what
 //! comes of it is what the manual's rules say (SDM, Protection).
 //@ stdout-contains: 16783 steps, 36364 checks, checksum 636bc9df
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM does not check the privilege of descriptors
 
 #![no_std]

@@ -2,6 +2,7 @@
 //! and in 16- and 32-bit protected mode at privilege levels 0 and 3: results and flags are those that plain
 //! arithmetic gives.
 //@ stdout-contains: 1435 steps, 721670 checks, checksum 34caaf62
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM has no virtual-8086 mode
 
 #![no_std]

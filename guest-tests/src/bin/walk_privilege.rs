@@ -2,6 +2,7 @@
 //! instructions that are level 0's or IOPL's, ports by the bitmap of the task, and pages by their two levels of
 //! rights, with accessed and dirty flags (SDM, Privilege Levels; I/O Permission Bit Map; Page-Level Protection).
 //@ stdout-contains: 1965 steps, 3188 checks, checksum 21effe76
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM does not check ports and flags by the level
 
 #![no_std]

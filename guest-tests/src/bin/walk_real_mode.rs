@@ -2,6 +2,7 @@
 //! the stack, strings, far pointers, what raises an exception, and what real mode does not know (SDM, 8086
 //! Emulation).
 //@ stdout-contains: 128 steps, 437 checks, checksum 0c9c6bb1
+//@ bochs: same
 
 #![no_std]
 #![no_main]

@@ -2,6 +2,7 @@
 //! through gates of each type, from every privilege level to every other with every requested level; who may,
 //! and what is on which stack afterwards (SDM, Protection; Interrupt 13).
 //@ stdout-contains: 3392 steps, 6447 checks, checksum f599efeb
+//@ bochs: same
 //@ qemu: differs: QEMU 7.2 gives CS the DPL of conforming code behind a call gate (35 of the checks); SDM, CALL: "CS(RPL) ← CPL"
 //@ kvm: skip: a KVM without VMX and SVM has no call gates
 

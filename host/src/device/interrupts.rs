@@ -1,7 +1,7 @@
 //! Where the devices' interrupt lines end: the pair of PICs and the I/O APIC, which see every line
 //! side by side as on a PC. Delivery to a processor is the run loop's business.
 
-use monovisor_core::apic::{IoApic, LINES, Message};
+use monovisor_core::apic::{DeliveryMode, IoApic, Message};
 
 use super::Pic;
 use crate::memory::layout::{IO_APIC_ID, TIMER_PIN};
@@ -12,14 +12,6 @@ pub struct Line(pub u8);
 
 /// Where the coprocessor's errors go.
 const COPROCESSOR: Line = Line(13);
-
-/// Registers of the I/O APIC, and fields of the low half of a redirection entry.
-const SELECT: u32 = 0x00;
-const DATA: u32 = 0x10;
-const REDIRECTION: u32 = 0x10;
-const DELIVERY_MODE: u32 = 7 << 8;
-const NMI: u32 = 4 << 8;
-const MASKED: u32 = 1 << 16;
 
 /// The interrupt controllers.
 pub struct Interrupts {
@@ -112,13 +104,9 @@ impl Interrupts {
         self.changed = true;
     }
 
-    /// Whether a device may cause a non-maskable interrupt: a line is redirected as one.
-    pub fn can_send_nmi(&self) -> bool {
-        let mut io_apic = self.io_apic.clone();
-        (0..LINES as u32).any(|line| {
-            let _ = io_apic.write(SELECT, REDIRECTION + 2 * line);
-            io_apic.read(DATA) & (MASKED | DELIVERY_MODE) == NMI
-        })
+    /// Whether the I/O APIC may send a message with this delivery mode.
+    pub fn can_send(&self, mode: DeliveryMode) -> bool {
+        self.io_apic.can_send(mode)
     }
 
     /// Notes that the PIC's output may have changed.
@@ -203,7 +191,7 @@ mod tests {
         let mut interrupts = Interrupts::default();
         for (entry, nmi) in [(0x0040, false), (0x1_0400, false), (0x0400, true)] {
             redirect(&mut interrupts, 3, entry);
-            assert_eq!(interrupts.can_send_nmi(), nmi);
+            assert_eq!(interrupts.can_send(DeliveryMode::Nmi), nmi);
         }
     }
 

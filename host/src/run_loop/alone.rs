@@ -9,7 +9,8 @@ use monovisor_core::apic::{DeliveryMode, Message};
 use monovisor_core::exclusive::Outside;
 use monovisor_core::{Access, Clock, EngineError, Kick};
 
-use super::processor::{Processor, Receiver, Sleep, Stop, Surroundings};
+use super::machine::is_for_ever;
+use super::processor::{Processor, Receiver, Stop, Surroundings};
 use super::{Limits, outcome};
 use crate::bus::Bus;
 use crate::clock::Time;
@@ -143,14 +144,12 @@ impl Runner<'_> {
         if self.board.deliver(&mut self.processor.receiver) {
             return Ok(None);
         }
-        let Sleep { interruptible, timer_ns } = self.processor.sleep()?;
-        let due_ns = self.board.bus.next_deadline_ns().min(timer_ns.unwrap_or(u64::MAX));
-        let timed = due_ns != u64::MAX;
-        // With interrupts off only an NMI could wake it.
-        let can_wake = interruptible || self.board.bus.interrupts.can_send_nmi();
-        if !can_wake || !timed && !input_wakes {
+        let sleep = self.processor.sleep()?;
+        if is_for_ever(&[sleep], self.board.bus, input_wakes) {
             return Ok(Some(Outcome::HaltedForever));
         }
+        let due_ns = self.board.bus.next_deadline_ns().min(sleep.timer_ns.unwrap_or(u64::MAX));
+        let timed = due_ns != u64::MAX;
         if timed && self.processor.clock.is_deterministic() {
             self.processor.clock.skip_to(due_ns, self.processor.retired());
         } else {

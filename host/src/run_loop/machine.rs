@@ -177,11 +177,10 @@ impl Machine {
 
 /// Whether processors that are all asleep will never wake.
 pub fn is_for_ever(sleeps: &[Sleep], bus: &Bus, input_wakes: bool) -> bool {
-    let interruptible = sleeps.iter().filter(|sleep| sleep.interruptible);
-    let timer = interruptible.clone().any(|sleep| sleep.timer_ns.is_some());
-    // With interrupts off only an NMI could wake one.
-    let can_wake = interruptible.count() > 0 || bus.interrupts.can_send_nmi();
-    !can_wake || !timer && !input_wakes && bus.next_deadline_ns() == u64::MAX
+    let timer = sleeps.iter().any(|sleep| sleep.interruptible && sleep.timer_ns.is_some());
+    let device = input_wakes || bus.next_deadline_ns() != u64::MAX;
+    let devices_wake = device && sleeps.iter().any(|sleep| sleep.hears(&bus.interrupts));
+    !timer && !devices_wake
 }
 
 /// A machine as one of its processors reaches it.

@@ -6,13 +6,13 @@
 
 use std::mem;
 
-use monovisor_core::apic::Message;
+use monovisor_core::apic::{DeliveryMode, Message};
 use monovisor_core::state::{Activity, RFlags};
 use monovisor_core::{Access, Engine, EngineError, Exit};
 
 use super::pace::{self, Pace};
 use crate::clock::{Time, VmClock};
-use crate::device::Pic;
+use crate::device::{Interrupts, Pic};
 use crate::outcome::Outcome;
 use crate::vm;
 
@@ -27,6 +27,9 @@ const MAX_EXITS: usize = 1000;
 /// Half of all time, 292 years: what a guest wants to happen later never does, so that nothing
 /// reckoned from a time that is reached overflows.
 const NEVER_NS: u64 = 1 << 63;
+
+/// IA32_APIC_BASE: this is the bootstrap processor.
+const BOOTSTRAP: u64 = 1 << 8;
 
 /// Why a slice has ended.
 pub enum Stop {
@@ -49,8 +52,24 @@ pub enum Stop {
 pub struct Sleep {
     /// Whether it takes interrupts.
     pub interruptible: bool,
+    /// Whether it takes NMIs: it is not in the handler of one.
+    takes_nmi: bool,
+    /// Whether INIT has it execute again, and not wait for a start-up IPI.
+    takes_init: bool,
+    /// What its LINT0 makes of the PIC's output.
+    lint0: Option<DeliveryMode>,
     /// When its local APIC's timer wakes it.
     pub timer_ns: Option<u64>,
+}
+
+impl Sleep {
+    /// Whether a device that drives its line could end it.
+    pub fn hears(&self, interrupts: &Interrupts) -> bool {
+        let comes = |mode| self.lint0 == Some(mode) || interrupts.can_send(mode);
+        self.interruptible
+            || self.takes_nmi && comes(DeliveryMode::Nmi)
+            || self.takes_init && comes(DeliveryMode::Init)
+    }
 }
 
 /// What a processor reaches of the machine.
@@ -150,10 +169,16 @@ impl<'a> Processor<'a> {
     /// What could end its sleep, now that it has halted.
     pub fn sleep(&mut self) -> Result<Sleep, EngineError> {
         let timer_ns = self.wake_ns();
+        let lint0 = self.receiver.engine.local_apic().lint0_mode();
         let state = self.receiver.engine.state()?;
         let halted = state.activity == Activity::Halted;
-        let interruptible = halted && state.rflags.contains(RFlags::INTERRUPT_FLAG);
-        Ok(Sleep { interruptible, timer_ns })
+        Ok(Sleep {
+            interruptible: halted && state.rflags.contains(RFlags::INTERRUPT_FLAG),
+            takes_nmi: halted && !state.shadow.nmi,
+            takes_init: halted && state.msr.apic_base & BOOTSTRAP != 0,
+            lint0,
+            timer_ns,
+        })
     }
 
     /// Cuts a slice at `now_ns` that ends when something is due, and before the instructions that

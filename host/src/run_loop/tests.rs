@@ -31,6 +31,10 @@ enum Step {
     Interrupts(bool),
     /// Sets the local APIC's entry for its timer, in TSC-deadline mode, and the deadline.
     Timer(u32, u64),
+    /// Sets the local APIC's entry for the pin that the PIC is at.
+    Lint0(u32),
+    /// Begins the handling of an NMI.
+    EnterNmi,
     /// Halts until something is delivered.
     Halt,
 }
@@ -124,6 +128,15 @@ impl Engine for Scripted {
                     let _ = self.apic.write(0x320, entry | 2 << 17, 0);
                     self.apic.set_tsc_deadline(deadline, 0, 0);
                 }
+                Step::Lint0(entry) => {
+                    retire(1);
+                    let _ = self.apic.write(0xf0, 0x1ff, 0);
+                    let _ = self.apic.write(0x350, entry, 0);
+                }
+                Step::EnterNmi => {
+                    retire(1);
+                    self.state.shadow.nmi = true;
+                }
                 Step::Halt => {
                     retire(1);
                     if std::mem::take(&mut self.message) {
@@ -176,7 +189,7 @@ impl Engine for Scripted {
     fn inject_nmi(&mut self) {}
 
     fn accepts_pic(&self) -> bool {
-        true
+        self.apic.accepts_pic()
     }
 
     fn deliver(&mut self, message: Message) {
@@ -436,6 +449,27 @@ fn a_guest_that_nothing_can_wake_has_halted_for_ever() {
     assert_eq!(outcome(&[Step::Interrupts(true), Step::Halt], |_| {}), Outcome::HaltedForever);
     assert_eq!(outcome(&timer(false), |_| {}), Outcome::HaltedForever);
     assert_eq!(outcome(&timer(true), |_| {}), Outcome::Exited(33));
+}
+
+#[test]
+fn what_no_flag_holds_back_may_wake_a_guest() {
+    /// What LINT0 makes of the PIC's output: an interrupt, an NMI, INIT; and nothing.
+    const FIXED: u32 = 0x30;
+    const NMI: u32 = 0x400;
+    const INIT: u32 = 0x500;
+    const MASKED: u32 = 1 << 16;
+    let asleep = |before: &[Step], lint0| {
+        let pin = [Step::Lint0(lint0)];
+        let steps = [&PIC, pin.as_slice(), before, &ONE_SHOT, &[Step::Halt, EXIT]].concat();
+        outcome(&steps, |config| config.deterministic = true)
+    };
+    for lint0 in [FIXED, NMI | MASKED] {
+        assert_eq!(asleep(&[], lint0), Outcome::HaltedForever, "{lint0:#x}");
+    }
+    for lint0 in [NMI, INIT] {
+        assert_eq!(asleep(&[], lint0), Outcome::Exited(33), "{lint0:#x}");
+    }
+    assert_eq!(asleep(&[Step::EnterNmi], NMI), Outcome::HaltedForever, "in the handler of another");
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! //@ disk: 64K                 a disk of zeros that large, for this run alone; `64K,ro` read-only
 //! //@ outcome: exit            or triple-fault, or timeout (needs --timeout in the flags)
 //! //@ qemu: differs: reason    runs on QEMU, not compared; `skip: reason` does not run there
+//! //@ bochs: same             runs on Bochs, too, where that is asked for
 //! //@ kvm: skip: reason         does not run on KVM
 //! //@ kvm-append: words        the command line there, where the usual one takes a slow KVM too long
 //! //@ bench: words             the command line that makes a benchmark last a second or more
@@ -47,6 +48,8 @@ pub struct Header {
     pub disk: Option<Disk>,
     /// What is expected of QEMU.
     pub qemu: Qemu,
+    /// Whether Bochs can be asked for a second opinion.
+    pub bochs: bool,
     /// Why it does not run on KVM, if it does not.
     pub kvm_skip: Option<String>,
     /// The kernel's command line on KVM, if it is another.
@@ -160,6 +163,7 @@ pub fn parse(source: &str) -> Result<Header, Vec<Malformed>> {
         cpus: reader.cpus.unwrap_or(1),
         disk: reader.disk,
         qemu: reader.qemu.unwrap_or(Qemu::Same),
+        bochs: reader.bochs.is_some(),
         kvm_skip: reader.kvm_skip,
         kvm_append: reader.kvm_append,
         bench: reader.bench,
@@ -180,6 +184,7 @@ struct Reader {
     cpus: Option<u32>,
     disk: Option<Disk>,
     qemu: Option<Qemu>,
+    bochs: Option<()>,
     kvm_skip: Option<String>,
     kvm_append: Option<String>,
     bench: Option<String>,
@@ -218,6 +223,8 @@ impl Reader {
             }
             "disk" => once(key, &mut self.disk, disk(value)?)?,
             "qemu" => once(key, &mut self.qemu, qemu(value)?)?,
+            "bochs" if value == "same" => once(key, &mut self.bochs, ())?,
+            "bochs" => return Err(format!("`{value}` is not `same`")),
             "kvm" => once(key, &mut self.kvm_skip, skip(value)?)?,
             "kvm-append" => once(key, &mut self.kvm_append, value.to_owned())?,
             "bench" => once(key, &mut self.bench, value.to_owned())?,
@@ -230,8 +237,8 @@ impl Reader {
             _ => {
                 return Err(format!(
                     "unknown key `{key}`: it is one of exit, outcome, stdout, stdout-contains, \
-                     stderr-contains, flags, append, cpus, disk, qemu, kvm, kvm-append, \
-                     bench, bench-target"
+                     stderr-contains, flags, append, cpus, disk, qemu, bochs, kvm, \
+                     kvm-append, bench, bench-target"
                 ));
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Each function returns complaints in plain words, none if all is as declared.
 
+use crate::bochs::Bochs;
 use crate::guest::header::{Header, Outcome};
 use crate::process::Finished;
 
@@ -53,6 +54,13 @@ pub fn on_qemu(header: &Header, finished: &Finished) -> Vec<String> {
         // With -no-reboot, QEMU ends normally instead of restarting the machine.
         (Outcome::TripleFault, false) => complaints.extend(status(0, finished.status)),
     }
+    complaints.extend(output(header, &finished.stdout));
+    complaints
+}
+
+/// What is wrong with a run on Bochs, which tells no exit status.
+pub fn on_bochs(header: &Header, finished: &Finished) -> Vec<String> {
+    let mut complaints: Vec<_> = Bochs::failure(finished).into_iter().collect();
     complaints.extend(output(header, &finished.stdout));
     complaints
 }

@@ -8,6 +8,7 @@
 //! on the release that `cargo xtask run` builds, and on the very program that the integration tests
 //! were built with.
 
+mod bochs;
 mod durability;
 mod expect;
 mod guests;
@@ -46,13 +47,16 @@ pub struct Test {
     /// Does not run the guests on QEMU
     #[arg(long)]
     no_qemu: bool,
+    /// Runs the guests whose files say so on Bochs, too
+    #[arg(long)]
+    bochs: bool,
     /// Runs only what Miri can run: guest memory on its portable path, mailboxes and the gate; needs
     /// nightly with Miri
-    #[arg(long, conflicts_with_all = ["only_guests", "no_qemu", "features", "filter"])]
+    #[arg(long, conflicts_with_all = ["only_guests", "no_qemu", "bochs", "features", "filter"])]
     miri: bool,
     /// Runs only the guests with several processors, on a monovisor that ThreadSanitizer watches;
     /// needs nightly with its sources
-    #[arg(long, conflicts_with_all = ["only_guests", "no_qemu", "features", "miri"])]
+    #[arg(long, conflicts_with_all = ["only_guests", "no_qemu", "bochs", "features", "miri"])]
     thread_sanitizer: bool,
     /// Cargo features of the `monovisor` package to test with
     #[arg(long, value_delimiter = ',')]
@@ -80,6 +84,10 @@ impl Test {
         let guests = guest::find_all(&workspace.guest_sources())?;
         heading(&format!("{} guests on {} machines", guests.len(), machines.len()));
         passed &= guests::run(&guests, &images, &machines, self.filter.as_deref());
+        if self.bochs {
+            heading("a second opinion: Bochs");
+            passed &= bochs::run(&guests, &images, self.filter.as_deref());
+        }
         if !passed {
             eprintln!("xtask: some tests failed: see above");
         }

@@ -96,6 +96,8 @@ const LVT_MASKED: u32 = 1 << 16;
 /// LVT: delivery modes NMI and ExtINT.
 const LVT_NMI: u32 = 0b100 << 8;
 const LVT_EXT_INT: u32 = 0b111 << 8;
+/// LVT: a level-triggered interrupt has been accepted, and its service has not ended.
+const LVT_REMOTE_IRR: u32 = 1 << 14;
 /// LVT: the pin is asserted when it is low.
 const LVT_ACTIVE_LOW: u32 = 1 << 13;
 /// LVT: level-triggered.
@@ -313,17 +315,37 @@ impl LocalApic {
             return None;
         }
         let mode = DeliveryMode::from_bits(lvt >> 8)?;
-        let vector = lvt as u8;
-        let level_triggered = mode == DeliveryMode::Fixed && lvt & LVT_LEVEL != 0;
+        let level_triggered = is_level_triggered(lvt);
         let comes = match mode {
             DeliveryMode::ExtInt | DeliveryMode::LowestPriority => false,
-            _ if level_triggered => {
-                !self.requested.contains(vector) && !self.in_service.contains(vector)
-            }
+            _ if level_triggered => !self.serves(lvt as u8),
             _ => !before,
         };
         let trigger = if level_triggered { Trigger::Level } else { Trigger::Edge };
-        comes.then_some(Message { destination: Destination::All, mode, vector, trigger })
+        comes.then_some(Message { destination: Destination::All, mode, vector: lvt as u8, trigger })
+    }
+
+    /// What LINT0 makes of the PIC's output, unless it ignores it.
+    pub fn lint0_mode(&self) -> Option<DeliveryMode> {
+        let lvt = self.lvt[Lvt::Lint0 as usize];
+        let heard = self.mode != Mode::Disabled && lvt & LVT_MASKED == 0;
+        heard.then(|| DeliveryMode::from_bits(lvt >> 8))?
+    }
+
+    /// Whether an interrupt has been accepted whose service has not ended.
+    fn serves(&self, vector: u8) -> bool {
+        self.requested.contains(vector) || self.in_service.contains(vector)
+    }
+
+    /// An entry of the local vector table as software reads it.
+    fn shown_lvt(&self, index: usize) -> u32 {
+        let lvt = self.lvt[index];
+        let pin = index == Lvt::Lint0 as usize;
+        if pin && is_level_triggered(lvt) && self.serves(lvt as u8) {
+            lvt | LVT_REMOTE_IRR
+        } else {
+            lvt
+        }
     }
 
     /// CR8: the task-priority class.
@@ -425,4 +447,9 @@ impl LocalApic {
             self.timer.set_mode(TimerMode::from_lvt(value));
         }
     }
+}
+
+/// Whether the entry of a pin is for a level: other modes than the fixed one know edges alone.
+fn is_level_triggered(lvt: u32) -> bool {
+    lvt & LVT_LEVEL != 0 && DeliveryMode::from_bits(lvt >> 8) == Some(DeliveryMode::Fixed)
 }

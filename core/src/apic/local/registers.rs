@@ -170,7 +170,7 @@ impl LocalApic {
                 self.requested.register(number & 7)
             }
             register::ERROR_STATUS => self.error_status,
-            register::LVT..=register::LVT_END => self.lvt[(number - register::LVT) as usize],
+            register::LVT..=register::LVT_END => self.shown_lvt((number - register::LVT) as usize),
             register::INITIAL_COUNT => self.timer.initial_count(),
             register::CURRENT_COUNT => self.timer.current_count(now_ns),
             register::DIVIDE_CONFIGURATION => self.timer.divide_configuration(),

@@ -13,6 +13,7 @@ use crate::execute::sse::{FromGeneral, ToGeneral, enabled};
 use crate::execute::table::Row;
 use crate::execute::{Cpu, Leave, segment_register};
 use crate::memory::Width;
+use crate::paging::AccessKind;
 use crate::state::Register;
 
 pub(in crate::execute) const ROWS: &[Row] = &[
@@ -93,7 +94,7 @@ fn mask_move(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let offset = cpu.state.gpr[Register::Rdi] & address_mask(detail.address_bits);
     let linear = cpu.segment_linear(segment, offset, values.len() as u64, true)?;
     cpu.mmu
-        .check_alignment(&cpu.state, linear, values.len())
+        .check_alignment(&cpu.state, linear, values.len(), AccessKind::Write)
         .map_err(|error| Leave::access(error, segment))?;
     cpu.probe_write(segment, linear, values.len() as u32)?;
     for index in (0..values.len()).filter(|&index| mask[index] & 0x80 != 0) {

@@ -10,6 +10,7 @@ use super::vector::{
 };
 use super::{FromGeneral, Operation, ToGeneral, enabled, rows};
 use crate::memory::Width;
+use crate::paging::AccessKind;
 use crate::state::{Register, SegmentRegister};
 
 rows! {
@@ -169,7 +170,7 @@ pub(in crate::execute) fn mask_move(cpu: &mut Cpu, detail: &Detail) -> Result<()
         let offset = cpu.state.gpr[Register::Rdi].wrapping_add((half * QUADWORD) as u64);
         *linear = cpu.segment_linear(segment, offset & address_mask, QUADWORD as u64, true)?;
         cpu.mmu
-            .check_alignment(&cpu.state, *linear, QUADWORD)
+            .check_alignment(&cpu.state, *linear, QUADWORD, AccessKind::Write)
             .map_err(|error| Leave::access(error, segment))?;
         cpu.probe_write(segment, *linear, QUADWORD as u32)?;
     }

@@ -14,6 +14,7 @@ use super::super::{Cpu, Leave};
 use super::extend::Widen;
 use super::handler::{lanes, lifted, low, out_of_general, parts, whole};
 use super::{Length, Lift, Wide, Xmm, Ymm, rows, zero};
+use crate::paging::AccessKind;
 
 rows! {
     Vcvtdq2ps => lanes::<Cvtdq2ps>,
@@ -151,7 +152,8 @@ fn store_halves(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let source = cpu.wide(detail.registers[1]);
     let (segment, bytes) = (super::super::segment_register(detail.segment), detail.width);
     let linear = cpu.linear(detail, bytes.into(), true)?;
-    let aligned = cpu.mmu.check_alignment(&cpu.state, linear, bytes.into());
+    let aligned =
+        cpu.mmu.check_alignment(&cpu.state, linear, bytes.into(), AccessKind::Write);
     aligned.map_err(|error| Leave::access(error, segment))?;
     cpu.probe_write(segment, linear, bytes.into())?;
     let wide = bytes == 16;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
-use super::bochs::Bochs;
 use super::comparison::{NATIVE, TCG};
 use super::sample::Work;
 use crate::bench::HELLO;
+use crate::bochs::Bochs;
 use crate::guest::header::{self, Header, PASSED, flag_value};
 use crate::guest::{self, Guest};
 use crate::machine::{self, Machine, QEMU, ScratchDisk};

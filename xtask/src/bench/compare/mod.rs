@@ -1,13 +1,11 @@
 //! `cargo xtask bench compare`: the same workloads natively, on monovisor and on its peers.
 //!
 //! Rounds go over all workloads and contenders, so that whatever the machine does meanwhile meets
-//! everyone. Here is the order of work; `contender` says how each is started, `bochs` how the one is
-//! that is like no other, `sample` what one run gave, `stopwatch` whose clock is believed. `comparison`
-//! holds the results, `baseline` and `targets` judge them, and `markdown`, `page` and `picture` show
-//! them; `publish` puts them into README.
+//! everyone. Here is the order of work; `contender` says how each is started, `sample` what one run
+//! gave, `stopwatch` whose clock is believed. `comparison` holds the results, `baseline` and `targets`
+//! judge them, and `markdown`, `page` and `picture` show them; `publish` puts them into README.
 
 mod baseline;
-mod bochs;
 mod comparison;
 mod contender;
 mod markdown;

@@ -105,13 +105,19 @@ fn lint0_makes_of_its_line_what_its_entry_says() {
         assert_eq!(found, expected, "{entry:#x}");
         assert_eq!(apic.address().hears_pic, entry != 0x1_0030);
     }
-    // While it is requested or in service, a level is no further request.
+    // While it is requested or in service, which the remote IRR says, a level is no further request.
+    const REMOTE_IRR: u32 = 1 << 14;
     set(&mut apic, LVT_LINT0, 0x8030);
+    assert_eq!(apic.read(LVT_LINT0, 0), 0x8030);
     apic.accept(level.unwrap());
     assert_eq!(apic.lint0(true, true), None);
+    assert_eq!(apic.read(LVT_LINT0, 0), 0x8030 | REMOTE_IRR);
     assert_eq!(apic.acknowledge(), 0x30);
     assert_eq!(apic.lint0(true, true), None);
+    assert_eq!(apic.read(LVT_LINT0, 0), 0x8030 | REMOTE_IRR);
+    set(&mut apic, LVT_LINT0, 0x8030 | REMOTE_IRR);
     assert_eq!(apic.write(0xb0, 0, 0), Effect::EndOfInterrupt(0x30));
+    assert_eq!(apic.read(LVT_LINT0, 0), 0x8030, "whatever was written");
     assert_eq!(apic.lint0(true, true), level);
     apic.set_base(DISABLED_BASE).unwrap();
     assert_eq!(apic.lint0(false, true), None, "without an APIC, LINT0 is INTR");
