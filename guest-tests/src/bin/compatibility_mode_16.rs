@@ -15,6 +15,7 @@ use guest_tests::cpu::wrmsr;
 use guest_tests::interrupt::vector::{DB, PF, UD};
 use guest_tests::interrupt::{Frame, Gate, remove_handler, set_gate, set_handler};
 use guest_tests::paging::{self, USER};
+use guest_tests::register::msr::{IA32_SYSENTER_CS, IA32_SYSENTER_EIP, IA32_SYSENTER_ESP};
 use guest_tests::register::rflags::{IF, TF};
 use guest_tests::segment::{
     FIRST_FREE, KERNEL_CODE, KERNEL_CODE_16, KERNEL_DATA, set_descriptor, tss,
@@ -40,9 +41,6 @@ const KERNEL_STACK_16: u16 = FIRST_FREE + 0x18;
 /// A call gate, two slots wide.
 const GATE: u16 = FIRST_FREE + 0x20 | 3;
 
-const SYSENTER_CS: u32 = 0x174;
-const SYSENTER_ESP: u32 = 0x175;
-const SYSENTER_EIP: u32 = 0x176;
 const SYSENTER_STACK: u64 = 0x7_0000_8000;
 
 /// RSP in a 64-bit handler, and what it has found there.
@@ -230,9 +228,9 @@ fn system_calls() {
     let entry = entered as *const () as u64;
     // SAFETY: the registers concern SYSENTER alone, which the runtime does not use.
     unsafe {
-        wrmsr(SYSENTER_CS, KERNEL_CODE.into());
-        wrmsr(SYSENTER_ESP, SYSENTER_STACK);
-        wrmsr(SYSENTER_EIP, entry);
+        wrmsr(IA32_SYSENTER_CS, KERNEL_CODE.into());
+        wrmsr(IA32_SYSENTER_ESP, SYSENTER_STACK);
+        wrmsr(IA32_SYSENTER_EIP, entry);
     }
     let left = run(snippet!("sysenter"), 0x800, IF);
     check_eq!((left.vector, left.rip), (UD.into(), entry), "SYSENTER");

@@ -152,8 +152,7 @@ fn store_halves(cpu: &mut Cpu, detail: &Detail) -> Result<(), Leave> {
     let source = cpu.wide(detail.registers[1]);
     let (segment, bytes) = (super::super::segment_register(detail.segment), detail.width);
     let linear = cpu.linear(detail, bytes.into(), true)?;
-    let aligned =
-        cpu.mmu.check_alignment(&cpu.state, linear, bytes.into(), AccessKind::Write);
+    let aligned = cpu.mmu.check_alignment(&cpu.state, linear, bytes.into(), AccessKind::Write);
     aligned.map_err(|error| Leave::access(error, segment))?;
     cpu.probe_write(segment, linear, bytes.into())?;
     let wide = bytes == 16;
