@@ -33,13 +33,13 @@ const KERNEL_STACK: u64 = 0x1_0000;
 const LOW: u64 = 0x8000;
 
 const CODE_16: u16 = FIRST_FREE | 3;
-const STACK_16: u16 = FIRST_FREE + 0x08 | 3;
+const STACK_16: u16 = (FIRST_FREE + 0x08) | 3;
 /// The code segment of 32 bits has the same base.
-const CODE_32: u16 = FIRST_FREE + 0x10 | 3;
+const CODE_32: u16 = (FIRST_FREE + 0x10) | 3;
 /// A stack of privilege level 0 that does not begin at 0.
 const KERNEL_STACK_16: u16 = FIRST_FREE + 0x18;
 /// A call gate, two slots wide.
-const GATE: u16 = FIRST_FREE + 0x20 | 3;
+const GATE: u16 = (FIRST_FREE + 0x20) | 3;
 
 const SYSENTER_STACK: u64 = 0x7_0000_8000;
 
