@@ -73,6 +73,7 @@ impl Default for Header {
             cpus: 1,
             disk: None,
             qemu: Qemu::Same,
+            bochs: false,
             kvm_skip: None,
             kvm_append: None,
             bench: None,
