@@ -17,6 +17,7 @@ mod firmware;
 mod flat;
 mod image;
 mod linux;
+mod multiboot;
 mod multiboot1;
 mod multiboot2;
 mod placement;

@@ -10,11 +10,12 @@ use monovisor_core::state::Register;
 use super::elf_file::{ElfFile, is_elf};
 use super::error::Reason;
 use super::image::{Image, u32_at};
+use super::multiboot::{AddressFields, MAX_SECTION_HEADER_BYTES, basic_memory};
 use super::placement::{Owner, Placement};
 use super::{LOADER_NAME, Start, entry, firmware};
 use crate::config::VmConfig;
 use crate::memory::GuestRam;
-use crate::memory::layout::{self, MemoryKind};
+use crate::memory::layout::MemoryKind;
 
 const PROTOCOL: &str = "Multiboot";
 const HEADER_MAGIC: u32 = 0x1bad_b002;
@@ -31,9 +32,6 @@ const VIDEO_MODE: u32 = 1 << 2;
 const ADDRESS_FIELDS: u32 = 1 << 16;
 /// Requirements that a loader must refuse if it does not know them.
 const REQUIREMENTS: u32 = 0xffff;
-
-/// How much of the boot structures section headers may take.
-pub const MAX_SECTION_HEADER_BYTES: usize = 12 << 10;
 
 /// What `flags` of the information structure says is there.
 const HAS_MEMORY: u32 = 1 << 0;
@@ -93,27 +91,12 @@ fn load_by_address_fields(
     placement: &mut Placement,
     header: usize,
 ) -> Result<u64, Reason> {
-    let bytes = image.read(Owner::BootHeader, header as u64, 32)?;
+    let header = header as u64;
+    let bytes = image.read(Owner::BootHeader, header, 32)?;
     let field = |index: usize| u64::from(u32_at(&bytes, 12 + 4 * index).unwrap_or_default());
     let [header_address, load, load_end, bss_end, entry] = [0, 1, 2, 3, 4].map(field);
-    let bad = |what| Reason::BadHeader { protocol: PROTOCOL, what };
-    // The header's address tells which byte of the file belongs to the load address.
-    let before = header_address.checked_sub(load).ok_or(bad("header_addr is below load_addr"))?;
-    let offset = (header as u64).checked_sub(before);
-    let offset = offset.ok_or(bad("load_addr is before the beginning of the file"))?;
-    let file_bytes = match load_end {
-        0 => image.length() - offset,
-        end => end.checked_sub(load).ok_or(bad("load_end_addr is below load_addr"))?,
-    };
-    let memory_bytes = match bss_end {
-        0 => file_bytes,
-        end => end.checked_sub(load).ok_or(bad("bss_end_addr is below load_addr"))?,
-    };
-    placement.load(image, Owner::Contents, (offset, file_bytes), (load, memory_bytes))?;
-    match entry.checked_sub(load) {
-        Some(inside) if inside < memory_bytes => Ok(entry),
-        _ => Err(Reason::EntryOutside(entry)),
-    }
+    let fields = AddressFields { header: header_address, load, load_end, bss_end, entry };
+    fields.load(PROTOCOL, image, placement, header)
 }
 
 /// The information structure while it is put together.
@@ -190,16 +173,6 @@ impl Information {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         placement.put_info("information structure", &bytes)
     }
-}
-
-/// `mem_lower` and `mem_upper`: KiB from 0, and from 1 MiB up to the first hole.
-pub fn basic_memory(placement: &Placement) -> (u32, u32) {
-    let map = placement.memory_map();
-    let available_from = |start| {
-        let range = map.iter().map(|(range, _)| range).find(|range| range.start == start);
-        range.map_or(0, |range| ((range.end - range.start) >> 10) as u32)
-    };
-    (available_from(0), available_from(layout::EXTENDED_START))
 }
 
 fn command_line(path: &std::path::Path, arguments: &str) -> String {

@@ -10,8 +10,8 @@ use monovisor_core::state::Register;
 use super::elf_file::{ElfFile, is_elf};
 use super::error::Reason;
 use super::image::{Image, u16_at, u32_at};
-use super::multiboot1::{MAX_SECTION_HEADER_BYTES, basic_memory};
-use super::placement::{Owner, Placement};
+use super::multiboot::{AddressFields, MAX_SECTION_HEADER_BYTES, basic_memory};
+use super::placement::Placement;
 use super::{LOADER_NAME, Start, entry, firmware};
 use crate::config::VmConfig;
 use crate::memory::GuestRam;
@@ -67,7 +67,7 @@ pub fn load(image: &Image, ram: &GuestRam, config: &VmConfig) -> Result<Start, R
     let mut placement = Placement::new(ram);
     let mut tags = Tags::default();
     let (entry, bias) = match header.address {
-        Some(address) => (address.load(image, &mut placement, header.offset)?, 0),
+        Some(address) => (header.load_by_address_tag(address, image, &mut placement)?, 0),
         None if is_elf(image) => header.load_elf(image, &mut placement, &mut tags)?,
         None => return Err(bad("the file is not ELF, and the header has no address tag")),
     };
@@ -93,19 +93,10 @@ fn find_header(image: &Image) -> Option<usize> {
 #[derive(Default)]
 struct Header {
     offset: u64,
-    address: Option<AddressTag>,
+    /// Their entry is that of its own tag.
+    address: Option<AddressFields>,
     entry: Option<u64>,
     relocatable: Option<RelocatableTag>,
-}
-
-/// Where to load what is not, or not only, ELF.
-#[derive(Clone, Copy)]
-struct AddressTag {
-    header: u64,
-    load: u64,
-    load_end: u64,
-    bss_end: u64,
-    entry: Option<u64>,
 }
 
 /// Where a position-independent image may be loaded.
@@ -139,9 +130,6 @@ impl Header {
             header.add(kind, flags & OPTIONAL != 0, tag)?;
             at += tag.len().next_multiple_of(8);
         }
-        if let (Some(address), entry) = (&mut header.address, header.entry) {
-            address.entry = entry;
-        }
         Ok(header)
     }
 
@@ -157,12 +145,12 @@ impl Header {
                 }
             }
             header_tag::ADDRESS => {
-                self.address = Some(AddressTag {
+                self.address = Some(AddressFields {
                     header: field(8)?,
                     load: field(12)?,
                     load_end: field(16)?,
                     bss_end: field(20)?,
-                    entry: None,
+                    entry: 0,
                 });
             }
             header_tag::ENTRY_ADDRESS => self.entry = Some(field(8)?),
@@ -185,6 +173,23 @@ impl Header {
 }
 
 impl Header {
+    /// Loads an image as its address tag says, and returns its entry point.
+    fn load_by_address_tag(
+        &self,
+        fields: AddressFields,
+        image: &Image,
+        placement: &mut Placement,
+    ) -> Result<u64, Reason> {
+        let entry = self.entry.ok_or(bad("it has an address tag and no entry address tag"))?;
+        let mut load = fields.load;
+        // All ones say that the file is loaded from its beginning.
+        if load == u64::from(u32::MAX) {
+            let start = fields.header.checked_sub(self.offset);
+            load = start.ok_or(bad("header_addr is too low for a file loaded as a whole"))?;
+        }
+        AddressFields { load, entry, ..fields }.load(PROTOCOL, image, placement, self.offset)
+    }
+
     /// Loads an ELF image and returns its entry point and bias.
     fn load_elf(
         &self,
@@ -214,43 +219,6 @@ impl Header {
             tags.add(information_tag::ELF_SECTIONS, &content);
         }
         Ok((entry, bias))
-    }
-}
-
-impl AddressTag {
-    fn load(&self, image: &Image, placement: &mut Placement, header: u64) -> Result<u64, Reason> {
-        let entry = self.entry.ok_or(bad("it has an address tag and no entry address tag"))?;
-        // The header's address tells which byte of the file belongs to the load address; all ones
-        // say that the file is loaded from its beginning.
-        let offset = match self.load {
-            load if load == u64::from(u32::MAX) => None,
-            load => {
-                let before = self.header.checked_sub(load);
-                let before = before.ok_or(bad("header_addr is below load_addr"))?;
-                let offset = header.checked_sub(before);
-                Some(offset.ok_or(bad("load_addr is before the beginning of the file"))?)
-            }
-        };
-        let (offset, load) = match offset {
-            Some(offset) => (offset, self.load),
-            None => {
-                let load = self.header.checked_sub(header);
-                (0, load.ok_or(bad("header_addr is too low for a file loaded as a whole"))?)
-            }
-        };
-        let file_bytes = match self.load_end {
-            0 => image.length() - offset,
-            end => end.checked_sub(load).ok_or(bad("load_end_addr is below load_addr"))?,
-        };
-        let memory_bytes = match self.bss_end {
-            0 => file_bytes,
-            end => end.checked_sub(load).ok_or(bad("bss_end_addr is below load_addr"))?,
-        };
-        placement.load(image, Owner::Contents, (offset, file_bytes), (load, memory_bytes))?;
-        match entry.checked_sub(load) {
-            Some(inside) if inside < memory_bytes => Ok(entry),
-            _ => Err(Reason::EntryOutside(entry)),
-        }
     }
 }
 
