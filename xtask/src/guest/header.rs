@@ -380,7 +380,7 @@ mod tests {
             "//! Docs.\n\n//@ exit: 7\n//@ stdout: one\n//@ stdout:  two: blanks\n//@ stdout:\n\
              //@ stdout-contains: tw\n//@ stderr-contains: #PF\n//@ flags: --memory 64M -v\n\
              //@ append: a b=c\n//@ cpus: 3\n//@ disk: 64K,ro\n//@ outcome: exit\n//@ qemu: differs: its #GP is wrong: SDM\n\
-             //@ kvm: skip: slow\n//@ kvm-append: small\n//@ bench: size=9\n//@ bench-target: 1.25\n#![no_std]\n",
+             //@ bochs: same\n//@ kvm: skip: slow\n//@ kvm-append: small\n//@ bench: size=9\n//@ bench-target: 1.25\n#![no_std]\n",
         );
         let expected = Header {
             outcome: Outcome::Exit(7),
@@ -392,6 +392,7 @@ mod tests {
             cpus: 3,
             disk: Some(Disk { bytes: 64 << 10, read_only: true }),
             qemu: Qemu::Differs("its #GP is wrong: SDM".into()),
+            bochs: true,
             kvm_skip: Some("slow".into()),
             kvm_append: Some("small".into()),
             bench: Some("size=9".into()),
