@@ -10,7 +10,7 @@
 //! Invariant: an op accesses memory at most once, and changes nothing before that access succeeds.
 
 use core::marker::PhantomData;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use super::dispatch::{Flow, Frame, LEFT, next};
 use super::forward::{Place, Stored};
@@ -18,6 +18,7 @@ use super::op::{FarAddress, Op};
 use super::{Cpu, Leave};
 use crate::Access;
 use crate::memory::Width;
+use crate::memory::access::{copy_in, copy_out};
 use crate::paging::{AccessError, AccessKind, Privilege, TlbEntry};
 use crate::state::SegmentRegister;
 
@@ -182,8 +183,14 @@ impl Cpu {
     /// Where the host has the `W` at `linear`, if the TLB lets it be written.
     #[inline(always)]
     pub(crate) fn write_hit<W: Extent>(&self, linear: u64) -> Option<*mut u8> {
+        self.write_hit_of(linear, W::LENGTH)
+    }
+
+    /// The same for `length` bytes, no more than a page.
+    #[inline(always)]
+    pub(crate) fn write_hit_of(&self, linear: u64, length: usize) -> Option<*mut u8> {
         let entry = self.entry(linear);
-        let page = linear.wrapping_add(W::LENGTH as u64 - 1) & !0xfff;
+        let page = linear.wrapping_add(length as u64 - 1) & !0xfff;
         (page == entry.write)
             .then(|| ptr::with_exposed_provenance_mut(linear.wrapping_add(entry.addend) as usize))
     }
@@ -305,6 +312,9 @@ impl Cpu {
         let kind = if access & WRITE != 0 { AccessKind::Write } else { AccessKind::Read };
         let fault = |error| Leave::access(error, segment);
         let crosses = linear & 0xfff > 0x1000 - operand.size as u64;
+        if crosses && self.serve_across(&operand, linear).is_some() {
+            return Ok(());
+        }
         if !crosses
             && let Some(register) =
                 self.mmu.device_register(&self.state, linear, kind, operand.size)
@@ -319,6 +329,38 @@ impl Cpu {
             }
         }
         self.bounce(op, &operand, linear, segment)
+    }
+
+    /// Executes one op on an operand at `linear` across two pages, if the TLB serves both.
+    fn serve_across(&mut self, operand: &Operand, linear: u64) -> Option<()> {
+        let in_first = 0x1000 - (linear & 0xfff) as usize;
+        let second = self.following(linear, in_first as u64);
+        let in_second = operand.size - in_first;
+        let mut buffer = value_buffer(0);
+        let (low, high) = buffer[..operand.size].split_at_mut(in_first);
+        if operand.access & READ != 0 {
+            let first = NonNull::new(self.read_hit_of(linear, in_first)?.cast_mut())?;
+            let second = NonNull::new(self.read_hit_of(second, in_second)?.cast_mut())?;
+            // SAFETY: the TLB has vouched for the bytes of both parts.
+            unsafe {
+                copy_out(first, low);
+                copy_out(second, high);
+            }
+        }
+        if operand.access & WRITE == 0 {
+            self.execute_on(self.frame.op, operand, &mut buffer);
+            return Some(());
+        }
+        let first = NonNull::new(self.write_hit_of(linear, in_first)?)?;
+        let second = NonNull::new(self.write_hit_of(second, in_second)?)?;
+        self.execute_on(self.frame.op, operand, &mut buffer);
+        let (low, high) = buffer[..operand.size].split_at(in_first);
+        // SAFETY: as above, for writes; what the op itself has done is in the buffer alone.
+        unsafe {
+            copy_in(first, low);
+            copy_in(second, high);
+        }
+        Some(())
     }
 
     /// Executes one op whose operand is one register of a device, which it reads or writes.

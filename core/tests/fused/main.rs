@@ -9,6 +9,7 @@ mod common;
 mod copy;
 mod counted;
 mod division;
+mod runs;
 mod shifted;
 
 use common::guest::{CODE, End, Guest};

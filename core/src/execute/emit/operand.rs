@@ -27,6 +27,17 @@ impl Packed {
         Self { base, ..self }
     }
 
+    /// The same operand with another displacement, where it has one in the op.
+    pub fn with_displacement(self, displacement: i32) -> Self {
+        Self { displacement, ..self }
+    }
+
+    /// The payload of a slot that has this address where an op has it, and `a` as well.
+    pub fn payload(&self, a: u8) -> u64 {
+        let low = u32::from_le_bytes([a, self.base, self.index, self.scale]);
+        u64::from(low) | u64::from(self.displacement as u32) << 32
+    }
+
     /// The index in [`ByAddress`](super::ByAddress).
     pub(super) fn address_form(&self, carried: &Carried) -> usize {
         let last_result = |register| carried.place(register, 3) == LastResult::INDEX;

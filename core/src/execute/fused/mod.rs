@@ -4,17 +4,20 @@
 //!
 //! A group is known by its instructions alone. Copies and what is done with them are in `copy` and
 //! `shifted`, divisions in `division`, operations and the jumps on their results in `branch` and
-//! `counted`; a comparison and its jump are in `control_transfer`, vectors in `sse::pair`
-//! and `sse::rounds`.
+//! `counted`, moves of several vectors in `block_copy` and `runs`; a comparison and its jump are in
+//! `control_transfer`, operations on vectors in `sse::pair` and `sse::rounds`.
 //!
 //! Invariant: if the op faults, it does so as the first of its instructions, with nothing changed.
 //! Where a later one could fault, its plain op stands behind, and the fused one goes on there.
 
 mod ahead;
+mod block_copy;
 mod branch;
 mod copy;
 mod counted;
 mod division;
+mod moved;
+mod runs;
 mod shifted;
 
 use iced_x86::Mnemonic;
@@ -62,6 +65,9 @@ pub(crate) fn emit_group(emit: &mut Emit, ahead: Ahead) -> Option<()> {
         Mnemonic::And | Mnemonic::Or | Mnemonic::Shl | Mnemonic::Shr | Mnemonic::Sar => {
             branch::emit(emit, second)
         }
-        _ => super::sse::rounds::emit(emit, ahead).or_else(|| super::sse::pair::emit(emit, ahead)),
+        _ => super::sse::rounds::emit(emit, ahead)
+            .or_else(|| block_copy::emit(emit, ahead))
+            .or_else(|| runs::emit(emit, ahead))
+            .or_else(|| super::sse::pair::emit(emit, ahead)),
     }
 }

@@ -1,21 +1,19 @@
-//! Two neighbouring vectors in memory by one op: two stores, and two loads with an operation on each,
-//! which is how compilers fill, copy and add up arrays. One look into the TLB serves both.
+//! Loads of two neighbouring vectors with an operation on each by one op, which is how compilers add up
+//! arrays. One look into the TLB serves both. Loads and stores alone are in `fused`.
 //!
 //! Invariant: behind such an op stand the plain ops of all its instructions, from which it takes its
 //! registers. Where the TLB does not serve both vectors at once it goes on there, and so never faults.
 
-use iced_x86::{Instruction, Mnemonic, OpKind};
+use iced_x86::Instruction;
 
 use super::super::Cpu;
 use super::super::address::{Address, Base, Bytes32, Indexed};
 use super::super::dispatch::{Flow, next};
 use super::super::emit::Emit;
-use super::super::fused::Ahead;
 use super::super::op::{Handler, Op};
 use super::Operation;
-use super::handler::store_register;
 use super::pair::finish;
-use super::vector::{Aligned, Lanes, Load, Store, Unaligned};
+use super::vector::{Lanes, Load, Unaligned};
 
 /// Bytes from one vector to the next.
 const DISTANCE: usize = 16;
@@ -31,30 +29,6 @@ unsafe extern "C" fn one_by_one(
     budget: i64,
 ) -> Flow {
     next!(cpu, op.wrapping_add(1), res, src, budget)
-}
-
-/// Stores two vectors. The plain stores are the next two ops.
-unsafe extern "C" fn store_both<S: Store, A: Address>(
-    cpu: &mut Cpu,
-    op: *const Op,
-    res: u64,
-    src: u64,
-    budget: i64,
-) -> Flow {
-    const { assert!(A::SLOTS == 1, "the plain ops are where this one looks") };
-    // SAFETY: the emitter pairs the handler with an op of this form.
-    let linear = unsafe { A::linear::<Bytes32, true>(cpu, op, res, src) };
-    let aligned = !S::ALIGNED || linear.is_multiple_of(DISTANCE as u64);
-    let Some(pointer) = cpu.write_hit::<Bytes32>(linear).filter(|_| aligned) else {
-        // SAFETY: the handler's own arguments.
-        return unsafe { one_by_one(cpu, op, res, src, budget) };
-    };
-    // SAFETY: the plain ops follow; the TLB has vouched for the pointer.
-    unsafe {
-        S::store(pointer, cpu.vector((*op.add(1)).a));
-        S::store(pointer.add(DISTANCE), cpu.vector((*op.add(2)).a));
-    }
-    next!(cpu, op.wrapping_add(3), res, src, budget)
 }
 
 /// Loads two vectors, each of which becomes the right operand of an operation. The pairs of a load and
@@ -126,32 +100,4 @@ pub(super) fn are_neighbours(first: &Instruction, second: &Instruction) -> bool 
         && first.memory_segment() == second.memory_segment()
         && first.memory_displacement64().checked_add(DISTANCE as u64) == Some(displacement)
         && displacement as i64 == i64::from(displacement as i32)
-}
-
-/// Whether a move stores all of an XMM register, and whether the address must be aligned.
-fn stores(instruction: &Instruction) -> Option<bool> {
-    let is_store = instruction.op0_kind() == OpKind::Memory && instruction.op1_register().is_xmm();
-    let aligned = match instruction.mnemonic() {
-        Mnemonic::Movaps | Mnemonic::Movapd | Mnemonic::Movdqa => true,
-        Mnemonic::Movups | Mnemonic::Movupd | Mnemonic::Movdqu => false,
-        _ => return None,
-    };
-    is_store.then_some(aligned)
-}
-
-/// Emits the store at hand and the one behind it, if they are neighbours.
-pub(super) fn emit_stores(emit: &mut Emit, ahead: Ahead) -> Option<()> {
-    let (first, second) = (emit.instruction, ahead.get(1)?);
-    let aligned = stores(&first)?;
-    if stores(second) != Some(aligned) || !are_neighbours(&first, second) {
-        return None;
-    }
-    let (handlers, plain): (&Near, fn(&mut Emit) -> Option<()>) = match aligned {
-        true => (const { &near!(A => store_both::<Aligned, A>) }, store_register::<Aligned>),
-        false => (const { &near!(A => store_both::<Unaligned, A>) }, store_register::<Unaligned>),
-    };
-    emit_in_front(emit, handlers)?;
-    plain(emit)?;
-    emit.go_on(second);
-    plain(emit)
 }

@@ -24,7 +24,7 @@ use super::handler::{check_alignment, checks_alignment, load};
 use super::integer::{
     And, Or, Paddb, Paddd, Paddq, Paddw, Pcmpeqb, Pcmpeqd, Pminub, Psubb, Psubd, Psubq, Xor,
 };
-use super::neighbours::{Near, are_neighbours, emit_in_front, emit_stores, on_loads};
+use super::neighbours::{Near, are_neighbours, emit_in_front, on_loads};
 use super::vector::{Broadcast32, Broadcast64, Lanes, Load, Unaligned, Vector};
 
 /// Finishes a pair: what was `made` is `ADDED` to the other register, or the other register to it,
@@ -114,11 +114,8 @@ const fn forms<M: Operation, S: Operation>() -> Forms {
 /// Emits the vector instruction at hand and the next one as one op, if they are a pair.
 pub(in crate::execute) fn emit(emit: &mut Emit, ahead: Ahead) -> Option<()> {
     let (first, second) = (&emit.instruction, ahead.get(1)?);
-    if emit.mode.sse != Vectors::Enabled {
+    if emit.mode.sse != Vectors::Enabled || !first.op0_register().is_xmm() {
         return None;
-    }
-    if !first.op0_register().is_xmm() {
-        return emit_stores(emit, ahead);
     }
     match first.mnemonic() {
         Mnemonic::Movsd | Mnemonic::Movss | Mnemonic::Movq | Mnemonic::Movd => {
