@@ -21,6 +21,7 @@ const SLOTS: usize = 2;
 
 /// Copies `N` vectors. The second slot has the address of the stores; operand `a` of each slot has the
 /// bits that an address must not have set.
+#[expect(clippy::needless_range_loop, reason = "an iterator would keep the address of a local")]
 unsafe extern "C" fn copy<M: Moved, L: Address, S: Address, const N: usize>(
     cpu: &mut Cpu,
     op: *const Op,
