@@ -185,7 +185,7 @@ fn across_pages() {
     for pages in [[WRITABLE, READABLE], [WRITABLE, 0], [READABLE, WRITABLE], [0, WRITABLE]] {
         for base in [BETWEEN - 0x80, BETWEEN, BETWEEN + 0x80] {
             let (done, faults) = agree(pages, base, PAGES, 3);
-            assert!(done > 0 && faults > 20, "{done} done, {faults} faults of {pages:?}");
+            assert!(faults > 20, "{done} done, {faults} faults of {pages:?}");
         }
     }
 }
