@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::{env, fs, thread};
 
-use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
+use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind, Register};
 use monovisor_core::state::SegmentRegister;
 use monovisor_core::{Exit, InstructionClock, Ram, Vcpu};
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -52,7 +52,7 @@ fn no_handler_calls_the_next_one() {
         let start = (symbol.address() - text.address()) as usize;
         let Some(body) = code.get(start..start + symbol.size() as usize) else { continue };
         let decoder = Decoder::with_ip(64, body, symbol.address(), DecoderOptions::NONE);
-        // Registers that hold an entry of the global offset table, which has no base but RIP.
+        // Registers that hold an entry of the global offset table, which has no base but RIP, or a copy.
         let mut known = HashSet::new();
         for instruction in decoder {
             let direct = matches!(instruction.op0_kind(), OpKind::NearBranch64);
@@ -69,7 +69,11 @@ fn no_handler_calls_the_next_one() {
                         calls.push(format!("{name} at {:#x}", instruction.ip()));
                     }
                 }
-                Mnemonic::Mov if instruction.is_ip_rel_memory_operand() => {
+                Mnemonic::Mov
+                    if target != Register::None
+                        && (instruction.is_ip_rel_memory_operand()
+                            || known.contains(&instruction.op1_register())) =>
+                {
                     known.insert(target);
                 }
                 Mnemonic::Call | Mnemonic::Cmp | Mnemonic::Test => {}

@@ -91,7 +91,10 @@ global_asm!(
     "mov qword ptr [rsi], 0x403000",
     "mov dword ptr [rsi + 8], 16",
     "mov dword ptr [rsi + 12], 0x10001",
-    "mov qword ptr [rsi + 16], 0x200000",
+    // The device reads and writes the same bytes, far from the program: it may look at descriptors while
+    // the next request is made of them.
+    "mov qword ptr [rsi + 16], 0x500000",
+    "mov [rsi + 0x100000], ebp",
     "imul eax, ebp, 512",
     "movzx eax, ax",
     "mov [rsi + 24], eax",
@@ -103,11 +106,6 @@ global_asm!(
     "mov qword ptr [rsi + 32], 0x403100",
     "mov dword ptr [rsi + 40], 1",
     "mov dword ptr [rsi + 44], 2",
-    // What is read lands behind all that.
-    "test ebp, 1",
-    "jnz 22f",
-    "mov qword ptr [rsi + 16], 0x500000",
-    "22:",
     "inc ecx",
     "cmp ecx, 16",
     "jne 23f",
@@ -133,7 +131,7 @@ fn requests_of_a_disk_for_ever_take_no_more_memory() {
     let disk = folder.path().join("disk");
     File::create(&disk).and_then(|file| file.set_len(DISK_BYTES)).expect("a file");
     takes_no_more(requests(), &["--disk", path(&disk)]);
-    // It was served: what it has written is its own code.
+    // It was served: what it has written are numbers of requests.
     let found = std::fs::read(&disk).expect("the disk");
     assert!(found.iter().any(|&byte| byte != 0), "the guest has written");
 }

@@ -2,7 +2,7 @@
 //! names, VPERMQ, VPERMPD, VPERMD, VPERMPS.
 
 use super::super::emit::{Emit, by_form};
-use super::super::sse::vector::{Lanes, UPPER, Unaligned};
+use super::super::sse::vector::{Lanes, UPPER, Unaligned, Vector};
 use super::handler::{lifted, parts, store, whole};
 use super::{Length, Lift, Wide, Xmm, rows, zero};
 
@@ -68,10 +68,18 @@ lifts! {
     /// The left source names each doubleword of the right one.
     Doublewords: |left, right, _immediate| {
         let doublewords = join::<u32, 4, 8>(right);
-        left.map(|places| {
-            <[u32; 4]>::of(places).map(|place| doublewords[place as usize & 7]).vector()
-        })
+        [named(&doublewords, left[0]), named(&doublewords, left[1])]
     };
+}
+
+/// The doublewords that each place names.
+#[inline(always)]
+fn named(doublewords: &[u32; 8], places: Vector) -> Vector {
+    let mut named = <[u32; 4]>::of(places);
+    for place in &mut named {
+        *place = doublewords[*place as usize & 7];
+    }
+    named.vector()
 }
 
 /// The elements of both halves.
