@@ -2,9 +2,9 @@
 //! 3.0.1's with the look-up of the block before `start_exclusive`, the same with the look-up behind
 //! it as from 5.0 on, and monovisor's gate. Prints JSON; `cargo xtask bench exclusive` shows it.
 //!
-//! A vCPU here is a thread that executes slices of a tenth of a microsecond and polls between them,
-//! which is the same for all three. What is measured is in `measure`, the work in `work`; what the gate
-//! does to the real interpreter, in `interpreter`.
+//! A vCPU here is a thread that executes slices of less than a tenth of a microsecond and polls between
+//! them, which is the same for all three. What is measured is in `measure`, the work in `work`; what the
+//! gate does to the real interpreter, in `interpreter`.
 
 mod contender;
 mod gate;

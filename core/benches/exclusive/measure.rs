@@ -14,11 +14,11 @@ use crate::work;
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// Slices between two sections of an owner that has other things to do as well.
-const PAUSE: u32 = 150;
+const PAUSE: u32 = 200;
 
 /// How many more it waits for the others to execute again, so that there is somebody to stop: a
 /// section beside vCPUs that still sleep from the one before costs nothing, and tells nothing.
-const PATIENCE: u32 = 6000;
+const PATIENCE: u32 = 8000;
 
 /// Parts of a sorted lot.
 #[derive(Clone, Copy, Default, Serialize)]

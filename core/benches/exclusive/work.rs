@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// What the parts take, in nanoseconds, on a quiet processor: a slice of the interpreter, a look-up
 /// that finds a block and one that translates it, and one instruction.
-const SLICE_NS: f64 = 110.0;
+const SLICE_NS: f64 = 82.0;
 const WARM_NS: f64 = 40.0;
 const COLD_NS: f64 = 2000.0;
 const STEP_NS: f64 = 20.0;

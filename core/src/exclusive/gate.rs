@@ -55,7 +55,7 @@ impl Gate {
     /// How many polls a vCPU that has waited out a section may execute for before it stops for the
     /// next: some five to ten microseconds, beside which the half that it loses to the section is
     /// little. It takes less time than an owner spins for.
-    pub const QUOTA: u32 = 96;
+    pub const QUOTA: u32 = 128;
 
     /// A gate for up to `slots` participants: vCPUs, and host threads that only own sections.
     pub fn new(slots: usize, parking: Arc<dyn Parking>) -> Arc<Self> {

@@ -18,7 +18,7 @@ pub(super) const RETURN: u8 = 3;
 /// Instructions granted at a time; between slices, requests to stop are looked at.
 const SLICE: i64 = 512;
 /// The same of a vCPU behind a gate, for which an owner may wait: a tenth of a microsecond or so.
-const SLICE_BEHIND_GATE: i64 = 64;
+const SLICE_BEHIND_GATE: i64 = 48;
 
 /// Counts the block and goes to a successor `distance` slots from its links.
 macro_rules! follow {

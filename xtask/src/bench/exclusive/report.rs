@@ -41,8 +41,9 @@ pub struct Harness {
 #[derive(Serialize, Deserialize)]
 pub struct Interpreter {
     pub wait_ns: Quantiles,
-    /// Without a gate and behind one.
-    pub speed: [f64; 2],
+    /// Millions of instructions a second without a gate, and what of it is left behind one.
+    pub mips: f64,
+    pub kept: f64,
 }
 
 /// One algorithm.
@@ -162,15 +163,17 @@ impl Report {
                 row(&mut text, &contended.cells(&contender.name));
             }
         }
-        if let Some(Interpreter { wait_ns: Quantiles { p50, p99, worst }, speed }) = interpreter {
-            let [alone, behind] = speed;
+        if let Some(Interpreter { wait_ns: Quantiles { p50, p99, worst }, mips, kept }) =
+            interpreter
+        {
             let _ = writeln!(
                 text,
                 "\nIn the interpreter: request to exclusive {:.2} us, p99 {:.2}, worst {:.2}; \
-                 {alone:.0} million instructions a second without a gate, {behind:.0} behind one.",
+                 {mips:.0} million instructions a second without a gate, {:.2} % of it behind one.",
                 p50 / 1000.0,
                 p99 / 1000.0,
-                worst / 1000.0
+                worst / 1000.0,
+                kept * 100.0
             );
         }
         if !self.guests.is_empty() {
