@@ -331,6 +331,7 @@ const CR4_FEATURES: &[(Cr4Flags, Feature)] = &[
     (Cr4Flags::DEBUGGING_EXTENSIONS, feature::DE),
     (Cr4Flags::PAGE_SIZE_EXTENSION, feature::PSE),
     (Cr4Flags::PHYSICAL_ADDRESS_EXTENSION, feature::PAE),
+    (Cr4Flags::MACHINE_CHECK_EXCEPTION, feature::MCE),
     (Cr4Flags::PAGE_GLOBAL, feature::PGE),
     (Cr4Flags::OSFXSR, feature::FXSR),
     (Cr4Flags::OSXMMEXCPT_ENABLE, feature::SSE),

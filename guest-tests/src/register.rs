@@ -71,6 +71,7 @@ pub mod cr4 {
     pub const TSD: u64 = 1 << 2;
     pub const PSE: u64 = 1 << 4;
     pub const PAE: u64 = 1 << 5;
+    pub const MCE: u64 = 1 << 6;
     pub const PGE: u64 = 1 << 7;
     pub const OSFXSR: u64 = 1 << 9;
     pub const OSXMMEXCPT: u64 = 1 << 10;
@@ -98,6 +99,11 @@ pub mod msr {
     pub const IA32_SYSENTER_CS: u32 = 0x174;
     pub const IA32_SYSENTER_ESP: u32 = 0x175;
     pub const IA32_SYSENTER_EIP: u32 = 0x176;
+    pub const IA32_MCG_CAP: u32 = 0x179;
+    pub const IA32_MCG_STATUS: u32 = 0x17a;
+    pub const IA32_MCG_CTL: u32 = 0x17b;
+    pub const IA32_MC0_CTL: u32 = 0x400;
+    pub const IA32_MC0_STATUS: u32 = 0x401;
     pub const IA32_EFER: u32 = 0xc000_0080;
     pub const IA32_STAR: u32 = 0xc000_0081;
     pub const IA32_LSTAR: u32 = 0xc000_0082;

@@ -64,10 +64,13 @@ features! {
     TSC: 1 Edx 4;
     MSR: 1 Edx 5;
     PAE: 1 Edx 6;
+    MCE: 1 Edx 7;
     CX8: 1 Edx 8;
     SEP: 1 Edx 11;
     MTRR: 1 Edx 12;
     PGE: 1 Edx 13;
+    // The machine-check architecture: registers that tell of errors, of which there are none.
+    MCA: 1 Edx 14;
     CMOV: 1 Edx 15;
     PAT: 1 Edx 16;
     PSE36: 1 Edx 17;
@@ -146,10 +149,12 @@ pub const BASELINE: &[Feature] = &[
     TSC,
     MSR,
     PAE,
+    MCE,
     CX8,
     SEP,
     MTRR,
     PGE,
+    MCA,
     CMOV,
     PAT,
     CLFLUSH,

@@ -106,8 +106,17 @@ const MTRR_FIXED: [u32; 11] =
 /// PSDP_NO; BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO: who executes in order leaks nothing by speculation.
 const ARCH_CAPABILITIES: u64 = 0b1_0111_1001 | 0b111 << 13 | 1 << 20 | 1 << 24 | 1 << 26 | 1 << 27;
 
+/// RIPV, EIPV, MCIP.
+const MCG_STATUS_WRITABLE: u64 = 0b111;
+/// IA32_MCG_CAP: the number of banks, and that there is IA32_MCG_CTL.
+const MCG_CAP: u64 = MACHINE_CHECK_BANKS as u64 | 1 << 8;
+const MACHINE_CHECK_BANKS: u32 = 2;
+const MC0_CTL: u32 = 0x400;
+
 /// The registers, by ascending number.
 const MSRS: &[Msr] = &[
+    // IA32_P5_MC_ADDR, IA32_P5_MC_TYPE: a Pentium's way to tell of an error.
+    range(0, 1, 0, Access::Fixed(0)).with(feature::MCE),
     // IA32_TIME_STAMP_COUNTER
     msr(0x10, ANY, Access::Functions(|m, _| Ok(m.tsc()), write_tsc)),
     // IA32_PLATFORM_ID
@@ -148,6 +157,13 @@ const MSRS: &[Msr] = &[
     msr(0x175, ANY, Access::Address(|state| &mut state.msr.sysenter_esp)).with(feature::SEP),
     // IA32_SYSENTER_EIP
     msr(0x176, ANY, Access::Address(|state| &mut state.msr.sysenter_eip)).with(feature::SEP),
+    // IA32_MCG_CAP
+    msr(0x179, 0, Access::Constant(MCG_CAP)).with(feature::MCA),
+    // IA32_MCG_STATUS
+    msr(0x17a, MCG_STATUS_WRITABLE, Access::Field(|state| &mut state.msr.machine_check_status))
+        .with(feature::MCA),
+    // IA32_MCG_CTL
+    msr(0x17b, ANY, Access::Field(|state| &mut state.msr.machine_check_control)).with(feature::MCA),
     // IA32_MISC_ENABLE
     msr(
         0x1a0,
@@ -177,6 +193,14 @@ const MSRS: &[Msr] = &[
         Access::Functions(|m, _| Ok(m.state.msr.mtrr_default_type), write_mtrr_default_type),
     )
     .with(feature::MTRR),
+    // IA32_MC0_CTL, IA32_MC0_STATUS, IA32_MC0_ADDR, IA32_MC0_MISC …
+    range(
+        MC0_CTL,
+        MC0_CTL + 4 * MACHINE_CHECK_BANKS - 1,
+        ANY,
+        Access::Functions(read_machine_check_bank, write_machine_check_bank),
+    )
+    .with(feature::MCA),
     // IA32_TSC_DEADLINE
     msr(0x6e0, ANY, Access::Functions(|m, _| Ok(m.apic.tsc_deadline()), write_tsc_deadline))
         .with(feature::TSC_DEADLINE),
@@ -341,6 +365,30 @@ fn write_pat(m: &mut Machine, _: u32, value: u64) -> Result<MsrEffect, Exception
         return Err(Exception::GP0);
     }
     m.state.msr.pat = value;
+    Ok(MsrEffect::None)
+}
+
+/// The control register of a machine-check bank, if it is that which the number names.
+fn machine_check_control<'a>(m: &'a mut Machine, number: u32) -> Option<&'a mut u64> {
+    let (bank, register) = ((number - MC0_CTL) / 4, number % 4);
+    (register == 0).then(|| &mut m.state.msr.machine_check_banks[bank as usize])
+}
+
+fn read_machine_check_bank(m: &mut Machine, number: u32) -> Result<u64, Exception> {
+    Ok(machine_check_control(m, number).map_or(0, |control| *control))
+}
+
+/// SDM, "Error-Reporting Register Banks": software may clear what tells of an error, and no more.
+fn write_machine_check_bank(
+    m: &mut Machine,
+    number: u32,
+    value: u64,
+) -> Result<MsrEffect, Exception> {
+    match machine_check_control(m, number) {
+        Some(control) => *control = value,
+        None if value != 0 => return Err(Exception::GP0),
+        None => {}
+    }
     Ok(MsrEffect::None)
 }
 

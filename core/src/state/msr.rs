@@ -32,6 +32,12 @@ pub struct Msrs {
     pub misc_enable: u64,
     /// IA32_DEBUGCTL.
     pub debug_control: u64,
+    /// IA32_MCG_STATUS.
+    pub machine_check_status: u64,
+    /// IA32_MCG_CTL.
+    pub machine_check_control: u64,
+    /// IA32_MCi_CTL of each bank. The banks' other registers are zero while there is no error.
+    pub machine_check_banks: [u64; 2],
     /// IA32_MTRR_DEF_TYPE.
     pub mtrr_default_type: u64,
     /// The variable MTRRs: base and mask of each.

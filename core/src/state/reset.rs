@@ -58,6 +58,10 @@ impl CpuState {
                 apic_base: 0xfee0_0000 | 1 << 11 | u64::from(bootstrap) << 8,
                 misc_enable: 1,
                 debug_control: 0,
+                machine_check_status: 0,
+                // As firmware leaves them: every error would be told.
+                machine_check_control: u64::MAX,
+                machine_check_banks: [u64::MAX; 2],
                 mtrr_default_type: 0,
                 mtrr_variable: [[0; 2]; 8],
                 mtrr_fixed: [0; 11],

@@ -9,7 +9,10 @@ use guest_tests::cpu::{rdmsr, wrmsr};
 use guest_tests::device::apic::APIC_BASE;
 use guest_tests::interrupt::vector::GP;
 use guest_tests::register::efer::{LMA, LME};
-use guest_tests::register::msr::{IA32_EFER, IA32_FS_BASE, IA32_KERNEL_GS_BASE, IA32_LSTAR};
+use guest_tests::register::msr::{
+    IA32_EFER, IA32_FS_BASE, IA32_KERNEL_GS_BASE, IA32_LSTAR, IA32_MC0_STATUS, IA32_MCG_CAP,
+    IA32_MCG_STATUS,
+};
 use guest_tests::{catch, check_eq};
 
 guest_tests::entry!(main);
@@ -33,6 +36,9 @@ fn main() {
         (IA32_FS_BASE, NON_CANONICAL, "FS.base"),
         (IA32_KERNEL_GS_BASE, NON_CANONICAL, "KERNEL_GS_BASE"),
         (IA32_LSTAR, NON_CANONICAL, "LSTAR"),
+        (IA32_MCG_CAP, 0, "MCG_CAP, which is read-only"),
+        (IA32_MCG_STATUS, 1 << 63, "MCG_STATUS, a reserved bit"),
+        (IA32_MC0_STATUS, 1, "MC0_STATUS, which software clears"),
         (APIC_BASE, rdmsr(APIC_BASE) | 1, "IA32_APIC_BASE, bit 0"),
     ] {
         let before = (index != UNKNOWN).then(|| rdmsr(index));

@@ -167,6 +167,7 @@ fn cr4_bits() {
         (3, Flush::None),  // DE
         (4, Flush::All),   // PSE
         (5, Flush::All),   // PAE
+        (6, Flush::None),  // MCE
         (7, Flush::All),   // PGE
         (8, Flush::None),  // PCE
         (9, Flush::None),  // OSFXSR

@@ -22,12 +22,17 @@ fn rows_ascend_and_do_not_overlap() {
 #[test]
 fn values_after_reset() {
     let rows = [
+        (0, 0),
+        (1, 0),
         (0x17, 0),
         (0x1b, 0xfee0_0900),
         (0x3b, 0),
         (0x8b, 1 << 32),
         (0xfe, 0x508),
         (0x174, 0),
+        (0x179, 0x102),
+        (0x17a, 0),
+        (0x17b, u64::MAX),
         (0x1a0, 0x1801),
         (0x200, 0),
         (0x20f, 0),
@@ -35,6 +40,12 @@ fn values_after_reset() {
         (0x26f, 0),
         (0x277, 0x0007_0406_0007_0406),
         (0x2ff, 0),
+        (0x400, u64::MAX),
+        (0x401, 0),
+        (0x402, 0),
+        (0x403, 0),
+        (0x404, u64::MAX),
+        (0x407, 0),
         (0x6e0, 0),
         (0xc000_0080, 0),
         (0xc000_0103, 0),
@@ -62,6 +73,18 @@ fn reserved_bits_are_checked() {
         (0x175, NON_CANONICAL, false),
         (0x176, CANONICAL | 0xfff, true),
         (0x176, NON_CANONICAL, false),
+        (0, 0, true),
+        (1, 1, false),
+        (0x17a, 7, true),
+        (0x17a, 8, false),
+        (0x17b, 0, true),
+        (0x400, 0, true),
+        (0x404, 0x5555, true),
+        (0x401, 0, true),
+        (0x401, 1, false),
+        (0x402, 1, false),
+        (0x406, 0, true),
+        (0x407, 1 << 63, false),
         (0x1a0, 0x1800, true),
         (0x1a0, 1 << 34, false),
         (0x1a0, 1 << 22, false),
@@ -120,20 +143,22 @@ fn reserved_bits_are_checked() {
 #[test]
 fn what_is_not_there_is_gp() {
     let holes = [
-        0,
-        1,
+        2,
         0x11,
         0x3a,
         0x140,
-        0x179,
-        0x17a,
+        0x178,
+        0x17c, // IA32_MCG_…, the extended state
         0x210,
+        0x280, // IA32_MC0_CTL2
         0x251,
         0x257,
         0x25a,
         0x267,
         0x26a + 6,
         0x38f,
+        0x3ff,
+        0x408, // a bank more than there are
         0x4b564d00,
         0x7ff,
         0x802,
@@ -156,7 +181,7 @@ fn what_is_not_there_is_gp() {
             "{number:#x}"
         );
     }
-    for number in [0x17, 0xfe, 0x10a] {
+    for number in [0x17, 0xfe, 0x10a, 0x179] {
         let (mut state, mut apic) = machine();
         assert_eq!(
             write(&Model::default(), &mut state, &mut apic, 0, number, 0),

@@ -32,9 +32,16 @@ const REQUIRED: &[(Cap, &str)] = &[
 ];
 
 /// Features that the platform brings whatever KVM says: the local APIC is ours, and so are the
-/// registers that describe memory types.
-const OURS: &[Feature] =
-    &[feature::MTRR, feature::X2APIC, feature::TSC_DEADLINE, feature::HYPERVISOR, feature::ARAT];
+/// registers that describe memory types and those that tell of machine checks.
+const OURS: &[Feature] = &[
+    feature::MTRR,
+    feature::MCE,
+    feature::MCA,
+    feature::X2APIC,
+    feature::TSC_DEADLINE,
+    feature::HYPERVISOR,
+    feature::ARAT,
+];
 
 /// Why KVM can't be used. The words follow a colon.
 #[derive(Debug, thiserror::Error)]

@@ -17,6 +17,7 @@ enum Holder {
 use Holder::{Kvm, Us};
 
 const FILTERED: Holder = Us("the guest's accesses are ours, and nothing else looks at it");
+const ERRORS: Holder = Us("the host's errors are the host's, so KVM has none to tell of");
 const CACHES: Holder = Us("memory types, which make no difference to RAM that both engines cache");
 
 /// All fields of a state, and who has them.
@@ -35,7 +36,8 @@ fn fields(state: &CpuState) -> Vec<(&'static str, String, Holder)> {
     #[rustfmt::skip]
     let Msrs {
         star, lstar, cstar, fmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip, pat, tsc_aux,
-        tsc_adjust, apic_base, misc_enable, debug_control, mtrr_default_type, mtrr_variable, mtrr_fixed,
+        tsc_adjust, apic_base, misc_enable, debug_control, machine_check_status, machine_check_control,
+        machine_check_banks, mtrr_default_type, mtrr_variable, mtrr_fixed,
     } = msr;
     #[rustfmt::skip]
     let Fpu {
@@ -52,6 +54,7 @@ fn fields(state: &CpuState) -> Vec<(&'static str, String, Holder)> {
         star: Kvm, lstar: Kvm, cstar: Kvm, fmask: Kvm, kernel_gs_base: Kvm, sysenter_cs: Kvm,
         sysenter_esp: Kvm, sysenter_eip: Kvm, tsc_aux: Kvm, tsc_adjust: Kvm, apic_base: Kvm,
         debug_control: Kvm, misc_enable: FILTERED,
+        machine_check_status: ERRORS, machine_check_control: ERRORS, machine_check_banks: ERRORS,
         pat: CACHES, mtrr_default_type: CACHES, mtrr_variable: CACHES, mtrr_fixed: CACHES,
         xmm: Kvm, ymm_high: Kvm, st: Kvm, mxcsr: Kvm, control_word: Kvm, status_word: Kvm,
         tag_word: Kvm, opcode: Kvm, instruction_pointer: Kvm, data_pointer: Kvm,
@@ -107,6 +110,9 @@ fn distinct() -> CpuState {
         apic_base: 0xfee0_0800,
         misc_enable: 13,
         debug_control: 2,
+        machine_check_status: 4,
+        machine_check_control: 15,
+        machine_check_banks: [16; 2],
         mtrr_default_type: 15,
         mtrr_variable: [[16; 2]; 8],
         mtrr_fixed: [17; 11],
