@@ -56,11 +56,44 @@ fn interrupt_flag() {
         (IF | VIF, VME, CLI, Some(IF)),
         (IF, VME, STI, Some(IF | VIF)),
         (VIP, VME, STI, None),
-        (VIP | VIF, VME, CLI, Some(VIP)),
+        (VIP, VME, CLI, Some(VIP)),
         (IOPL_3 | VIF | IF, VME, CLI, Some(IOPL_3 | VIF)),
     ];
     for (flags, extensions, code, expected) in cases {
         assert_eq!(changed(guest(flags, extensions), code), expected, "{flags:#x} {code:02x?}");
+    }
+}
+
+/// With VIF and VIP both set the supervisor has the next instruction's place, whatever it is.
+#[test]
+fn a_virtual_interrupt_that_is_due_is_a_fault() {
+    const NOP: &[u8] = &[0x90];
+    type Machine = fn() -> Guest;
+    let virtual_8086: Machine = Guest::virtual_8086;
+    let user: Machine = Guest::user_mode;
+    let supervisor: Machine = Guest::long_mode;
+    let cases = [
+        (virtual_8086, VIF | VIP, VME, GP),
+        (virtual_8086, VIF | VIP | IOPL_3, VME, End::Done),
+        (virtual_8086, VIF | VIP, PVI, End::Done),
+        (virtual_8086, VIF, VME, End::Done),
+        (virtual_8086, VIP, VME, End::Done),
+        (user, VIF | VIP, PVI, GP),
+        (user, VIF | VIP | IOPL_3, PVI, End::Done),
+        (user, VIF | VIP, VME, End::Done),
+        (user, VIP, PVI, End::Done),
+        (supervisor, VIF | VIP, PVI, End::Done),
+    ];
+    for (machine, flags, extensions, expected) in cases {
+        let mut guest = machine();
+        guest.state.rflags |= RFlags::from_bits_retain(flags);
+        guest.state.control.cr4 |= extensions;
+        let rip = guest.state.rip;
+        assert_eq!(guest.run(NOP), expected, "{flags:#x} with {extensions:?}");
+        assert_eq!(guest.state.rflags.bits() & (VIF | VIP), flags & (VIF | VIP));
+        if expected == GP {
+            assert_eq!(guest.state.rip, rip, "the instruction is not executed");
+        }
     }
 }
 
@@ -73,7 +106,8 @@ fn protected_mode_has_a_virtual_interrupt_flag_too() {
         (0, VME, STI, None),
         (IOPL_3, PVI, STI, Some(IOPL_3 | IF)),
         // POPF knows nothing of it.
-        (VIF | VIP, PVI, POPF, Some(VIF | VIP)),
+        (VIF, PVI, POPF, Some(VIF)),
+        (VIP, PVI, POPF, Some(VIP)),
     ];
     for (flags, extensions, code, expected) in cases {
         let mut guest = Guest::user_mode();

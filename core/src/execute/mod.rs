@@ -401,6 +401,8 @@ impl Cpu {
             && !state.pending.nmi
             && state.pending.interrupt.is_none()
             && !self.is_watched()
+            // With VIF a virtual interrupt is due, perhaps; nothing but a transfer can make it so.
+            && !state.rflags.contains(RFlags::VIRTUAL_INTERRUPT_PENDING)
             && (!state.rflags.contains(RFlags::INTERRUPT_FLAG)
                 || !self.window_wanted && self.apic.pending().is_none())
             // Last, because it is a full fence among several vCPUs.

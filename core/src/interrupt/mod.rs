@@ -37,4 +37,6 @@ pub(crate) use iret::iret;
 pub use log::{Cause, Delivery, FaultLog};
 pub(crate) use segment::{load_local_descriptor_table, load_segment, load_task_register};
 pub(crate) use system_call::{syscall, sysenter, sysexit, sysret};
-pub(crate) use virtual_8086::{require_flags, shown_flags, virtual_interrupt_flag};
+pub(crate) use virtual_8086::{
+    require_flags, shown_flags, virtual_interrupt_flag, virtual_interrupt_is_due,
+};

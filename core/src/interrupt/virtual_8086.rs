@@ -87,6 +87,22 @@ pub(crate) fn virtual_interrupt_flag(rflags: RFlags, image: RFlags) -> Option<bo
     (!denied).then_some(enables)
 }
 
+/// Whether a virtual interrupt is due: VIF and VIP are both set where a program has VIF for IF. Then #GP(0)
+/// is in the place of its next instruction (SDM, "Class 2—Maskable Hardware Interrupt Handling in
+/// Virtual-8086 Mode Using the Virtual Interrupt Mechanism"; "Protected-Mode Virtual Interrupts").
+pub(crate) fn virtual_interrupt_is_due(state: &CpuState) -> bool {
+    const DUE: RFlags = RFlags::VIRTUAL_INTERRUPT.union(RFlags::VIRTUAL_INTERRUPT_PENDING);
+    let extension = match state.virtual_8086() {
+        true => Cr4Flags::VIRTUAL_8086_MODE_EXTENSIONS,
+        false => Cr4Flags::PROTECTED_MODE_VIRTUAL_INTERRUPTS,
+    };
+    state.rflags.contains(DUE)
+        && state.protected()
+        && state.cpl() == 3
+        && state.iopl() < 3
+        && state.control.cr4.contains(extension)
+}
+
 /// The flags as a program in this mode finds them on its stack: with an IOPL below 3, VIF is in the
 /// place of IF, and IOPL looks like 3.
 pub(crate) fn shown_flags(mut rflags: RFlags, iopl: u8) -> RFlags {

@@ -193,6 +193,10 @@ impl Vcpu {
             self.raise(Exception::debug(hit))?;
             return Ok(Outcome::Delivered);
         }
+        if interrupt::virtual_interrupt_is_due(&self.cpu.state) {
+            self.raise(Exception::GP0)?;
+            return Ok(Outcome::Delivered);
+        }
         Ok(Outcome::Nothing)
     }
 

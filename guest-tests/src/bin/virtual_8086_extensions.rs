@@ -2,6 +2,7 @@
 //! the TSS leaves software interrupts to the program's own vector table; CR4.PVI gives VIF to protected
 //! mode (SDM, Virtual-8086 Mode Extensions, Protected-Mode Virtual Interrupts).
 //@ qemu: differs: QEMU 7.2 interprets without CR4.VME and CR4.PVI
+//@ bochs: same
 //@ kvm: skip: a KVM without VMX and SVM has no virtual-8086 mode
 
 #![no_std]
@@ -17,6 +18,7 @@ guest_tests::entry!(main);
 
 const END: [u8; 2] = [0x0f, 0x0b];
 
+const NOP: u8 = 0x90;
 const CLI: u8 = 0xfa;
 const STI: u8 = 0xfb;
 const PUSHF: u8 = 0x9c;
@@ -47,7 +49,11 @@ fn flags() {
         (STI, IF, Some(IF | VIF)),
         (CLI, IF | VIF, Some(IF)),
         (STI, VIP, None),
-        (CLI, VIP | VIF, Some(VIP)),
+        (CLI, VIP, Some(VIP)),
+        // Both at once are the supervisor's, before the instruction.
+        (CLI, VIP | VIF, None),
+        (NOP, VIP | VIF, None),
+        (NOP, IOPL | VIP | VIF, Some(IOPL | VIP | VIF)),
         (CLI, IOPL | IF | VIF, Some(IOPL | VIF)),
     ] {
         let caught = run(&mut Legacy::new(), &context(before), &[code]);
@@ -138,6 +144,8 @@ fn protected_mode() {
         (CLI, VIF | IF, Some(IF)),
         (STI, VIP, None),
         (CLI, IOPL | IF | VIF, Some(IOPL | VIF)),
+        (NOP, VIP | VIF, None),
+        (NOP, IOPL | VIP | VIF, Some(IOPL | VIP | VIF)),
     ] {
         let context = Context { eflags: before | 2, cr4: PVI as u32, ..Context::LEVEL_3 };
         let caught = run(&mut Legacy::new(), &context, &[code]);

@@ -1,6 +1,7 @@
 //! The segment registers of a task that has been switched to: what makes one invalid raises #TS with
 //! its selector, where a load by an instruction would raise #GP (SDM, "Exception Conditions Checked
-//! During a Task Switch").
+//! During a Task Switch"). The order of the checks is that of the manual's table, which is a model's own; but
+//! nothing is asked of a segment whose descriptor, or whose LDT, is not there.
 //!
 //! Invariant: what is not loaded yet holds no segment, so that the handler of a fault, which runs in
 //! the new task, can't use it.
@@ -41,19 +42,19 @@ pub(super) fn load(
         let table = local_table(state, mmu, image.local, external)?;
         state.segments[SegmentRegister::Ldtr] = table;
     }
-    let virtual_8086 = state.virtual_8086();
+    if state.virtual_8086() {
+        for register in SEGMENTS {
+            let segment = &mut state.segments[register];
+            *segment = virtual_8086::segment(segment.selector);
+        }
+        return Ok(());
+    }
     let mut loads = Loads { state, mmu, external };
-    // CS and SS are checked before the others, which may depend on the privilege level.
-    use SegmentRegister::{Cs, Ds, Es, Fs, Gs, Ss};
-    for register in [Cs, Ss, Es, Ds, Fs, Gs] {
+    loads.code_and_stack()?;
+    use SegmentRegister::{Ds, Es, Fs, Gs};
+    for register in [Ds, Es, Fs, Gs] {
         let selector = loads.state.segments[register].selector;
-        let segment = match register {
-            _ if virtual_8086 => virtual_8086::segment(selector),
-            Cs => loads.code(selector)?,
-            Ss => loads.stack(selector)?,
-            _ => loads.data(selector)?,
-        };
-        loads.state.segments[register] = segment;
+        loads.state.segments[register] = loads.data(selector)?;
     }
     Ok(())
 }
@@ -102,7 +103,25 @@ impl Loads<'_> {
         Ok(found.segment(selector))
     }
 
-    fn code(&mut self, selector: u16) -> Result<Segment, Exception> {
+    /// CS and SS, whose checks take turns.
+    fn code_and_stack(&mut self) -> Result<(), Exception> {
+        use SegmentRegister::{Cs, Ss};
+        let [code, stack] = [Cs, Ss].map(|register| self.state.segments[register].selector);
+        let found = self.code(code)?;
+        let found_stack = self.stack(stack)?;
+        if !found.access().present() {
+            return Err(self.fault(Vector::SegmentNotPresent, code));
+        }
+        self.state.segments[Cs] = self.accept(found, code)?;
+        if rpl(stack) != self.state.cpl() {
+            return Err(self.invalid(stack));
+        }
+        self.state.segments[Ss] = self.accept(found_stack, stack)?;
+        Ok(())
+    }
+
+    /// Code that the selector's privilege level is right for, present or not.
+    fn code(&mut self, selector: u16) -> Result<Descriptor, Exception> {
         if is_null(selector) {
             return Err(self.invalid(selector));
         }
@@ -114,29 +133,26 @@ impl Loads<'_> {
         if !access.code() || denied {
             return Err(self.invalid(selector));
         }
-        if !access.present() {
-            return Err(self.fault(Vector::SegmentNotPresent, selector));
-        }
-        self.accept(found, selector)
+        Ok(found)
     }
 
-    fn stack(&mut self, selector: u16) -> Result<Segment, Exception> {
+    /// A stack of the current privilege level, whatever the selector's is.
+    fn stack(&mut self, selector: u16) -> Result<Descriptor, Exception> {
         if is_null(selector) {
             return Err(self.invalid(selector));
         }
         let found = self.descriptor(selector)?;
         let access = found.access();
-        let level = self.state.cpl();
         if !is_writable_data(access) {
             return Err(self.invalid(selector));
         }
         if !access.present() {
             return Err(self.fault(Vector::StackFault, selector));
         }
-        if access.dpl() != level || rpl(selector) != level {
+        if access.dpl() != self.state.cpl() {
             return Err(self.invalid(selector));
         }
-        self.accept(found, selector)
+        Ok(found)
     }
 
     fn data(&mut self, selector: u16) -> Result<Segment, Exception> {
@@ -147,11 +163,14 @@ impl Loads<'_> {
         let access = found.access();
         let readable = access.code_or_data() && (!access.code() || access.readable_or_writable());
         let conforming = access.code() && is_conforming(access);
-        if !readable || !conforming && rpl(selector).max(self.state.cpl()) > access.dpl() {
+        if !readable {
             return Err(self.invalid(selector));
         }
         if !access.present() {
             return Err(self.fault(Vector::SegmentNotPresent, selector));
+        }
+        if !conforming && rpl(selector).max(self.state.cpl()) > access.dpl() {
+            return Err(self.invalid(selector));
         }
         self.accept(found, selector)
     }

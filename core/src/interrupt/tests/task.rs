@@ -313,7 +313,7 @@ fn faults_of_the_new_task() {
     let selector = |offset: u64, value: u16| (offset, u32::from(value));
     let invalid = |selector: u16| code(Vector::InvalidTss, u32::from(selector & !3));
     let flat_data = GDT + u64::from(USER_DATA & !7) + 5;
-    let flat_code = GDT + u64::from(USER_CODE_32 & !7) + 5;
+    let flat_code = GDT + u64::from(CODE_32) + 5;
     let cases = [
         ("LDT is local", selector(LOCAL_TABLE, SECOND | 4), None, invalid(SECOND | 4)),
         ("LDT is none", selector(LOCAL_TABLE, DATA), None, invalid(DATA)),
@@ -323,9 +323,9 @@ fn faults_of_the_new_task() {
         ("CS of another level", selector(CS, CODE_32 | 3), None, invalid(CODE_32)),
         (
             "CS absent",
-            selector(CS, USER_CODE_32),
-            Some((flat_code, 0x7b)),
-            code(Vector::SegmentNotPresent, u32::from(USER_CODE_32 & !3)),
+            selector(CS, CODE_32),
+            Some((flat_code, 0x1b)),
+            code(Vector::SegmentNotPresent, u32::from(CODE_32)),
         ),
         ("SS null", selector(SS, 0), None, invalid(0)),
         ("SS is code", selector(SS, CODE_32), None, invalid(CODE_32)),
@@ -359,6 +359,39 @@ fn faults_of_the_new_task() {
     machine.poke(GDT + u64::from(CODE_32), descriptor(0, 0x5554, CODE, FLAT_32 & 7));
     jump(&mut machine, FREE).unwrap();
     assert_eq!(machine.state.pending.fault, Some(Exception::GP0), "EIP beyond the limit");
+}
+
+/// The order is that of the table under "Exception Conditions Checked During a Task Switch".
+#[test]
+fn of_several_faults_of_the_new_task_the_first_is_raised() {
+    let rights = |selector: u16| GDT + u64::from(selector & !7) + 5;
+    let (absent_code, absent_data) = ((rights(USER_CODE_32), 0x7b), (rights(USER_DATA), 0x13));
+    let invalid = |selector: u16| code(Vector::InvalidTss, u32::from(selector & !3));
+    let absent = |vector, selector: u16| code(vector, u32::from(selector & !3));
+    for (what, fields, (address, kind), expected) in [
+        ("levels of CS, of SS", [(CS, CODE_32 | 3), (SS, 0)], absent_data, invalid(CODE_32)),
+        ("a valid SS, presence of CS", [(CS, USER_CODE_32), (SS, 0)], absent_code, invalid(0)),
+        (
+            "presence of CS, the selector of SS",
+            [(CS, USER_CODE_32), (SS, USER_DATA & !3)],
+            absent_code,
+            absent(Vector::SegmentNotPresent, USER_CODE_32),
+        ),
+        (
+            "presence of ES, its level",
+            [(ES, USER_DATA), (SS, DATA)],
+            absent_data,
+            absent(Vector::SegmentNotPresent, USER_DATA),
+        ),
+    ] {
+        let mut machine = machine(AVAILABLE);
+        machine.poke::<u8>(address, kind);
+        for (offset, selector) in fields {
+            machine.poke(OTHER + offset, u32::from(selector));
+        }
+        jump(&mut machine, FREE).unwrap();
+        assert_eq!(machine.state.pending.fault, Some(expected), "{what}");
+    }
 }
 
 #[test]
