@@ -41,7 +41,7 @@ const IO_MAP: u64 = 0x88;
 const LDT_LIMIT: u32 = 0x1f;
 
 /// What the GDT holds. In IA-32e mode a descriptor of the system has two places.
-const DESCRIPTORS: [u64; 17] = [
+const DESCRIPTORS: [u64; 19] = [
     0,
     // 0x08, 0x10, 0x18: 64-bit code, data, 32-bit code; 0x20, 0x28: the user's data and 64-bit code.
     0x00af_9b00_0000_ffff,
@@ -65,6 +65,9 @@ const DESCRIPTORS: [u64; 17] = [
     0x0000_9300_0000_ffff | CODE << 16,
     0x0000_8200_0000_0000 | LDT << 16 | LDT_LIMIT as u64,
     0x00cf_fb00_0000_ffff,
+    // 0x88, 0x90: the user's 16-bit code and data.
+    0x0000_fb00_0000_ffff | CODE << 16,
+    0x0000_f300_0000_ffff | CODE << 16,
 ];
 
 /// The modes that machines start in.
@@ -74,6 +77,8 @@ pub enum Mode {
     User,
     Compatibility,
     UserCompatibility,
+    Compatibility16,
+    UserCompatibility16,
     Protected,
     Paged,
     UserPaged,
@@ -83,11 +88,13 @@ pub enum Mode {
 }
 
 impl Mode {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Long,
         Self::User,
         Self::Compatibility,
         Self::UserCompatibility,
+        Self::Compatibility16,
+        Self::UserCompatibility16,
         Self::Protected,
         Self::Paged,
         Self::UserPaged,
@@ -98,15 +105,16 @@ impl Mode {
 
     /// Whether segments start at the code.
     fn has_16bit_segments(self) -> bool {
-        matches!(self, Self::Real | Self::Virtual8086 | Self::Protected16)
+        matches!(self, Self::Real | Self::Virtual8086) || self.has_16bit_descriptors()
+    }
+
+    fn has_16bit_descriptors(self) -> bool {
+        matches!(self, Self::Protected16 | Self::Compatibility16 | Self::UserCompatibility16)
     }
 
     fn ia32e(self) -> bool {
         matches!(self, Self::Long | Self::User | Self::Compatibility | Self::UserCompatibility)
-    }
-
-    fn user(self) -> bool {
-        matches!(self, Self::User | Self::UserCompatibility | Self::UserPaged)
+            || matches!(self, Self::Compatibility16 | Self::UserCompatibility16)
     }
 
     /// The selectors of code and of data.
@@ -116,7 +124,8 @@ impl Mode {
             Self::Long => (0x08, 0x10),
             Self::User => (0x2b, 0x23),
             Self::UserCompatibility | Self::UserPaged => (0x83, 0x23),
-            Self::Protected16 => (0x68, 0x70),
+            Self::Protected16 | Self::Compatibility16 => (0x68, 0x70),
+            Self::UserCompatibility16 => (0x8b, 0x93),
             Self::Compatibility | Self::Protected | Self::Paged => (0x18, 0x10),
         }
     }
@@ -278,7 +287,7 @@ fn segments(state: &mut CpuState, mode: Mode) {
         // Bits 40 to 55 of the descriptor.
         let rights = (DESCRIPTORS[usize::from(selector / 8)] >> 40 & 0xf0ff) as u32;
         segment.access = Access(rights);
-        if mode == Mode::Protected16 {
+        if mode.has_16bit_descriptors() {
             (segment.base, segment.limit) = (CODE, 0xffff);
             continue;
         }
