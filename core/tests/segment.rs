@@ -56,6 +56,15 @@ fn a_load_takes_the_descriptor() {
     assert_eq!(with_rax(&mut guest, 0, &[0x64, 0x8a, 0x10]), End::Fault(Exception::GP0));
 }
 
+/// SDM, "Limit Checking": whether that faults is left to the processor where the limit is 4 GiB. It does, as
+/// with any other limit.
+#[test]
+fn no_access_wraps_at_4_gib() {
+    // mov ecx, [eax]
+    let end = with_rax(&mut Guest::protected(), 0xffff_fffd, &[0x8b, 0x08]);
+    assert_eq!(end, End::Fault(Exception::GP0));
+}
+
 #[test]
 fn selectors_are_stored_in_the_operands_width() {
     let mut guest = guest(Guest::long_mode());

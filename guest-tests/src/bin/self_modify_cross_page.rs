@@ -1,5 +1,6 @@
 //! An instruction that lies in two pages, changed in either of them; and the second page remapped under
-//! it (SDM, Self-Modifying Code).
+//! it (SDM, Self-Modifying Code; INVLPG).
+//@ bochs: differs: Bochs 2.7 executes what was in the second page before INVLPG; SDM, Serializing Instructions: INVLPG is one, so what was fetched before it is gone
 
 #![no_std]
 #![no_main]

@@ -2,6 +2,7 @@
 //! is as it was; those of the new task's segments to the new one (SDM, Exception Conditions Checked During a
 //! Task Switch).
 //@ qemu: differs: QEMU 7.2 loses the new task's EIP, and raises #TS for a gate to a task in the LDT; SDM, INT n: #GP
+//@ bochs: differs: Bochs 2.7 looks at the new task's SS before CS; SDM, Exception Conditions Checked During a Task Switch: the order is a model's own, and that of its table has the level of CS first
 //@ kvm: skip: a KVM without VMX and SVM has no task switches
 
 #![no_std]

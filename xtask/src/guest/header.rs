@@ -13,7 +13,7 @@
 //! //@ disk: 64K                 a disk of zeros that large, for this run alone; `64K,ro` read-only
 //! //@ outcome: exit            or triple-fault, or timeout (needs --timeout in the flags)
 //! //@ qemu: differs: reason    runs on QEMU, not compared; `skip: reason` does not run there
-//! //@ bochs: same             runs on Bochs, too, where that is asked for
+//! //@ bochs: same             runs on Bochs, too, where that is asked for; `differs: reason` would fail
 //! //@ kvm: skip: reason         does not run on KVM
 //! //@ kvm-append: words        the command line there, where the usual one takes a slow KVM too long
 //! //@ bench: words             the command line that makes a benchmark last a second or more
@@ -49,7 +49,7 @@ pub struct Header {
     /// What is expected of QEMU.
     pub qemu: Qemu,
     /// Whether Bochs can be asked for a second opinion.
-    pub bochs: bool,
+    pub bochs: Bochs,
     /// Why it does not run on KVM, if it does not.
     pub kvm_skip: Option<String>,
     /// The kernel's command line on KVM, if it is another.
@@ -73,7 +73,7 @@ impl Default for Header {
             cpus: 1,
             disk: None,
             qemu: Qemu::Same,
-            bochs: false,
+            bochs: Bochs::NotAsked,
             kvm_skip: None,
             kvm_append: None,
             bench: None,
@@ -111,6 +111,18 @@ pub enum Qemu {
     Differs(String),
     /// It does not run there, for this reason.
     Skip(String),
+}
+
+/// What is expected of Bochs for this guest.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Bochs {
+    /// Nothing: it has not all that the guest needs.
+    #[default]
+    NotAsked,
+    /// The same as of monovisor.
+    Same,
+    /// Something else, for this reason, so it does not run there.
+    Differs(String),
 }
 
 /// A line that says nothing sensible, and what is wrong with it.
@@ -164,7 +176,7 @@ pub fn parse(source: &str) -> Result<Header, Vec<Malformed>> {
         cpus: reader.cpus.unwrap_or(1),
         disk: reader.disk,
         qemu: reader.qemu.unwrap_or(Qemu::Same),
-        bochs: reader.bochs.is_some(),
+        bochs: reader.bochs.unwrap_or_default(),
         kvm_skip: reader.kvm_skip,
         kvm_append: reader.kvm_append,
         bench: reader.bench,
@@ -185,7 +197,7 @@ struct Reader {
     cpus: Option<u32>,
     disk: Option<Disk>,
     qemu: Option<Qemu>,
-    bochs: Option<()>,
+    bochs: Option<Bochs>,
     kvm_skip: Option<String>,
     kvm_append: Option<String>,
     bench: Option<String>,
@@ -224,8 +236,7 @@ impl Reader {
             }
             "disk" => once(key, &mut self.disk, disk(value)?)?,
             "qemu" => once(key, &mut self.qemu, qemu(value)?)?,
-            "bochs" if value == "same" => once(key, &mut self.bochs, ())?,
-            "bochs" => return Err(format!("`{value}` is not `same`")),
+            "bochs" => once(key, &mut self.bochs, bochs(value)?)?,
             "kvm" => once(key, &mut self.kvm_skip, skip(value)?)?,
             "kvm-append" => once(key, &mut self.kvm_append, value.to_owned())?,
             "bench" => once(key, &mut self.bench, value.to_owned())?,
@@ -303,6 +314,15 @@ fn qemu(value: &str) -> Result<Qemu, String> {
         ("differs", false) => Ok(Qemu::Differs(reason)),
         ("skip", false) => Ok(Qemu::Skip(reason)),
         _ => Err(format!("`{value}` is neither `differs: reason` nor `skip: reason`")),
+    }
+}
+
+fn bochs(value: &str) -> Result<Bochs, String> {
+    let reason = value.strip_prefix("differs:").map(str::trim);
+    match reason.filter(|reason| !reason.is_empty()) {
+        Some(reason) => Ok(Bochs::Differs(reason.to_owned())),
+        None if value == "same" => Ok(Bochs::Same),
+        None => Err(format!("`{value}` is neither `same` nor `differs: reason`")),
     }
 }
 
@@ -392,7 +412,7 @@ mod tests {
             cpus: 3,
             disk: Some(Disk { bytes: 64 << 10, read_only: true }),
             qemu: Qemu::Differs("its #GP is wrong: SDM".into()),
-            bochs: true,
+            bochs: Bochs::Same,
             kvm_skip: Some("slow".into()),
             kvm_append: Some("small".into()),
             bench: Some("size=9".into()),
