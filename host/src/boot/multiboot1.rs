@@ -158,7 +158,7 @@ impl Information {
             self.flags |= HAS_MODULES;
         }
         let (lower_kib, upper_kib) = basic_memory(placement);
-        firmware::write_bios_data(placement, lower_kib)?;
+        firmware::write_bios(placement, lower_kib)?;
         let mut words = [0u32; 30];
         words[0] = self.flags;
         words[1] = lower_kib;

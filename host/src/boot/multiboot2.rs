@@ -271,7 +271,7 @@ impl Tags {
             self.add_string(information_tag::MODULE, &range, &module.source.command_line);
         }
         let (lower_kib, upper_kib) = basic_memory(placement);
-        firmware::write_bios_data(placement, lower_kib)?;
+        firmware::write_bios(placement, lower_kib)?;
         let basic = [lower_kib.to_le_bytes(), upper_kib.to_le_bytes()].concat();
         self.add(information_tag::BASIC_MEMORY, &basic);
         let mut map = Vec::new();

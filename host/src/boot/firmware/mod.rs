@@ -1,12 +1,15 @@
 //! What a PC's firmware leaves in memory for an operating system: ACPI tables ([`acpi`]) and the
 //! older table of the MultiProcessor Specification ([`multiprocessor`]). From both a guest learns
-//! how many processors there are, where the I/O APIC is, and how interrupt lines lead to it.
+//! how many processors there are, where the I/O APIC is, and how interrupt lines lead to it. For kernels that
+//! come from a BIOS's boot loader there is a little of that BIOS, too ([`write_bios`]).
 //!
 //! The tables lie in [`layout::FIRMWARE_TABLES`], which every memory map shows as reserved and which
 //! is within what guests search for them. Invariant: the same machine gets the same bytes.
 
 mod acpi;
 mod multiprocessor;
+
+use std::ops::Range;
 
 use super::error::Reason;
 use super::placement::Placement;
@@ -22,6 +25,19 @@ pub const ROOT_POINTER_1_BYTES: usize = 20;
 /// The BIOS data area's word for the size of conventional memory, in KiB.
 const CONVENTIONAL_MEMORY: u64 = 0x413;
 
+/// The interrupts by which a BIOS is asked in real mode: video, memory, disks … time.
+const SERVICES: Range<u8> = 0x10..0x1b;
+/// What they lead to, behind the tables: CF is set in the flags on the stack, as a BIOS says that it does not
+/// know a function.
+const REFUSAL: [u8; 9] = [
+    0x55, // push bp
+    0x89, 0xe5, // mov bp, sp
+    0x80, 0x4e, 0x06, 0x01, // or byte ptr [bp + 6], 1
+    0x5d, // pop bp
+    0xcf, // iret
+];
+const REFUSAL_AT: u64 = layout::FIRMWARE_TABLES.end - 0x100;
+
 /// The ISA interrupt that ACPI calls its system control interrupt.
 const SYSTEM_CONTROL_IRQ: u8 = 9;
 
@@ -33,13 +49,21 @@ pub fn write(ram: &GuestRam, cpus: u32) -> Result<(), Reason> {
     multiprocessor::write(&mut area, cpus)
 }
 
-/// Tells the size of conventional memory where a PC's BIOS does. Kernels that expect to come from a boot
-/// loader of that BIOS look there for room below 1 MiB, whatever Multiboot tells them. An image that is
-/// loaded there keeps its own bytes.
-pub fn write_bios_data(placement: &Placement, conventional_kib: u32) -> Result<(), Reason> {
+/// What kernels that expect to come from a boot loader of a PC's BIOS find of it, whatever Multiboot tells
+/// them: the size of conventional memory, and in real mode a BIOS that has none of its services. An image
+/// that is loaded there keeps its own bytes.
+pub fn write_bios(placement: &Placement, conventional_kib: u32) -> Result<(), Reason> {
     let word = (conventional_kib as u16).to_le_bytes();
-    if placement.is_free(CONVENTIONAL_MEMORY, word.len() as u64) {
-        placement.ram().write(CONVENTIONAL_MEMORY, &word)?;
+    let (segment, offset) = ((REFUSAL_AT >> 4) as u16, 0_u16);
+    let vector = [offset.to_le_bytes(), segment.to_le_bytes()].concat();
+    let first = u64::from(SERVICES.start) * vector.len() as u64;
+    placement.ram().write(REFUSAL_AT, &REFUSAL)?;
+    for (at, bytes) in
+        [(CONVENTIONAL_MEMORY, word.to_vec()), (first, vector.repeat(SERVICES.len()))]
+    {
+        if placement.is_free(at, bytes.len() as u64) {
+            placement.ram().write(at, &bytes)?;
+        }
     }
     Ok(())
 }
@@ -55,7 +79,7 @@ impl Area<'_> {
     fn put(&mut self, table: &[u8], alignment: u64) -> Result<u64, Reason> {
         let address = self.next.next_multiple_of(alignment);
         let end = address + table.len() as u64;
-        if end > layout::FIRMWARE_TABLES.end {
+        if end > REFUSAL_AT {
             return Err(Reason::NoRoom { what: "firmware tables" });
         }
         self.ram.write(address, table)?;

@@ -120,3 +120,20 @@ fn the_mp_table_lists_the_same() {
         assert_eq!(pins.len(), 15);
     }
 }
+
+#[test]
+fn a_bios_in_real_mode_refuses_all_that_it_is_asked() {
+    let ram = GuestRam::new(layout::MIN_RAM_BYTES).unwrap();
+    write_bios(&Placement::new(&ram), 639).unwrap();
+    assert_eq!(number(&bytes(&ram, CONVENTIONAL_MEMORY, 2), 0, 2), 639);
+    for vector in 0..=0xff_u64 {
+        let entry = bytes(&ram, vector * 4, 4);
+        let handler = number(&entry, 2, 2) * 16 + number(&entry, 0, 2);
+        let is_service = (0x10..=0x1a).contains(&vector);
+        assert_eq!(handler, if is_service { REFUSAL_AT } else { 0 }, "{vector:#x}");
+    }
+    assert_eq!(bytes(&ram, REFUSAL_AT, REFUSAL.len()), REFUSAL);
+    // An image that begins at address 0 keeps its bytes.
+    let ram = GuestRam::new(layout::MIN_RAM_BYTES).unwrap();
+    write_bios(&Placement::bare(&ram), 639).unwrap();
+}
