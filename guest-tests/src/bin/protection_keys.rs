@@ -13,7 +13,7 @@ use guest_tests::paging::{self, KERNEL, Level, TEST_AREA, USER};
 use guest_tests::probe::{self, Access, Access::*};
 use guest_tests::register::cr0::WP;
 use guest_tests::register::cr4::{OSXSAVE, PKE};
-use guest_tests::{catch, check_eq, snippet, user};
+use guest_tests::{catch, check_eq, println, snippet, user};
 
 guest_tests::entry!(main);
 
@@ -30,6 +30,7 @@ fn main() {
     let offered = cpuid(7, 0).ecx >> 3 & 1 != 0;
     check_eq!(read_fault(0), Some((UD.into(), 0)), "RDPKRU without CR4.PKE");
     check_eq!(fault(|| wrpkru(0, 0, 0)), Some((UD.into(), 0)), "WRPKRU without CR4.PKE");
+    println!("{}", if offered { "keys" } else { "no keys" });
     if !offered {
         // SAFETY: it is refused.
         let refused = fault(|| unsafe { set_cr4(cr4() | PKE) });

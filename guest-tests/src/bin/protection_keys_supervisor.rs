@@ -10,7 +10,7 @@ use guest_tests::paging::{self, KERNEL, Level, TEST_AREA, USER};
 use guest_tests::probe::{self, Access, Access::*};
 use guest_tests::register::cr0::WP;
 use guest_tests::register::cr4::PKS;
-use guest_tests::{catch, check_eq};
+use guest_tests::{catch, check_eq, println};
 
 guest_tests::entry!(main);
 
@@ -24,7 +24,9 @@ const OTHERS: u64 = !(3 << (2 * KEY)) & !3 & 0xffff_ffff;
 const FAULT: Option<(u64, u64)> = Some((GP as u64, 0));
 
 fn main() {
-    if cpuid(7, 0).ecx >> 31 == 0 {
+    let offered = cpuid(7, 0).ecx >> 31 != 0;
+    println!("{}", if offered { "keys" } else { "no keys" });
+    if !offered {
         // SAFETY: both are refused.
         unsafe {
             check_eq!(fault(|| set_cr4(cr4() | PKS)), FAULT, "CR4.PKS without the feature");

@@ -2,7 +2,7 @@
 //! a page of data, in one with code beside them, and with a data breakpoint beside them (SDM, Guaranteed
 //! Atomic Operations).
 //@ cpus: 2
-//@ qemu: differs: QEMU 7.2 moves two halves; it has no AVX, without which nothing more is promised
+//@ qemu: differs: QEMU 7.2 moves two halves; SDM, Guaranteed Atomic Operations: with AVX an aligned MOVAPS is one access
 
 #![no_std]
 #![no_main]
