@@ -75,10 +75,34 @@ const FEATURES: &[&str] = &[
     "CET_SS",
 ];
 
+/// What the decoder has names for and no processor has an instruction: data, and WAIT together with the
+/// instruction behind it.
+const NO_INSTRUCTIONS: &[&str] = &[
+    "Db",
+    "Dw",
+    "Dd",
+    "Dq",
+    "Zero_bytes",
+    "Fstenv",
+    "Fstcw",
+    "Feni",
+    "Fdisi",
+    "Fclex",
+    "Finit",
+    "Fsetpm",
+    "Fsave",
+    "Fstsw",
+];
+
+/// What is undefined for good.
+const UNDEFINED: &[&str] = &["Ud0", "Ud1", "Ud2"];
+
 /// Prints which instructions the interpreter has, and what they were verified by
 ///
 /// The rows are the decoder's instructions as far as x86-64-v3, the system features of its processors and
-/// whatever else CPUID offers go. Cases are counted by the last runs of `cargo xtask oracle`.
+/// whatever else CPUID offers go. Cases are those of the last runs of `cargo xtask oracle`, which compares
+/// with this machine's processor; the files are the group's own tests. What CPUID does not offer has a row to
+/// say that it is not there.
 #[derive(Args)]
 pub struct Isa {
     /// Only rows that contain this
@@ -92,6 +116,7 @@ pub struct Isa {
 #[derive(Deserialize)]
 struct Row {
     instruction: String,
+    mnemonic: String,
     features: Vec<String>,
     offered: bool,
     group: Option<String>,
@@ -125,19 +150,17 @@ impl Isa {
     pub fn execute(&self, workspace: &Workspace) -> Result<ExitCode> {
         let rows = list(workspace)?;
         let counts = counts(workspace)?;
+        if !self.summary {
+            println!("{}", line("instruction", "group", "cases", "verified by"));
+        }
         let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.is_relevant()) {
             let own: Vec<&Count> =
                 counts.values().filter(|it| it.instruction == row.instruction).collect();
             let cases: u64 = own.iter().map(|count| count.cases).sum();
             let differs = own.iter().any(|count| count.differs);
-            let line = format!(
-                "{:44} {:28} {:>10}  {}",
-                row.instruction,
-                row.group_name(),
-                cases,
-                row.verified(workspace, cases, differs)
-            );
+            let verified = row.verified(workspace, cases, differs);
+            let line = line(&row.instruction, row.group_name(), &cases.to_string(), &verified);
             if self.filter.as_ref().is_some_and(|filter| !line.contains(filter.as_str())) {
                 continue;
             }
@@ -154,17 +177,44 @@ impl Isa {
             "\n{:28} {:>6} {:>9} {:>8} {:>12}",
             "group", "rows", "compared", "differ", "cases"
         );
+        let mut all = Sum::default();
         for (group, sum) in &sums {
-            let Sum { rows, compared, differing, cases } = sum;
-            println!("{group:28} {rows:6} {compared:9} {differing:8} {cases:12}");
+            sum.print(group);
+            all.add(sum);
+        }
+        all.print("all");
+        if counts.is_empty() {
+            eprintln!(
+                "xtask: no instruction has been compared yet; `cargo xtask oracle` does that"
+            );
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// A line of the table.
+fn line(instruction: &str, group: &str, cases: &str, verified: &str) -> String {
+    format!("{instruction:44} {group:28} {cases:>10}  {verified}").trim_end().to_owned()
+}
+
+impl Sum {
+    fn print(&self, group: &str) {
+        let Self { rows, compared, differing, cases } = self;
+        println!("{group:28} {rows:6} {compared:9} {differing:8} {cases:12}");
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.compared += other.compared;
+        self.differing += other.differing;
+        self.cases += other.cases;
+    }
+}
+
 impl Row {
     fn is_relevant(&self) -> bool {
-        self.offered || self.features.iter().all(|feature| FEATURES.contains(&feature.as_str()))
+        let wanted = self.features.iter().all(|feature| FEATURES.contains(&feature.as_str()));
+        !NO_INSTRUCTIONS.contains(&self.mnemonic.as_str()) && (self.offered || wanted)
     }
 
     /// What the interpreter has a row of its own table for.
@@ -173,12 +223,29 @@ impl Row {
     }
 
     fn group_name(&self) -> &str {
-        self.implemented().unwrap_or("(not implemented)")
+        match (self.implemented(), self.offered) {
+            (Some(group), _) => group,
+            (None, false) => "(not offered)",
+            (None, true) if UNDEFINED.contains(&self.mnemonic.as_str()) => "(undefined)",
+            (None, true) => "(not implemented)",
+        }
+    }
+
+    /// What is there instead of an instruction.
+    fn absent(&self) -> String {
+        // Hints were reserved NOPs before their feature.
+        let hint = self.group.is_some();
+        match (self.group_name(), self.features.join(", ")) {
+            ("(not offered)", features) if hint => format!("a NOP without {features}"),
+            ("(not offered)", features) => format!("#UD without {features}"),
+            ("(undefined)", _) => "#UD, always".to_owned(),
+            _ => String::new(),
+        }
     }
 
     /// What has looked at it: the processor, and the group's own tests.
     fn verified(&self, workspace: &Workspace, cases: u64, differs: bool) -> String {
-        let Some(group) = self.implemented() else { return String::new() };
+        let Some(group) = self.implemented() else { return self.absent() };
         let silicon = match (&self.incomparable, cases, differs) {
             (_, _, true) => "DIFFERS from the processor",
             (Some(reason), ..) => reason,
