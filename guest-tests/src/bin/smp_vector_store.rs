@@ -1,6 +1,6 @@
-//! Sixteen aligned bytes are stored and loaded in one piece, as processors with AVX promise of MOVAPS: in
-//! a page of data, in one with code beside them, and with a data breakpoint beside them (SDM, Guaranteed
-//! Atomic Operations).
+//! Sixteen aligned bytes are stored and loaded in one piece, as processors with AVX promise of MOVAPS: alone,
+//! beside others and in a copy of several; in a page of data, in one with code beside them, and with a data
+//! breakpoint beside them (SDM, Guaranteed Atomic Operations).
 //@ cpus: 2
 //@ qemu: differs: QEMU 7.2 moves two halves; SDM, Guaranteed Atomic Operations: with AVX an aligned MOVAPS is one access
 
@@ -25,25 +25,64 @@ const BREAKPOINTS: u64 = 0b1010 | 0b11 << 16 | 0b11 << 20;
 static READY: AtomicBool = AtomicBool::new(false);
 static DONE: AtomicBool = AtomicBool::new(false);
 
+/// How a vector is moved.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Alone,
+    Beside,
+    Copy,
+}
+
+const WAYS: [Way; 3] = [Way::Alone, Way::Beside, Way::Copy];
+
 /// The pages' addresses: data alone, and data beside code.
 fn pages() -> [u64; 2] {
     [TEST_AREA, TEST_AREA + 4096]
 }
 
-fn store(page: u64, value: u64) {
+/// Two vectors of memory.
+#[repr(align(16))]
+struct Pair([u64; 4]);
+
+fn store(way: Way, page: u64, value: u64) {
+    let to = page + OFFSET;
     // SAFETY: the page is the test's.
     unsafe {
-        asm!("movq xmm0, {value}", "punpcklqdq xmm0, xmm0", "movaps [{to}], xmm0",
-            value = in(reg) value, to = in(reg) page + OFFSET, out("xmm0") _);
+        match way {
+            Way::Alone => asm!("movq xmm0, {value}", "punpcklqdq xmm0, xmm0",
+                "movaps [{to}], xmm0",
+                value = in(reg) value, to = in(reg) to, out("xmm0") _),
+            Way::Beside => asm!("movq xmm0, {value}", "punpcklqdq xmm0, xmm0",
+                "movaps [{to} + 16], xmm0", "movaps [{to}], xmm0",
+                value = in(reg) value, to = in(reg) to, out("xmm0") _),
+            Way::Copy => asm!("movaps xmm0, [{from}]", "movaps xmm1, [{from} + 16]",
+                "movaps [{to}], xmm0", "movaps [{to} + 16], xmm1",
+                from = in(reg) &Pair([value; 4]), to = in(reg) to, out("xmm0") _, out("xmm1") _),
+        }
     }
 }
 
-fn load(page: u64) -> [u64; 2] {
+fn load(way: Way, page: u64) -> [u64; 2] {
+    let from = page + OFFSET;
     let (low, high);
+    let mut pair = Pair([0; 4]);
     // SAFETY: as above.
     unsafe {
-        asm!("movaps xmm0, [{from}]", "movq {low}, xmm0", "punpckhqdq xmm0, xmm0", "movq {high}, xmm0",
-            from = in(reg) page + OFFSET, low = out(reg) low, high = out(reg) high, out("xmm0") _);
+        match way {
+            Way::Alone => asm!("movaps xmm0, [{from}]",
+                "movq {low}, xmm0", "punpckhqdq xmm0, xmm0", "movq {high}, xmm0",
+                from = in(reg) from, low = out(reg) low, high = out(reg) high, out("xmm0") _),
+            Way::Beside => asm!("movaps xmm1, [{from} + 16]", "movaps xmm0, [{from}]",
+                "movq {low}, xmm0", "punpckhqdq xmm0, xmm0", "movq {high}, xmm0",
+                from = in(reg) from, low = out(reg) low, high = out(reg) high, out("xmm0") _,
+                out("xmm1") _),
+            Way::Copy => {
+                asm!("movaps xmm0, [{from}]", "movaps xmm1, [{from} + 16]",
+                    "movaps [{to}], xmm0", "movaps [{to} + 16], xmm1",
+                    from = in(reg) from, to = in(reg) &mut pair, out("xmm0") _, out("xmm1") _);
+                [low, high, ..] = pair.0;
+            }
+        }
     }
     [low, high]
 }
@@ -52,7 +91,7 @@ fn writer(_: usize) {
     wait_until(|| READY.load(Ordering::Acquire));
     for number in 1..=STORES {
         for page in pages() {
-            store(page, number.into());
+            store(WAYS[number as usize % 3], page, number.into());
         }
     }
     DONE.store(true, Ordering::Release);
@@ -77,9 +116,9 @@ fn main() {
     smp::start_all(writer);
     READY.store(true, Ordering::Release);
     while !DONE.load(Ordering::Acquire) {
-        for page in pages() {
-            let [low, high] = load(page);
-            check_eq!(low, high, "the halves of a vector");
+        for (page, way) in pages().into_iter().flat_map(|page| WAYS.map(|way| (page, way))) {
+            let [low, high] = load(way, page);
+            check_eq!(low, high, "the halves of a vector, {way:?}");
         }
     }
 }
