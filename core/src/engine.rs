@@ -141,7 +141,8 @@ impl Kick {
 
     /// Asks the vCPU to return.
     pub fn kick(&self) {
-        self.0.pending.store(true, Ordering::Release);
+        // Exchanged: whoever takes several kicks as one is to know what was done before each of them.
+        self.0.pending.swap(true, Ordering::Release);
         if let Some(wake) = &self.0.wake {
             wake();
         }

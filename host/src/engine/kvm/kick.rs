@@ -2,20 +2,21 @@
 //! and a signal that interrupts it where it has begun. A timer sends the same signal at a deadline.
 //!
 //! The order that loses no kick: whoever kicks sets the flag, then signals; whoever runs clears the
-//! flag, then looks for kicks, then enters. A flag that is set already needs no signal: whoever set
-//! it has sent one, or the thread will see it at the entry.
+//! flag, then looks for kicks, then enters. What they agree on beside is in `flag`.
 //!
 //! Invariant: the flag is only touched while the vCPU exists ([`Bell::silence`]), and the handler
 //! only while the thread is about to enter or in KVM_RUN.
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU8, Ordering, fence};
+use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::{io, mem};
 
 use kvm_ioctls::VcpuFd;
 use monovisor_core::{EngineError, Kick};
+
+use super::flag;
 
 thread_local! {
     /// The flag of the vCPU that this thread runs.
@@ -30,10 +31,9 @@ struct Flag(NonNull<AtomicU8>);
 unsafe impl Send for Flag {}
 
 impl Flag {
-    /// Sets it to `value`. What it was.
-    fn set(self, value: u8) -> u8 {
+    fn get(&self) -> &AtomicU8 {
         // SAFETY: the vCPU exists: `Bell` forgets the flag before.
-        unsafe { self.0.as_ref() }.swap(value, Ordering::Relaxed)
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -65,15 +65,8 @@ impl Bell {
         let kick = Kick::with_wake(move || {
             // Held while the signal is sent, so that the vCPU exists until then.
             let target = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(Target { flag, thread }) = *target {
-                // With the fence in `enter`: a flag seen set is cleared before this kick is looked
-                // for, or not at all.
-                fence(Ordering::SeqCst);
-                if flag.set(1) == 0
-                    && let Some(thread) = thread
-                {
-                    signal(thread);
-                }
+            if let Some(Target { flag, thread }) = &*target {
+                flag::ring(flag.get(), || thread.iter().copied().for_each(signal));
             }
         });
         Self { flag, kick, target, thread: None, timer: None }
@@ -86,7 +79,7 @@ impl Bell {
 
     /// Sets the flag, so that KVM_RUN completes what was begun and returns.
     pub fn return_at_once(&self) {
-        self.flag.set(1);
+        flag::set(self.flag.get());
     }
 
     /// Before KVM_RUN, on the thread that runs it: from now on a kick or `due_ns` ends it. `now_ns`
@@ -104,8 +97,7 @@ impl Bell {
             *target = Some(Target { flag: self.flag, thread: Some(thread) });
         }
         RUNNING.set(self.flag.0.as_ptr());
-        self.flag.set(0);
-        fence(Ordering::SeqCst);
+        flag::clear(self.flag.get());
         if self.kick.is_pending() {
             return Ok(false);
         }
@@ -211,6 +203,6 @@ fn install_handler() {
 extern "C" fn on_signal(_signal: libc::c_int) {
     // SAFETY: the thread has put it there for as long as the vCPU is used.
     if let Some(flag) = unsafe { RUNNING.get().as_ref() } {
-        flag.store(1, Ordering::Relaxed);
+        flag::set(flag);
     }
 }

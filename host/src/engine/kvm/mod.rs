@@ -4,6 +4,7 @@
 //! the core's `Engine` trait. Nothing above this folder knows KVM.
 
 mod check;
+mod flag;
 mod ioctl;
 mod kick;
 mod local_apic;
@@ -14,7 +15,7 @@ mod system;
 mod transfer;
 mod vcpu;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic};
 
 use monovisor_core::cpuid::Model;
 

@@ -5,6 +5,7 @@
 
 mod code;
 mod common;
+mod kick;
 mod mutants;
 
 use std::sync::Arc;
