@@ -41,6 +41,9 @@ pub enum Exit {
         /// Whether there was no exception between the last time and now.
         new: bool,
     },
+    /// INIT has reached the bootstrap processor, which begins at its reset vector with the next `run`.
+    /// That is for firmware; a host without it has nothing there.
+    Reset,
     /// A fault during the delivery of a double fault: the processor has shut down.
     TripleFault,
     /// A debugger's breakpoint or step; nothing of it is visible to the guest.

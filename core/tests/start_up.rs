@@ -93,6 +93,7 @@ fn init_of_the_bootstrap_processor_is_its_reset() {
     assert_eq!(halts_at(&mut vcpu), START + 1);
     send(&mut vcpu, DeliveryMode::Init, 0);
     start(&mut vcpu, PAGE);
+    assert_eq!(vcpu.run(1), Exit::Reset);
     let kept = CpuState::reset(0);
     let state = vcpu.state();
     assert_eq!((state.rip, state.activity), (kept.rip, Activity::Active));

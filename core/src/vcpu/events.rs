@@ -123,6 +123,7 @@ impl Vcpu {
                 cpu.mmu.watch_data(&cpu.state.debug);
                 self.device = DeviceRead::None;
                 self.cpu.adopt_status();
+                self.reset = self.cpu.state.activity == Activity::Active;
             }
             Accepted::StartUp(vector) if cpu.state.activity == Activity::WaitForSipi => {
                 cpu.state.start_up(vector);
@@ -143,6 +144,9 @@ impl Vcpu {
 
     /// Delivers the most urgent event that is pending (SDM, "Priority Among Concurrent Events").
     pub(super) fn events(&mut self) -> Result<Outcome, Shutdown> {
+        if core::mem::take(&mut self.reset) {
+            return Ok(Outcome::Exit(Exit::Reset));
+        }
         // The last instruction, or the host, may have changed what a delivery's accesses go by.
         self.cpu.mmu.update_mode(&self.cpu.state);
         match self.cpu.state.activity {

@@ -53,6 +53,8 @@ pub struct Vcpu {
     /// What held events back for the instruction before which so many were retired, and does again if
     /// that is begun anew.
     held_back: (u64, Shadow),
+    /// The processor is to begin at its reset vector, which the host does not know yet.
+    reset: bool,
     /// The block is to go on where the frame says, after a device access: see `resume`.
     suspended: bool,
     /// The retired instructions at which the budget ends for which the local APIC's timer was
@@ -100,6 +102,7 @@ impl Vcpu {
             followed_mode: translated_for(&CpuState::reset(apic_id), false),
             trapping: false,
             held_back: (0, Shadow::default()),
+            reset: false,
             suspended: false,
             budget_end: 0,
             place: None,
@@ -141,7 +144,7 @@ impl Vcpu {
         self.cpu.mmu.adopt_pointers(&mut self.cpu.state);
         self.cpu.mmu.watch_data(&state.debug);
         self.cpu.mmu.devices.retire();
-        (self.device, self.written) = (DeviceRead::None, 0);
+        (self.device, self.written, self.reset) = (DeviceRead::None, 0, false);
     }
 
     /// The last exceptions that were delivered.

@@ -233,6 +233,9 @@ impl<'a> Processor<'a> {
                     }
                 }
                 Ok(Exit::Ipi(message)) => surroundings.send(message, receiver),
+                Ok(Exit::Reset) => {
+                    return Ok(Stop::Ended(Outcome::Reset { cause: "INIT" }));
+                }
                 Ok(Exit::TripleFault) => return Ok(Stop::Ended(Outcome::TripleFault)),
                 // No debugger has asked for it.
                 Ok(Exit::Debug) => return Ok(Stop::Slice),

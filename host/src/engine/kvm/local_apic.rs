@@ -132,7 +132,9 @@ impl KvmVcpu {
             Accepted::Init => self.read_state().and_then(|mut state| {
                 state.init();
                 self.apic.init();
-                self.write_state(&state)
+                self.write_state(&state)?;
+                self.reset = state.activity == Activity::Active;
+                Ok(())
             }),
             Accepted::StartUp(vector) if self.own.activity == Activity::WaitForSipi => {
                 self.read_state().and_then(|mut state| {

@@ -4,6 +4,7 @@
 //! Invariants: while the host has control, `ready` tells whether KVM would take an interrupt, and
 //! CR8 is the local APIC's; what KVM does not hold of the state is in `own`.
 
+use std::mem;
 use std::sync::Arc;
 
 use kvm_bindings::{
@@ -42,6 +43,8 @@ pub struct KvmVcpu {
     wrote: bool,
     ready: bool,
     window_wanted: bool,
+    /// The processor is to begin at its reset vector, which the host does not know yet.
+    pub(super) reset: bool,
     /// An acknowledged interrupt, and an NMI, that KVM has not been given yet.
     interrupt: Option<u8>,
     pub(super) nmi: bool,
@@ -107,6 +110,7 @@ impl KvmVcpu {
             wrote: false,
             ready: false,
             window_wanted: false,
+            reset: false,
             interrupt: None,
             nmi: false,
             deadline_ns: u64::MAX,
@@ -141,6 +145,9 @@ impl KvmVcpu {
         }
         if self.bell.kick().take() {
             return Ok(Some(Exit::Kicked));
+        }
+        if mem::take(&mut self.reset) {
+            return Ok(Some(Exit::Reset));
         }
         if self.apic.next_timer_ns().is_some() {
             self.apic.advance(self.now_ns());
@@ -356,7 +363,7 @@ impl KvmVcpu {
         self.transfer = None;
         self.own.clone_from(state);
         self.interrupt = state.pending.interrupt;
-        self.nmi = false;
+        (self.nmi, self.reset) = (false, false);
         self.apic.restore_base(state.msr.apic_base);
         let shadow = state.shadow;
         self.ready = state.rflags.contains(RFlags::INTERRUPT_FLAG) && !shadow.sti && !shadow.mov_ss;
