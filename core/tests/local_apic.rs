@@ -58,7 +58,7 @@ fn the_page_moves_over_ram_and_away() {
     code.extend([0x44, 0x8b, 0x53, 0x30]); // mov r10d, [rbx + 0x30]
     assert_eq!(guest.run(&code), End::Done);
     let found = [Register::R8, Register::R9, Register::R10].map(|name| guest.get(name));
-    assert_eq!(found, [0x0005_0014, 0x1234_5678, 0x1234_5678]);
+    assert_eq!(found, [0x0105_0014, 0x1234_5678, 0x1234_5678]);
 }
 
 #[test]

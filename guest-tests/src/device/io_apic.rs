@@ -2,6 +2,7 @@
 
 const SELECT: *mut u32 = 0xfec0_0000 as *mut u32;
 const WINDOW: *mut u32 = 0xfec0_0010 as *mut u32;
+const END_OF_INTERRUPT: *mut u32 = 0xfec0_0040 as *mut u32;
 
 /// Indirect register: identification.
 pub const ID: u32 = 0;
@@ -11,6 +12,8 @@ pub const VERSION: u32 = 1;
 pub const MASKED: u64 = 1 << 16;
 /// Redirection entry: level-triggered.
 pub const LEVEL: u64 = 1 << 15;
+/// Redirection entry: a level is being handled.
+pub const REMOTE_IRR: u64 = 1 << 14;
 
 /// Reads the indirect register `index`.
 pub fn read(index: u32) -> u32 {
@@ -34,6 +37,12 @@ pub fn write(index: u32, value: u32) {
 pub fn redirect(pin: u32, entry: u64) {
     write(0x11 + 2 * pin, (entry >> 32) as u32);
     write(0x10 + 2 * pin, entry as u32);
+}
+
+/// Ends the handling of a level-triggered interrupt, from version 0x20 on.
+pub fn end_of_interrupt(vector: u8) {
+    // SAFETY: as above.
+    unsafe { END_OF_INTERRUPT.write_volatile(vector.into()) };
 }
 
 /// The redirection entry of `pin`.

@@ -108,6 +108,8 @@ const FLAT: u32 = 0xf << 28;
 
 /// Spurious-interrupt vector register: APIC software enable.
 const SOFTWARE_ENABLE: u32 = 1 << 8;
+/// There, too: I/O APICs are not told of the end of an interrupt; software tells the one that it concerns.
+const SUPPRESS_EOI_BROADCAST: u32 = 1 << 12;
 
 /// Bits of the error status register.
 mod error {
@@ -426,7 +428,10 @@ impl LocalApic {
     fn end_of_interrupt(&mut self) -> Effect {
         let Some(vector) = self.in_service.highest() else { return Effect::None };
         self.in_service.remove(vector);
-        if self.level_triggered.contains(vector) {
+        let lint0 = self.lvt[Lvt::Lint0 as usize];
+        let of_pin = is_level_triggered(lint0) && lint0 as u8 == vector;
+        let is_told = of_pin || self.spurious & SUPPRESS_EOI_BROADCAST == 0;
+        if self.level_triggered.contains(vector) && is_told {
             Effect::EndOfInterrupt(vector)
         } else {
             Effect::None

@@ -2,7 +2,7 @@
 //! in x2APIC mode. A register has the same number in both: its offset divided by 16, or its MSR
 //! less 0x800.
 
-use super::{Effect, LVT_ENTRIES, LocalApic, Mode, error};
+use super::{Effect, LVT_ENTRIES, LocalApic, Mode, SUPPRESS_EOI_BROADCAST, error};
 use crate::state::Exception;
 
 /// Numbers of the registers (SDM, "Local APIC Register Address Map").
@@ -33,8 +33,9 @@ mod register {
 /// The MSR of register 0.
 pub(crate) const X2APIC_MSRS: u32 = 0x800;
 
-/// Version 0x14, an integrated APIC, and the number of the last LVT entry.
-const VERSION: u32 = (LVT_ENTRIES as u32 - 1) << 16 | 0x14;
+/// Version 0x14, an integrated APIC, the number of the last LVT entry, and that the broadcast of ends of
+/// interrupts can be suppressed.
+const VERSION: u32 = 1 << 24 | (LVT_ENTRIES as u32 - 1) << 16 | 0x14;
 
 /// Writable bits of the LVT entries: timer, thermal sensor, performance counters, LINT0, LINT1,
 /// error.
@@ -44,8 +45,9 @@ const LVT_WRITABLE: [u32; LVT_ENTRIES] =
 /// Software writes back what it has read.
 const LVT_READ_ONLY: [u32; LVT_ENTRIES] = [0x1000, 0x1000, 0x1000, 0x5000, 0x5000, 0x1000];
 
-/// Writable bits of the spurious-interrupt vector register: vector, enable, focus checking.
-const SPURIOUS_WRITABLE: u32 = 0x3ff;
+/// Writable bits of the spurious-interrupt vector register: vector, enable, focus checking, suppression of
+/// broadcasts.
+const SPURIOUS_WRITABLE: u32 = 0x3ff | SUPPRESS_EOI_BROADCAST;
 /// Writable bits of the divide configuration register.
 const DIVIDE_WRITABLE: u32 = 0b1011;
 /// Bits of the interrupt command register that software chooses; delivery status is not of them.

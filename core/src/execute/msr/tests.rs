@@ -318,7 +318,7 @@ fn apic_base() {
 fn x2apic_registers_are_msrs() {
     let (mut state, mut apic) = machine();
     assert!(write(&Model::default(), &mut state, &mut apic, 0, 0x1b, 0xfee0_0d00).is_ok());
-    assert_eq!(read(&Model::default(), &mut state, &mut apic, 0, 0x803), Ok(0x0005_0014));
+    assert_eq!(read(&Model::default(), &mut state, &mut apic, 0, 0x803), Ok(0x0105_0014));
     let done = Ok(MsrEffect::Apic(Effect::None));
     assert_eq!(write(&Model::default(), &mut state, &mut apic, 0, 0x808, 0x40), done);
     assert_eq!(apic.task_priority_class(), 4);

@@ -237,6 +237,21 @@ fn the_end_of_a_level_interrupt_is_told() {
     assert_eq!(apic.write(EOI, 0, 0), Effect::None);
 }
 
+/// "EOI-Broadcast Suppression": software tells the I/O APIC by itself; LINT0 has none.
+#[test]
+fn the_end_of_a_level_interrupt_can_be_kept_back() {
+    let mut apic = enabled(0);
+    set(&mut apic, SVR, u32::MAX);
+    assert_eq!(apic.read(SVR, 0), 0x13ff);
+    for (lint0, told) in [(0x8071, true), (0x8070, false), (0x0071, false)] {
+        set(&mut apic, LVT_LINT0, lint0);
+        apic.accept(message(DeliveryMode::Fixed, 0x71, Trigger::Level));
+        apic.acknowledge();
+        let effect = if told { Effect::EndOfInterrupt(0x71) } else { Effect::None };
+        assert_eq!(apic.write(EOI, 0, 0), effect, "{lint0:#x}");
+    }
+}
+
 /// "Spurious Interrupt".
 #[test]
 fn nothing_pending_is_spurious() {

@@ -8,7 +8,7 @@ fn reset() {
     let mut apic = LocalApic::new(3);
     let rows = [
         (ID, 3 << 24),
-        (VERSION, 0x0005_0014),
+        (VERSION, 0x0105_0014),
         (TPR, 0),
         (PPR, 0),
         (LDR, 0),
@@ -40,7 +40,7 @@ fn reset() {
 fn only_writable_bits_are_written() {
     let rows = [
         (ID, u32::MAX, 0),
-        (VERSION, u32::MAX, 0x0005_0014),
+        (VERSION, u32::MAX, 0x0105_0014),
         (TPR, u32::MAX, 0xff),
         (LDR, u32::MAX, 0xff00_0000),
         (DFR, 0, 0x0fff_ffff),
@@ -90,7 +90,7 @@ fn the_way_into_x2apic_mode_keeps_state_and_the_way_out_resets_it() {
     apic.set_base(X2APIC_BASE).unwrap();
     let rows = [
         (0x802, 0x25),
-        (0x803, 0x0005_0014),
+        (0x803, 0x0105_0014),
         (0x808, 0x30),
         (0x80d, 2 << 16 | 1 << 5),
         (0x80f, 0x1ff),
@@ -121,7 +121,8 @@ fn x2apic_writes_check_reserved_bits() {
         (0x80d, 0, false),
         (0x80e, 0, false),
         (0x80f, 0x1ff, true),
-        (0x80f, 0x1000, false),
+        (0x80f, 0x1000, true), // suppression of broadcasts
+        (0x80f, 0x2000, false),
         (0x810, 0, false),
         (0x828, 0, true),
         (0x828, 1, false),
