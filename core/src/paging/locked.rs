@@ -245,7 +245,7 @@ unsafe fn modify_at_once<W: Width>(
         } else if fits(8) {
             let shift = host % 8 * 8;
             let window = fetch_update(pointer.sub(host % 8), |window: u64| {
-                within::<W>(window.widen(), shift, &mut update) as u64
+                within::<W>(u128::from(window), shift, &mut update) as u64
             });
             W::truncate(window >> shift)
         } else {
