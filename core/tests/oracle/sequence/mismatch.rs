@@ -9,16 +9,19 @@ use monovisor_core::state::Register;
 use super::Comparison;
 use super::code::{Code, Leads};
 use super::generate::fill;
-use crate::both::Answer;
+use crate::both::{self, Answer};
 use crate::case::{CODE_ROOM, Case, Outcome, POKE, Raised};
 use crate::compare;
 use crate::generate::Image;
 use crate::generate::encoding::decode;
+use crate::incomparable;
 use crate::layout::{ARENA, ARENA_SIZE, Mode};
 use crate::report;
 use crate::shrink::shrink;
 
 use super::code;
+
+const TF: u64 = 0x100;
 
 /// A sequence that differs.
 pub struct Found {
@@ -61,9 +64,15 @@ impl Comparison<'_> {
             keep_address(&mut one, rip);
             one.poke.copy_from_slice(&memory[..POKE]);
             one.poke_at = 0;
+            // A trap is no matter of one instruction.
+            one.state.rflags &= !TF;
+            self.both.silicon.adapt(&mut one);
             alone.push((one, memory));
         });
         for (case, image) in alone {
+            if both::instruction(&case).is_some_and(|it| incomparable::reason(&it).is_some()) {
+                continue;
+            }
             match self.both.answer(&image, &case) {
                 Answer::Same => {}
                 Answer::Explained(reason) => return Cause::Explained(reason),
@@ -162,16 +171,20 @@ fn show(found: &Found) {
     eprintln!("\n{:?}, {} instructions:", case.mode, code.elements.len());
     let mut at = 0;
     for element in &code.elements {
-        let start = case.start() + at as u64;
-        let Some(instruction) = decode(case.mode, &case.code()[at..], start).ok() else { break };
         let note = match element.leads {
             Leads::To { target, .. } => format!("   ; to instruction {target}"),
             _ => String::new(),
         };
-        let bytes = &case.code()[at..at + instruction.len()];
-        let text = report::disassemble(&instruction);
-        eprintln!("  {start:x}  {text}{note}   {bytes:02x?}");
-        at += instruction.len();
+        // A branch is one instruction, whose bytes depend on its place.
+        let end = at + element.bytes.len().max(1);
+        while at < end {
+            let start = case.start() + at as u64;
+            let Ok(instruction) = decode(case.mode, &case.code()[at..], start) else { break };
+            let bytes = &case.code()[at..at + instruction.len()];
+            let text = report::disassemble(&instruction);
+            eprintln!("  {start:x}  {text}{note}   {bytes:02x?}");
+            at += instruction.len();
+        }
     }
     report::show_state(case, image);
 }

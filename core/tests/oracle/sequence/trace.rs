@@ -59,16 +59,19 @@ impl Tracer {
         let mut trace = Trace::default();
         self.interpreter.begin(image, case);
         let before = self.interpreter.vcpu.retired();
-        let mut exit = Exit::Budget;
+        let mut exit;
         let mut steps = 0;
         loop {
             let state = self.interpreter.vcpu.state();
-            let place = state.rip.wrapping_sub(case.start()) as usize;
+            let rip = state.rip;
+            let place = rip.wrapping_sub(case.start()) as usize;
             let Some(bytes) = case.code().get(place..).filter(|bytes| !bytes.is_empty()) else {
+                // The trap of the last instruction, or the fault or the breakpoint that is there.
+                exit = self.interpreter.vcpu.step();
                 break;
             };
             let bytes = &bytes[..bytes.len().min(MOST_CODE - 1)];
-            let instruction = decode(case.mode, bytes, state.rip).ok();
+            let instruction = decode(case.mode, bytes, rip).ok();
             if let Some(instruction) = &instruction
                 && let Some(reason) = self.reason(instruction)
             {
@@ -76,6 +79,7 @@ impl Tracer {
             }
             look(&mut self.interpreter, &bytes[..instruction.map_or(bytes.len(), |it| it.len())]);
             exit = self.interpreter.vcpu.step();
+            trace.retired = self.interpreter.vcpu.retired() - before;
             if exit != Exit::Budget || self.interpreter.vcpu.state().cpl() != 3 {
                 break;
             }
@@ -87,7 +91,6 @@ impl Tracer {
                 return Err(Unfit::Endless);
             }
         }
-        trace.retired = self.interpreter.vcpu.retired() - before;
         self.interpreter.end(exit, out);
         out.settle(case);
         Ok(trace)

@@ -14,6 +14,11 @@ use crate::layout::{ARENA, ARENA_SIZE, CODE, Mode, PAGE, WRITABLE};
 use crate::silicon::{BATCH, Lost, Silicon};
 
 pub(super) const MAPPED_CODE: usize = PAGE as usize;
+/// The flags that a return from a signal loads: CF, PF, AF, ZF, SF, TF, DF, OF, RF and AC. It clears
+/// what else POPF can set: NT and ID.
+const LOADED_FLAGS: u64 = 0x5_0dd5;
+/// Bit 1, which is always set, and IF.
+const FIXED_FLAGS: u64 = 0x202;
 /// How long a batch may take. It takes milliseconds.
 const PATIENCE_MS: i32 = 5000;
 
@@ -84,6 +89,11 @@ impl Silicon for Process {
 
     fn modes(&self) -> &[Mode] {
         &Mode::ALL
+    }
+
+    fn adapt(&self, case: &mut Case) {
+        let rflags = &mut case.state.rflags;
+        *rflags = *rflags & LOADED_FLAGS | FIXED_FLAGS;
     }
 
     fn begin(&mut self, image: &Image, cases: &[Case]) {
