@@ -217,7 +217,9 @@ fn areas_end_with_their_last_component() {
         machine.state.gpr[Register::Rsi] = start + 64;
         machine.ram.write(start + 64, &content[..bytes - 64]);
         let exception = raised(&mut machine, code).expect("a page fault");
-        assert_eq!((exception.vector, exception.payload), (Vector::PageFault, end), "{code:x?}");
+        // What is missed is the last byte, unless it is the header.
+        let missed = if code == XRSTOR64 && components == 3 { end } else { end + 63 };
+        assert_eq!((exception.vector, exception.payload), (Vector::PageFault, missed), "{code:x?}");
     }
 }
 

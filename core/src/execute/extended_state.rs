@@ -14,7 +14,7 @@ use iced_x86::Mnemonic;
 
 use super::control_register::write_xcr;
 use super::fpu_state::{
-    HEADER, LEGACY_USED, MXCSR, ST, XMM, area, halves_bytes, image_mxcsr, initialize_x87,
+    HEADER, LEGACY_USED, MXCSR, ST, XMM, area, halves_bytes, image_mxcsr, initialize_x87, look_for,
     mxcsr_bytes, read_bytes, restore_halves, restore_x87, restore_xmm, st_bytes, vector_registers,
     word, write_bytes, x87_header,
 };
@@ -22,6 +22,7 @@ use super::op::Detail;
 use super::table::Row;
 use super::{Cpu, Leave};
 use crate::cpuid::{AVX_STATE_BYTES, PKRU_STATE_BYTES};
+use crate::paging::AccessKind;
 use crate::state::{Cr0Flags, Cr4Flags, Exception, Register, SegmentRegister};
 
 /// Rows of an instruction and of its 64-bit form.
@@ -168,6 +169,7 @@ fn save(cpu: &mut Cpu, detail: &Detail, wide: bool, form: Save) -> Result<(), Le
     let layout = if compacts { Layout::compacted(requested) } else { Layout::standard(cpu) };
     let bytes = layout.bytes(saved);
     let (segment, linear) = area(cpu, detail, bytes, 64, true)?;
+    look_for(cpu, segment, linear, [0, bytes - 1], AccessKind::Write)?;
     cpu.probe_write(segment, linear, bytes as u32)?;
     let header = linear + HEADER as u64;
     let fpu = cpu.state.fpu;
@@ -241,6 +243,7 @@ fn header(
 fn restore(cpu: &mut Cpu, detail: &Detail, wide: bool, supervisor: bool) -> Result<(), Leave> {
     require(cpu, supervisor)?;
     let (segment, linear) = area(cpu, detail, EXTENDED, 64, false)?;
+    look_for(cpu, segment, linear, [0, HEADER], AccessKind::Read)?;
     let mut image = [0; HEADER];
     read_bytes(cpu, segment, linear, &mut image)?;
     let Header { present, compacted, layout } = header(cpu, segment, linear, supervisor)?;
@@ -248,7 +251,9 @@ fn restore(cpu: &mut Cpu, detail: &Detail, wide: bool, supervisor: bool) -> Resu
     let loaded = requested & present;
     let mut upper = [0; AVX_BYTES];
     if loaded & AVX != 0 {
-        area(cpu, detail, layout.bytes(AVX), 64, false)?;
+        let bytes = layout.bytes(AVX);
+        area(cpu, detail, bytes, 64, false)?;
+        look_for(cpu, segment, linear, [bytes - 1, EXTENDED], AccessKind::Read)?;
         read_bytes(cpu, segment, linear + EXTENDED as u64, &mut upper)?;
     }
     let mut pkru = 0;

@@ -67,7 +67,7 @@ pub(super) fn area(
     }
 }
 
-/// The area of FXSAVE and FXRSTOR. Which exception an address raises that is no multiple of four, where
+/// The area of FXSAVE and FXRSTOR, which is there. Which exception an address raises that is no multiple of four, where
 /// alignment is checked, SDM, FXSAVE, leaves to the processor: it is #AC.
 fn fxsave_area(
     cpu: &mut Cpu,
@@ -79,7 +79,29 @@ fn fxsave_area(
     let kind = if write { AccessKind::Write } else { AccessKind::Read };
     let aligned = cpu.mmu.check_alignment(&cpu.state, linear, 4, kind);
     aligned.map_err(|error| Leave::access(error, segment))?;
-    area(cpu, detail, HEADER, 16, write)
+    area(cpu, detail, HEADER, 16, write)?;
+    // Two pages at most.
+    look_for(cpu, segment, linear, [HEADER - 1, 0], kind)?;
+    Ok((segment, linear))
+}
+
+/// Looks for bytes of an area one after the other, so that the first that is not there is the fault's
+/// address. No manual has an order; it is that of AMD's processors.
+pub(super) fn look_for(
+    cpu: &mut Cpu,
+    segment: SegmentRegister,
+    linear: u64,
+    bytes: [usize; 2],
+    kind: AccessKind,
+) -> Result<(), Leave> {
+    for at in bytes {
+        let linear = cpu.following(linear, at as u64);
+        match kind {
+            AccessKind::Write => cpu.probe_write(segment, linear, 1)?,
+            _ => cpu.probe_read(segment, linear, 1)?,
+        }
+    }
+    Ok(())
 }
 
 /// Where `length` bytes at `linear` are RAM in one page.
@@ -110,7 +132,8 @@ pub(super) fn write_bytes(
         return Ok(());
     }
     for (index, word) in words.iter().enumerate() {
-        cpu.store(segment, linear + 8 * index as u64, u64::from_le_bytes(*word))?;
+        let linear = cpu.following(linear, 8 * index as u64);
+        cpu.store(segment, linear, u64::from_le_bytes(*word))?;
     }
     Ok(())
 }
@@ -129,7 +152,8 @@ pub(super) fn read_bytes(
         return Ok(());
     }
     for (index, word) in words.iter_mut().enumerate() {
-        *word = cpu.load::<u64>(segment, linear + 8 * index as u64)?.to_le_bytes();
+        let linear = cpu.following(linear, 8 * index as u64);
+        *word = cpu.load::<u64>(segment, linear)?.to_le_bytes();
     }
     Ok(())
 }
@@ -218,7 +242,6 @@ pub(super) fn mxcsr_bytes(cpu: &Cpu) -> [u8; 8] {
 fn fxsave(cpu: &mut Cpu, detail: &Detail, wide: bool) -> Result<(), Leave> {
     x87::require(cpu)?;
     let (segment, linear) = fxsave_area(cpu, detail, true)?;
-    cpu.probe_write(segment, linear, HEADER as u32)?;
     let fpu = &cpu.state.fpu;
     let mut image = [0; LEGACY_USED];
     image[..MXCSR].copy_from_slice(&x87_header(fpu, wide));
