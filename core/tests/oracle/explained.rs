@@ -157,10 +157,11 @@ pub const EXPLANATIONS: &[Explanation] = &[
         },
     },
     Explanation {
-        reason: "LDMXCSR of bit 17: AMD's misaligned exception mask, which is Intel's reserved bit",
+        reason: "LDMXCSR or FXRSTOR of bit 17: AMD's misaligned exception mask, which is Intel's reserved bit",
         whose: Whose::Amd,
         holds: |it| {
-            matches!(it.instruction.mnemonic(), Mnemonic::Ldmxcsr | Mnemonic::Vldmxcsr)
+            use Mnemonic::{Fxrstor, Fxrstor64, Ldmxcsr, Vldmxcsr};
+            matches!(it.instruction.mnemonic(), Fxrstor | Fxrstor64 | Ldmxcsr | Vldmxcsr)
                 && it.silicon.state.mxcsr & MISALIGNED_MASK != 0
                 && it.interpreter.raised.vector == GENERAL_PROTECTION
         },

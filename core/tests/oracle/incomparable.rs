@@ -19,6 +19,8 @@ const DESCRIPTORS: &str = "depends on Linux's descriptor tables";
 const SIGNALS: &str = "may deny Linux the signal's stack";
 /// It depends on state components and masks that CPUID tells, and those differ.
 const COMPONENTS: &str = "depends on what CPUID says";
+/// Its image has pointers and a mask in which processors differ, beside what is the same in all.
+pub const IN_PART: &str = "has an image that differs in part";
 
 const TABLE: &[(Mnemonic, &str)] = &[
     (Mnemonic::Syscall, ASKS_SYSTEM),
@@ -59,10 +61,10 @@ const TABLE: &[(Mnemonic, &str)] = &[
     (Mnemonic::Iretq, DESCRIPTORS),
     (Mnemonic::Wrfsbase, DESCRIPTORS),
     (Mnemonic::Wrgsbase, DESCRIPTORS),
-    (Mnemonic::Fxsave, COMPONENTS),
-    (Mnemonic::Fxsave64, COMPONENTS),
-    (Mnemonic::Fxrstor, COMPONENTS),
-    (Mnemonic::Fxrstor64, COMPONENTS),
+    (Mnemonic::Fxsave, IN_PART),
+    (Mnemonic::Fxsave64, IN_PART),
+    (Mnemonic::Fxrstor, IN_PART),
+    (Mnemonic::Fxrstor64, IN_PART),
     (Mnemonic::Xsave, COMPONENTS),
     (Mnemonic::Xsave64, COMPONENTS),
     (Mnemonic::Xsavec, COMPONENTS),

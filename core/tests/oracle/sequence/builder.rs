@@ -1,16 +1,17 @@
 //! The hand that writes a sequence: which registers it may change, where memory operands go, which
 //! branches still have no target.
 
-use super::assembler::{Rm, Vex, Width, general, legacy, vex};
+use super::assembler::{Rm, Vex, Width, general, implied, legacy, vex};
 use super::code::{Branch, Code, Element, Leads};
+use crate::generate::operands::segment_base;
 use crate::layout::{ARENA, ARENA_SIZE, Mode, PAGE};
 use crate::numbers::Numbers;
+use iced_x86::Register;
 
-/// Registers that hold addresses and small numbers, of both modes and of 64-bit mode only.
+/// Registers that hold addresses, of all modes and of 64-bit mode only.
 const POINTERS: [u8; 4] = [4, 5, 6, 7];
 const LONG_POINTERS: [u8; 5] = [4, 5, 6, 7, 13];
-/// In 64-bit mode an index into arrays.
-const INDEX: u8 = 14;
+pub const RAX: u8 = 0;
 pub const RCX: u8 = 1;
 pub const RSP: u8 = 4;
 
@@ -34,9 +35,7 @@ impl<'a> Builder<'a> {
     pub fn new(mode: Mode, numbers: &'a mut Numbers) -> Self {
         let mut reserved = 0;
         Self::pointers(mode).iter().for_each(|number| reserved |= 1 << number);
-        if mode == Mode::Long {
-            reserved |= 1 << INDEX;
-        }
+        reserved |= Self::index(mode).map_or(0, |number| 1 << number);
         let (elements, pending) = (Vec::new(), Vec::new());
         let (recent, narrow) = ([0; 2], numbers.one_in(4));
         Self { numbers, mode, elements, reserved, undefined: false, pending, recent, narrow }
@@ -44,6 +43,16 @@ impl<'a> Builder<'a> {
 
     pub fn pointers(mode: Mode) -> &'static [u8] {
         if mode == Mode::Long { &LONG_POINTERS } else { &POINTERS }
+    }
+
+    /// A register that holds an index into arrays, where there is one to spare: R14, or BX, which has
+    /// to be there for SI and DI.
+    pub fn index(mode: Mode) -> Option<u8> {
+        match mode {
+            Mode::Long => Some(14),
+            Mode::Compatibility32 => None,
+            Mode::Compatibility16 => Some(3),
+        }
     }
 
     /// What those registers begin with.
@@ -58,6 +67,7 @@ impl<'a> Builder<'a> {
             };
         }
         let one = usize::from(pointers[numbers.below(pointers.len() as u64) as usize]);
+        // Outside, or at a border.
         match numbers.below(40) {
             0 => gpr[one] = ARENA - PAGE + numbers.below(PAGE),
             1 if mode == Mode::Long => gpr[one] = 1 << 47,
@@ -66,9 +76,13 @@ impl<'a> Builder<'a> {
             4 => gpr[one] = ARENA + 2 * PAGE - numbers.below(64),
             _ => {}
         }
-        if mode == Mode::Long {
+        let base = segment_base(mode, Register::DS);
+        for &number in pointers {
+            gpr[usize::from(number)] -= base;
+        }
+        if let Some(number) = Self::index(mode) {
             let index = numbers.below(128);
-            gpr[usize::from(INDEX)] = if numbers.one_in(4) { index } else { index & !15 };
+            gpr[usize::from(number)] = if numbers.one_in(4) { index } else { index & !15 };
         }
     }
 
@@ -150,10 +164,14 @@ impl<'a> Builder<'a> {
         self.reserved = self.reserved & !(1 << number) | u16::from(kept) << number;
     }
 
-    /// 32 or 64 bits.
+    /// As wide as the code computes in most of the time.
     pub fn wide(&mut self) -> Width {
-        let one = self.one_of(&Width::WIDE);
-        if self.is_long() { one } else { Width::Double }
+        self.one_of(Width::wide(self.mode))
+    }
+
+    /// The width of a register with an address in it.
+    pub fn address(&self) -> Width {
+        if self.is_long() { Width::Quad } else { Width::Double }
     }
 
     pub fn width(&mut self) -> Width {
@@ -174,8 +192,9 @@ impl<'a> Builder<'a> {
             16..32 => 8 * (self.numbers.below(32) as i32 - 16),
             _ => 16 * (self.numbers.below(16) as i32 - 8),
         };
-        let indexed = self.is_long() && self.numbers.one_in(3);
-        let index = indexed.then(|| (INDEX, self.numbers.below(4) as u8));
+        let index = Self::index(self.mode).filter(|_| self.numbers.one_in(3));
+        let most = if self.mode == Mode::Compatibility16 { 1 } else { 4 };
+        let index = index.map(|number| (number, self.numbers.below(most) as u8));
         Rm::Memory { base, index, displacement }
     }
 
@@ -197,24 +216,36 @@ impl<'a> Builder<'a> {
         self.elements.push(element);
     }
 
+    /// Has what was written from element `first` on be one element, into which no branch leads.
+    pub fn join(&mut self, first: usize) {
+        let parts = self.elements.drain(first..);
+        let bytes = parts.flat_map(|element| element.bytes).collect();
+        self.push(bytes);
+    }
+
     pub fn general(&mut self, width: Width, opcode: &[u8], reg: u8, rm: Rm) {
-        self.push(general(width, opcode, reg, rm));
+        self.push(general(self.mode, width, opcode, reg, rm));
+    }
+
+    /// An instruction of so wide operands that its opcode names.
+    pub fn implied(&mut self, width: Width, opcode: u8) {
+        self.push(implied(self.mode, width, opcode));
     }
 
     /// As [`general`](Self::general), with an immediate.
     pub fn with_immediate(&mut self, width: Width, opcode: &[u8], reg: u8, rm: Rm, value: &[u8]) {
-        let mut bytes = general(width, opcode, reg, rm);
+        let mut bytes = general(self.mode, width, opcode, reg, rm);
         bytes.extend(value);
         self.push(bytes);
     }
 
     /// An instruction of vectors with this mandatory prefix.
     pub fn vector(&mut self, prefix: &[u8], opcode: &[u8], reg: u8, rm: Rm) {
-        self.push(legacy(prefix, false, opcode, reg, rm));
+        self.push(legacy(self.mode, prefix, false, opcode, reg, rm));
     }
 
     pub fn vex(&mut self, form: Vex, opcode: u8, reg: u8, source: u8, rm: Rm) {
-        self.push(vex(form, opcode, reg, source, rm));
+        self.push(vex(self.mode, form, opcode, reg, source, rm));
     }
 
     /// MOV of a constant, of 32 bits.

@@ -3,10 +3,13 @@
 
 use crate::layout::{CODE, Mode, PAGE};
 
-/// An instruction of a sequence.
+/// Bytes of the displacement of a short branch.
+const SHORT: usize = 1;
+
+/// An instruction of a sequence, or several that belong together.
 #[derive(Clone, Debug)]
 pub struct Element {
-    /// Its bytes, for a branch without its displacement.
+    /// Its bytes, for a branch without opcode and displacement.
     pub bytes: Vec<u8>,
     pub leads: Leads,
 }
@@ -56,18 +59,17 @@ impl Element {
         Self { bytes, leads: Leads::Nowhere }
     }
 
-    /// Its bytes at `at`, where branches find element `n` at `places[n]`; `None` if a displacement is
-    /// too small.
-    fn lay(&self, at: u64, near: bool, places: &[u64]) -> Option<Vec<u8>> {
+    /// Its bytes at `at`, where branches find element `n` at `places[n]` and have displacements of `size`
+    /// bytes; `None` if that is too small.
+    fn lay(&self, at: u64, size: usize, places: &[u64]) -> Option<Vec<u8>> {
         let mut bytes = self.bytes.clone();
         match self.leads {
             Leads::Nowhere => {}
             Leads::To { target, kind } => {
-                bytes.extend(kind.opcode(near));
-                let size = if near { 4 } else { 1 };
+                bytes.extend(kind.opcode(size != SHORT));
                 let next = at + (bytes.len() + size) as u64;
                 let distance = places[target].wrapping_sub(next) as i64;
-                if !near && i8::try_from(distance).is_err() {
+                if size == SHORT && i8::try_from(distance).is_err() {
                     return None;
                 }
                 bytes.extend(&distance.to_le_bytes()[..size]);
@@ -111,9 +113,14 @@ impl Code {
 
     /// The bytes, or the branch that cannot be so short.
     fn lay(&self, near: &[bool]) -> Result<Vec<u8>, usize> {
+        let size = |near: bool| match self.mode {
+            _ if !near => SHORT,
+            Mode::Compatibility16 => 2,
+            Mode::Long | Mode::Compatibility32 => 4,
+        };
         let length = |(element, &near): (&Element, &bool)| {
             let branch = match element.leads {
-                Leads::To { kind, .. } => kind.opcode(near).len() + if near { 4 } else { 1 },
+                Leads::To { kind, .. } => kind.opcode(near).len() + size(near),
                 _ => 0,
             };
             (element.bytes.len() + branch) as u64
@@ -127,7 +134,7 @@ impl Code {
         }
         let mut bytes = Vec::new();
         for (index, element) in self.elements.iter().enumerate() {
-            bytes.extend(element.lay(places[index], near[index], &places).ok_or(index)?);
+            bytes.extend(element.lay(places[index], size(near[index]), &places).ok_or(index)?);
         }
         Ok(bytes)
     }

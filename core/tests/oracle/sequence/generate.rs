@@ -5,7 +5,7 @@ use super::builder::Builder;
 use super::code::{self, Branch, Code};
 use super::mix::Mix;
 use super::patterns::{self, counted_loop};
-use super::vectors;
+use super::{vectors, x87};
 use crate::case::{CODE_ROOM, Case};
 use crate::generate::{self, Generator};
 use crate::layout::Mode;
@@ -23,6 +23,7 @@ const AC: u64 = 1 << 18;
 enum Taste {
     General,
     Vectors,
+    X87,
     Mixed,
 }
 
@@ -39,15 +40,20 @@ impl Sequences {
     /// A sequence and its case; `None` if it has become too long.
     pub fn make(&mut self, modes: &[Mode], generator: &mut Generator) -> Option<(Code, Case)> {
         let mut numbers = Numbers(generator.numbers.next());
-        let long = !modes.contains(&Mode::Compatibility32) || !numbers.one_in(5);
-        let mode = if long { Mode::Long } else { Mode::Compatibility32 };
+        let mode = match numbers.below(10) {
+            0 => Mode::Compatibility16,
+            1 | 2 => Mode::Compatibility32,
+            _ => Mode::Long,
+        };
+        let mode = if modes.contains(&mode) { mode } else { Mode::Long };
         let mut case = generator.blank(mode);
         Builder::addresses(mode, &mut numbers, &mut case.state.gpr);
         state(&mut case, &mut numbers);
         let gpr = case.state.gpr;
-        let taste = match numbers.below(8) {
+        let taste = match numbers.below(9) {
             0..4 => Taste::General,
             4 | 5 => Taste::Vectors,
+            6 => Taste::X87,
             _ => Taste::Mixed,
         };
         let wanted = LEAST + numbers.below(MOST - LEAST);
@@ -74,7 +80,9 @@ impl Sequences {
     fn piece(&mut self, taste: Taste, b: &mut Builder, generator: &mut Generator, gpr: &[u64; 16]) {
         let patterns = match (taste, b.numbers.below(8)) {
             (Taste::Vectors, 0..6) => vectors::PATTERNS,
+            (Taste::X87, 0..6) => x87::PATTERNS,
             (Taste::Mixed, 0..6) | (_, 7) => return self.mix.write(b, generator, gpr),
+            (_, 6) if b.numbers.one_in(3) => x87::PATTERNS,
             (_, 6) => vectors::PATTERNS,
             _ => patterns::PATTERNS,
         };

@@ -20,7 +20,8 @@ const TRIES: usize = 24;
 
 /// What a mix is made of.
 pub struct Mix {
-    codes: [Vec<Code>; 2],
+    /// By mode.
+    codes: [Vec<Code>; 3],
     info: InstructionInfoFactory,
 }
 
@@ -29,14 +30,14 @@ impl Mix {
     /// its own or could not be compared behind.
     pub fn new(generator: &Generator) -> Self {
         let of = |mode| generator.codes().filter(|it| it.1 == mode).map(|it| it.0).collect();
-        let codes = [of(Mode::Long), of(Mode::Compatibility32)];
+        let codes = Mode::ALL.map(of);
         Self { codes, info: InstructionInfoFactory::new() }
     }
 
     /// Writes one.
     pub fn write(&mut self, b: &mut Builder, generator: &mut Generator, gpr: &[u64; 16]) {
         for _ in 0..TRIES {
-            let codes = &self.codes[usize::from(!b.is_long())];
+            let codes = &self.codes[b.mode as usize];
             let code = b.one_of(codes);
             let Some((bytes, instruction)) = generator.instruction(code, b.mode, b.numbers) else {
                 continue;
@@ -117,23 +118,30 @@ fn place(
     if instruction.is_ip_rel_memory_operand() && size == 4 {
         return Some(Element { bytes, leads: Leads::Relative { at, address } });
     }
-    let pointers = Builder::pointers(mode);
-    let base = instruction.memory_base();
-    let number = base.is_gpr().then(|| base.full_register().number());
-    let near = match number {
-        None => base == Register::None && size == 4,
-        Some(number) => pointers.contains(&(number as u8)),
-    };
-    let index = instruction.memory_index();
-    let close = index == Register::None
-        || mode == Mode::Long && index.is_gpr() && index.full_register() == Register::R14;
-    if !near || !close {
-        return None;
+    let registers = [
+        (instruction.memory_base(), 1),
+        (instruction.memory_index(), u64::from(instruction.memory_index_scale())),
+    ];
+    let segment = segment_base(mode, instruction.memory_segment());
+    let (mut pointers, mut sum) = (0, segment);
+    for (register, scale) in registers.into_iter().filter(|it| it.0 != Register::None) {
+        let number = register.is_gpr().then(|| register.full_register().number())?;
+        let is_index = Builder::index(mode) == Some(number as u8);
+        pointers += usize::from(!is_index);
+        if !is_index && !Builder::pointers(mode).contains(&(number as u8)) {
+            return None;
+        }
+        sum = sum.wrapping_add(gpr[number].wrapping_mul(scale));
     }
-    if size == 4 {
-        let base = segment_base(mode, instruction.memory_segment());
-        let value = address.wrapping_sub(base).wrapping_sub(number.map_or(0, |number| gpr[number]));
-        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes()[..4]);
+    // As large as addresses are, or there for what is near.
+    if size >= 2 {
+        if size == 2 && address.wrapping_sub(segment) > 0xffff {
+            return None;
+        }
+        let value = address.wrapping_sub(sum);
+        bytes[at..at + size].copy_from_slice(&value.to_le_bytes()[..size]);
+    } else if pointers != 1 || segment != segment_base(mode, Register::DS) {
+        return None;
     }
     Some(Element::plain(bytes))
 }

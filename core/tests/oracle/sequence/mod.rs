@@ -16,6 +16,7 @@ mod patterns;
 mod trace;
 mod vectors;
 mod ways;
+mod x87;
 
 use std::collections::BTreeMap;
 use std::time::Instant;

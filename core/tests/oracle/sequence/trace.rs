@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use iced_x86::{Code, Instruction, OpKind, Register};
+use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 use monovisor_core::Exit;
+use monovisor_core::state::RFlags;
 
 use crate::case::{Case, MOST_CODE, Outcome};
 use crate::generate::Image;
@@ -63,7 +64,7 @@ impl Tracer {
         let mut steps = 0;
         loop {
             let state = self.interpreter.vcpu.state();
-            let rip = state.rip;
+            let (rip, is_traced) = (state.rip, state.rflags.contains(RFlags::TRAP_FLAG));
             let place = rip.wrapping_sub(case.start()) as usize;
             let Some(bytes) = case.code().get(place..).filter(|bytes| !bytes.is_empty()) else {
                 // The trap of the last instruction, or the fault or the breakpoint that is there.
@@ -76,6 +77,10 @@ impl Tracer {
                 && let Some(reason) = self.reason(instruction)
             {
                 return Err(Unfit::Incomparable(reason));
+            }
+            // A trap would come before that is overwritten.
+            if is_traced && instruction.is_some_and(|it| differs_in_part(&it)) {
+                return Err(Unfit::Incomparable(incomparable::IN_PART));
             }
             look(&mut self.interpreter, &bytes[..instruction.map_or(bytes.len(), |it| it.len())]);
             exit = self.interpreter.vcpu.step();
@@ -97,7 +102,8 @@ impl Tracer {
     }
 
     fn reason(&mut self, instruction: &Instruction) -> Option<&'static str> {
-        let reason = || incomparable::reason(instruction);
+        // What differs in part is overwritten by the pattern that has it.
+        let reason = || incomparable::reason(instruction).filter(|it| *it != incomparable::IN_PART);
         *self.reasons.entry(instruction.code()).or_insert_with(reason)
     }
 }
@@ -121,7 +127,13 @@ fn behind(instruction: &Instruction, before: u64) -> Option<u64> {
     Some(before & !written | undefined::flags(instruction))
 }
 
+/// Whether it stores what processors differ in.
+fn differs_in_part(instruction: &Instruction) -> bool {
+    use Mnemonic::{Fnsave, Fnstenv, Fxsave, Fxsave64};
+    matches!(instruction.mnemonic(), Fnsave | Fnstenv | Fxsave | Fxsave64)
+}
+
 fn is_shift(instruction: &Instruction) -> bool {
-    use iced_x86::Mnemonic::{Rcl, Rcr, Rol, Ror, Sal, Sar, Shl, Shld, Shr, Shrd};
+    use Mnemonic::{Rcl, Rcr, Rol, Ror, Sal, Sar, Shl, Shld, Shr, Shrd};
     matches!(instruction.mnemonic(), Rcl | Rcr | Rol | Ror | Sal | Sar | Shl | Shld | Shr | Shrd)
 }

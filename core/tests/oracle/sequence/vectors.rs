@@ -1,6 +1,6 @@
 //! What compilers write one behind the other on vectors, and string instructions.
 
-use super::assembler::{Rm, Vex, Width, general, legacy};
+use super::assembler::{Rm, Vex, Width, legacy};
 use super::builder::{Builder, RCX};
 use super::code::Branch;
 use super::patterns::Pattern;
@@ -40,18 +40,9 @@ fn array(b: &mut Builder) -> Rm {
     match b.memory() {
         Rm::Memory { base, index, .. } if b.numbers.one_in(2) => {
             let displacement = 16 * (b.numbers.below(12) as i32 - 6);
-            Rm::Memory { base, index: index.filter(|_| b.is_long()), displacement }
+            Rm::Memory { base, index, displacement }
         }
         memory => memory,
-    }
-}
-
-fn behind(memory: Rm, distance: i32) -> Rm {
-    match memory {
-        Rm::Memory { base, index, displacement } => {
-            Rm::Memory { base, index, displacement: displacement.wrapping_add(distance) }
-        }
-        register => register,
     }
 }
 
@@ -66,7 +57,7 @@ fn neighbours(b: &mut Builder) {
     let distance = b.one_of(&[16, 16, 16, 8, -16]);
     for number in 0..2 {
         let reg = register(b);
-        b.vector(prefix, &[0x0f, store(opcode)], reg, behind(memory, number * distance));
+        b.vector(prefix, &[0x0f, store(opcode)], reg, memory.behind(number * distance));
     }
 }
 
@@ -90,7 +81,7 @@ fn operation_on_loads(b: &mut Builder) {
     };
     for number in 0..1 + b.numbers.below(2) as i32 {
         let (loaded, other) = (register(b), register(b));
-        b.vector(prefix, &[0x0f, opcode], loaded, behind(memory, number * 16));
+        b.vector(prefix, &[0x0f, opcode], loaded, memory.behind(number * 16));
         let (left, right) = if b.numbers.one_in(4) { (loaded, other) } else { (other, loaded) };
         b.vector(prefix_2, &[0x0f, operation], left, Rm::Register(right));
     }
@@ -109,9 +100,9 @@ fn run_of_moves(b: &mut Builder) {
     };
     let first = register(b);
     let in_turn = b.numbers.one_in(2);
-    let move_one = |b: &mut Builder, opcode, number: i32, memory| {
+    let move_one = |b: &mut Builder, opcode, number: i32, memory: Rm| {
         let most = if b.is_long() { 16 } else { 8 };
-        let (reg, memory) = ((first + number as u8) % most, behind(memory, number * size));
+        let (reg, memory) = ((first + number as u8) % most, memory.behind(number * size));
         match with_vex {
             true => b.vex(Vex { pp, map: 1, wide: false, long }, opcode, reg, 0, memory),
             false => b.vector(prefix, &[0x0f, opcode], reg, memory),
@@ -160,7 +151,7 @@ fn broadcast(b: &mut Builder) {
         b.vector(prefix, &[0x0f, opcode], reg, memory);
         let (prefix, opcode) = b.one_of(&[(&[][..], 0xc6), (&[0x66], 0x70)]);
         let immediate = if b.numbers.one_in(4) { 0x4e } else { 0 };
-        let mut bytes = legacy(prefix, false, &[0x0f, opcode], reg, Rm::Register(other));
+        let mut bytes = legacy(b.mode, prefix, false, &[0x0f, opcode], reg, Rm::Register(other));
         bytes.push(immediate);
         b.push(bytes);
     }
@@ -219,10 +210,10 @@ fn through_general(b: &mut Builder) {
 fn strings(b: &mut Builder) {
     // The addresses move, and are put back.
     let (source, target) = (b.memory(), b.memory());
-    let address = if b.is_long() { Width::Quad } else { Width::Double };
+    let address = b.address();
     for (number, memory) in [(6, source), (7, target)] {
         if b.numbers.one_in(3) {
-            b.push(general(address, &[0x8d], number, memory));
+            b.general(address, &[0x8d], number, memory);
         }
     }
     if b.numbers.one_in(4) {

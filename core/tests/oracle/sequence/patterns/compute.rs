@@ -104,7 +104,7 @@ pub(super) fn signed_division(b: &mut Builder) {
         b.general(width, &[width.opcode(0xf6)], operation, rm);
     } else {
         let (width, rm) = (b.wide(), b.source_or_memory());
-        b.push(if width == Width::Quad { vec![0x48, 0x99] } else { vec![0x99] });
+        b.implied(width, 0x99);
         b.general(width, &[0xf7], 7, rm);
     }
     b.undefine_flags();
@@ -249,7 +249,7 @@ pub(super) fn bits(b: &mut Builder) {
         }
         3 => {
             let (opcode, a, rm) = (b.one_of(&[0xb8, 0xbc, 0xbd]), b.whole(), b.source_or_memory());
-            let bytes = legacy(&[0xf3], width == Width::Quad, &[0x0f, opcode], a, rm);
+            let bytes = legacy(b.mode, &[0xf3], width == Width::Quad, &[0x0f, opcode], a, rm);
             b.push(bytes);
             if opcode != 0xb8 {
                 b.undefine_flags();

@@ -97,7 +97,7 @@ pub(super) fn step_compare_jump(b: &mut Builder) {
 /// MOV, OR, SHR and Jcc: whether one of two numbers has bits above some place.
 pub(super) fn guard(b: &mut Builder) {
     let a = b.whole();
-    let width = if b.is_long() { Width::Quad } else { Width::Double };
+    let width = b.address();
     copy(b, width, a);
     if b.numbers.one_in(2) {
         let other = b.source();

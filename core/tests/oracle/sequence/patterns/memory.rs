@@ -40,7 +40,7 @@ pub(super) fn address_chain(b: &mut Builder) {
         b.general(width, &[0x8d], a, Rm::Memory { base, index, displacement });
     }
     // An address that an operation has just made.
-    let (width, memory) = (if b.is_long() { Width::Quad } else { Width::Double }, b.memory());
+    let (width, memory) = (b.address(), b.memory());
     b.general(width, &[0x8d], a, memory);
     let (reg, narrow) = (b.target(Width::Byte), b.width());
     let memory = Rm::Memory { base: a, index: None, displacement: b.numbers.below(16) as i32 };
@@ -119,9 +119,9 @@ pub(super) fn exchange(b: &mut Builder) {
     let locked = b.numbers.one_in(2);
     let rm = if locked || b.numbers.one_in(2) { memory } else { Rm::Register(b.target(width)) };
     let opcode = b.one_of(&[0x86, 0xc0, 0xb0, 0x00]);
-    let mut bytes = general(width, &[0x0f, width.opcode(opcode)], reg, rm);
+    let mut bytes = general(b.mode, width, &[0x0f, width.opcode(opcode)], reg, rm);
     if matches!(opcode, 0x86 | 0) {
-        bytes = general(width, &[width.opcode(opcode)], reg, rm);
+        bytes = general(b.mode, width, &[width.opcode(opcode)], reg, rm);
     }
     if locked && opcode != 0x86 {
         bytes.insert(0, 0xf0);

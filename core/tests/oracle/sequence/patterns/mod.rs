@@ -4,6 +4,7 @@
 mod compute;
 mod flow;
 mod memory;
+mod undo;
 
 pub use self::flow::counted_loop;
 
@@ -13,6 +14,7 @@ use self::compute::{
 };
 use self::flow::{call, compare_and_use, guard, operation_and_jump, step_compare_jump};
 use self::memory::{address_chain, element, exchange, moves, read_of_flags, stack};
+use self::undo::undo;
 use super::assembler::{Rm, Width};
 use super::builder::Builder;
 
@@ -68,6 +70,8 @@ pub const PATTERNS: &[Pattern] = &[
     shift,
     bits,
     exchange,
+    undo,
+    undo,
     step,
     moves,
     moves,
