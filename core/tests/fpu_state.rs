@@ -4,7 +4,7 @@
 mod common;
 
 use common::DATA;
-use common::fpu::{AREA, OLD, area, done, image, initial, machine, raised, some_fpu};
+use common::fpu::{AREA, HEADER, OLD, area, done, image, initial, machine, raised, some_fpu};
 use common::guest::{self, End, Guest};
 use monovisor_core::CpuState;
 use monovisor_core::state::{
@@ -69,6 +69,20 @@ fn reserved_bits_of_mxcsr_are_a_general_protection_fault() {
         machine.ram.write(DATA, &[0; AREA]);
         machine.ram.write(DATA + 24, &0x1_1f80_u32.to_le_bytes());
         assert_eq!(raised(&mut machine, code), Some(Exception::GP0), "{code:x?}");
+    }
+}
+
+#[test]
+fn reserved_bits_of_the_control_word_are_not_restored() {
+    for code in [FXRSTOR, FXRSTOR64, XRSTOR, XRSTOR64] {
+        for (saved, restored) in [(0xa3a7_u16, 0x367), (0, 0x40), (0xffff, 0x1f7f)] {
+            let mut machine = machine();
+            let mut bytes = image(true);
+            bytes[..2].copy_from_slice(&saved.to_le_bytes());
+            bytes[HEADER] = 1;
+            machine.ram.write(DATA, &bytes);
+            assert_eq!(done(&mut machine, code).fpu.control_word, restored, "{code:x?}");
+        }
     }
 }
 

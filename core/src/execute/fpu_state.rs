@@ -181,7 +181,6 @@ pub(super) fn x87_header(fpu: &Fpu, wide: bool) -> [u8; MXCSR] {
 pub(super) fn restore_x87(fpu: &mut Fpu, image: &[u8], wide: bool) {
     let pointer = |pointer: u64| if wide { pointer } else { pointer & 0xffff_ffff };
     let head = word(image, 0);
-    fpu.control_word = head as u16;
     fpu.status_word = (head >> 16) as u16;
     fpu.tag_word = (head >> 32) as u8;
     fpu.opcode = (head >> 48) as u16 & 0x7ff;
@@ -190,7 +189,7 @@ pub(super) fn restore_x87(fpu: &mut Fpu, image: &[u8], wide: bool) {
     for (register, bytes) in fpu.st.iter_mut().zip(image[ST..XMM].as_chunks().0) {
         *register = u128::from_le_bytes(*bytes) & ST_BITS;
     }
-    fpu.summarize();
+    x87::set_control_word(fpu, head as u16);
 }
 
 pub(super) fn restore_xmm(cpu: &mut Cpu, image: &[u8]) {

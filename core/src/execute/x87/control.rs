@@ -49,7 +49,7 @@ pub(in super::super) fn initialize(fpu: &mut Fpu) {
 }
 
 /// Takes a control word.
-pub(super) fn set_control_word(fpu: &mut Fpu, word: u16) {
+pub(in super::super) fn set_control_word(fpu: &mut Fpu, word: u16) {
     fpu.control_word = word & WRITABLE | ALWAYS_ONE;
     fpu.summarize();
 }

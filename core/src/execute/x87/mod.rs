@@ -15,7 +15,7 @@ mod float80;
 mod stack;
 pub(super) mod transcendental;
 
-pub(super) use self::control::initialize;
+pub(super) use self::control::{initialize, set_control_word};
 
 use self::float80::{Float80, Number, from_integer, widen_double, widen_single};
 use self::stack::SUMMARY;
