@@ -5,6 +5,7 @@
 use iced_x86::{Code, CpuidFeature, Instruction, Mnemonic, OpKind, Register};
 
 use crate::case::{Case, Outcome, PAGE_FAULT, Raised};
+use crate::generate::operands::segment_base;
 use crate::layout::Mode;
 use crate::silicon::is_amd;
 
@@ -164,6 +165,19 @@ pub const EXPLANATIONS: &[Explanation] = &[
             matches!(it.instruction.mnemonic(), Fxrstor | Fxrstor64 | Ldmxcsr | Vldmxcsr)
                 && it.silicon.state.mxcsr & MISALIGNED_MASK != 0
                 && it.interpreter.raised.vector == GENERAL_PROTECTION
+        },
+    },
+    Explanation {
+        reason: "FXSAVE and FXRSTOR of an area beyond the last 16-bit address: AMD goes on at the \
+                 first, here as by SDM, \"Limit Checking\", that is a fault of the segment",
+        whose: Whose::Amd,
+        holds: |it| {
+            let segment = segment_base(it.case.mode, it.instruction.memory_segment());
+            it.case.mode == Mode::Compatibility16
+                && matches!(it.instruction.mnemonic(), Mnemonic::Fxsave | Mnemonic::Fxrstor)
+                && matches!(it.interpreter.raised.vector, STACK_FAULT | GENERAL_PROTECTION)
+                && it.silicon.raised.vector == PAGE_FAULT
+                && it.silicon.raised.address.wrapping_sub(segment) < 511
         },
     },
     Explanation {
