@@ -550,6 +550,22 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Fuzzing a mode is not fuzzing its handlers of faults alone.
+#[test]
+fn random_machines_execute_in_the_mode_that_they_start_in() {
+    // In their order; the first six are those of IA-32e mode.
+    let widths = [64, 64, 32, 32, 16, 16, 32, 32, 32, 16, 16, 16];
+    for (index, (mode, bits)) in random::Mode::ALL.into_iter().zip(widths).enumerate() {
+        let (state, _) = random::start(mode, random::Source::new(&[]));
+        let mut machine = random::Machine::with(&state, &[0x90; 64]);
+        assert_eq!(machine.run(16), random::Stop::Budget);
+        assert!(machine.vcpu.retired() >= 16, "{mode:?}");
+        assert_eq!(machine.vcpu.fault_log().iter().count(), 0, "{mode:?}");
+        let state = machine.vcpu.state();
+        assert_eq!((state.long_mode(), state.bitness()), (index < 6, bits), "{mode:?}");
+    }
+}
+
 proptest! {
     // The same machines each time; `cargo xtask fuzz dispatch` looks for others.
     #![proptest_config(ProptestConfig {

@@ -53,7 +53,6 @@ fn flags() {
         // Both at once are the supervisor's, before the instruction.
         (CLI, VIP | VIF, None),
         (NOP, VIP | VIF, None),
-        (NOP, IOPL | VIP | VIF, Some(IOPL | VIP | VIF)),
         (CLI, IOPL | IF | VIF, Some(IOPL | VIF)),
     ] {
         let caught = run(&mut Legacy::new(), &context(before), &[code]);
@@ -145,7 +144,6 @@ fn protected_mode() {
         (STI, VIP, None),
         (CLI, IOPL | IF | VIF, Some(IOPL | VIF)),
         (NOP, VIP | VIF, None),
-        (NOP, IOPL | VIP | VIF, Some(IOPL | VIP | VIF)),
     ] {
         let context = Context { eflags: before | 2, cr4: PVI as u32, ..Context::LEVEL_3 };
         let caught = run(&mut Legacy::new(), &context, &[code]);
