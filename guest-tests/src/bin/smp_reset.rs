@@ -1,7 +1,7 @@
 //! INIT has the bootstrap processor begin where firmware is. There is none, so that resets the machine (SDM,
 //! MP Initialization Protocol).
 //@ cpus: 2
-//@ outcome: reset
+//@ exit: 134
 //@ stderr-contains: reset the machine through INIT
 //@ qemu: differs: its firmware resets it; with -no-reboot it ends with status 0
 
