@@ -204,7 +204,8 @@ impl IoApic {
     }
 
     /// Sends the message of a level-triggered line that is asserted, unless the last one is still
-    /// being handled.
+    /// being handled. So is one that no local APIC accepts, as where messages are memory writes, which
+    /// nobody answers: it needs an end of interrupt all the same, or a switch to edge and back.
     fn send_level(&mut self, line: usize) -> Option<Message> {
         let entry = &mut self.redirection[line];
         let held = entry.has(Redirection::MASKED) || entry.has(Redirection::REMOTE_IRR);
