@@ -35,9 +35,9 @@ enum Way {
 
 const WAYS: [Way; 3] = [Way::Alone, Way::Beside, Way::Copy];
 
-/// The pages' addresses: data alone, and data beside code.
-fn pages() -> [u64; 2] {
-    [TEST_AREA, TEST_AREA + 4096]
+/// The pages' addresses: data beside a breakpoint, data beside code and a breakpoint, and data alone.
+fn pages() -> [u64; 3] {
+    [TEST_AREA, TEST_AREA + 4096, TEST_AREA + 8192]
 }
 
 /// Two vectors of memory.
@@ -101,14 +101,14 @@ fn main() {
     for page in pages() {
         paging::map_new(page, KERNEL);
     }
-    let [_, code] = pages();
+    let [_, code, _] = pages();
     // SAFETY: the page is the test's, and holds a function from now on.
     unsafe {
         (code as *mut u8).write_volatile(RET);
         asm!("call {}", in(reg) code);
     }
-    // On a byte of each page that nobody accesses.
-    let [data, code] = pages().map(|page| page + 64);
+    // On a byte of two pages that nobody accesses.
+    let [data, code, _] = pages().map(|page| page + 64);
     // SAFETY: they hit nothing.
     unsafe {
         asm!("mov dr0, {}", "mov dr1, {}", "mov dr7, {}", in(reg) data, in(reg) code, in(reg) BREAKPOINTS)
