@@ -139,14 +139,19 @@ impl Comparison<'_> {
         self.differs(&smaller).then_some(smaller)
     }
 
-    /// Prints a test of what the processor has done.
+    /// Prints a test of what the processor has done, unless tests have no guest of the mode.
     fn show_test(&mut self, found: &Found) {
         let Found { case, image, .. } = found;
+        let guest = match case.mode {
+            Mode::Long => "long_mode",
+            Mode::Compatibility32 => "compatibility",
+            Mode::Compatibility16 => return,
+        };
         let mut stepped = Box::new(Outcome::NONE);
         let Ok(trace) = self.tracer.run(image, case, &mut stepped, |_, _| {}) else { return };
         self.both.silicon.begin(image, std::slice::from_ref(case));
         let Ok(theirs) = self.both.silicon.finish()[0] else { return };
-        print_test(case, theirs, !trace.undefined);
+        print_test(guest, case, theirs, !trace.undefined);
     }
 }
 
@@ -201,8 +206,7 @@ fn value(value: u64) -> String {
 }
 
 /// Prints the sequence as a test in the manner of `core/tests`.
-fn print_test(case: &Case, theirs: &Outcome, flags: u64) {
-    let guest = if case.mode == Mode::Long { "long_mode" } else { "compatibility" };
+fn print_test(guest: &str, case: &Case, theirs: &Outcome, flags: u64) {
     eprintln!("  #[test]\n  fn as_the_processor_does() {{");
     eprintln!("      let mut guest = Guest::{guest}();");
     for register in Register::ALL {
