@@ -5,6 +5,7 @@
 mod common;
 
 use common::guest::{CODE, DATA, End, Guest, PAGES, STACK};
+use monovisor_core::Exit;
 use monovisor_core::state::{Cr0Flags, RFlags, Register, SegmentRegister, Vector};
 
 const GDT: u64 = 0x6000;
@@ -239,4 +240,38 @@ fn descriptors_may_lie_anywhere() {
     guest.state.rip = CODE;
     guest.set(Register::Rbx, DATA + 1);
     assert_eq!(raised(guest.run(&[0x8e, 0x1b])), Some(Vector::AlignmentCheck));
+}
+
+/// A handler at privilege level 3 has its frame on the program's stack. Where that is not aligned, the delivery
+/// of #AC raises #AC again and again, which a run ends with its budget.
+#[test]
+fn a_delivery_that_is_checked_itself_comes_to_no_end_but_the_budgets() {
+    const IDT: u64 = 0x7000;
+    let mut guest = checked(Guest::protected());
+    let put = |address: u64, value: u64| assert!(guest.ram.write(address, &value.to_le_bytes()));
+    put(GDT + 8, 0x00cf_fb00_0000_ffff);
+    put(GDT + 16, 0x00cf_f300_0000_ffff);
+    let gate = (CODE & 0xffff) | 0x0b << 16 | 0xee00 << 32 | (CODE >> 16) << 48;
+    for vector in [Vector::InvalidOpcode, Vector::AlignmentCheck] {
+        put(IDT + vector as u64 * 8, gate);
+    }
+    let state = &mut guest.state;
+    (state.gdtr.base, state.gdtr.limit) = (GDT, 0x17);
+    (state.idtr.base, state.idtr.limit) = (IDT, 0x7ff);
+    for (register, selector) in [(SegmentRegister::Cs, 0x0b), (SegmentRegister::Ss, 0x13)] {
+        let segment = &mut state.segments[register];
+        (segment.access, segment.selector) = (segment.access.with_dpl(3), selector);
+    }
+    // ud2
+    assert!(guest.ram.write(CODE, &[0x0f, 0x0b]));
+    guest.set(Register::Rsp, STACK - 1);
+    guest.vcpu.set_state(&guest.state);
+    for _ in 0..3 {
+        assert_eq!(guest.vcpu.run(1000), Exit::Budget);
+        let state = guest.vcpu.state();
+        assert_eq!((state.rip, state.gpr[Register::Rsp]), (CODE, STACK - 1));
+        let fault = state.pending.fault.expect("the next of them");
+        assert_eq!(fault.vector, Vector::AlignmentCheck);
+    }
+    assert_eq!(guest.vcpu.retired(), 0);
 }

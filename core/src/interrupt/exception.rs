@@ -162,7 +162,7 @@ fn raise_nested(
     note_payload(state, &exception);
     log.record(state, Cause::Exception(exception), nested);
     let mut current = exception;
-    // Ends: a second exception of a delivery is of a higher class, or makes a double fault.
+    // Ends: a second exception of a delivery is of a higher class, makes a double fault, or waits.
     loop {
         let second = match deliver(state, mmu, &event(state, &current)) {
             Err(second) => second,
@@ -171,6 +171,14 @@ fn raise_nested(
                 None => return Ok(()),
             },
         };
+        // Benign ones come one behind the other, perhaps for ever: #AC where the delivery of #AC is not aligned.
+        // A processor would not come back from that; here the next is an event of its own, of which each run
+        // has only as many as its budget.
+        if class(second.vector) == Class::Benign && class(current.vector) != Class::DoubleFault {
+            state.pending.fault = Some(second);
+            mmu.attention = true;
+            return Ok(());
+        }
         note_payload(state, &second);
         log.record(state, Cause::Exception(second), true);
         current = match (class(current.vector), class(second.vector)) {

@@ -91,7 +91,8 @@ pub struct Pending {
     pub nmi: bool,
     /// A maskable interrupt, already acknowledged, waits for delivery.
     pub interrupt: Option<u8>,
-    /// A fault that a task switch has raised behind its point of no return: it is the new task's.
+    /// A fault that a task switch has raised behind its point of no return: it is the new task's. Or a benign
+    /// one that the delivery of another exception has raised.
     pub fault: Option<Exception>,
 }
 
