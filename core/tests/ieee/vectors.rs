@@ -59,8 +59,23 @@ impl Vector {
             |text: &str| Some((u128::from_str_radix(text, 16).ok()?, 4 * text.len() as u32));
         let mut operands = line.split_whitespace().map(number).collect::<Option<Vec<_>>>()?;
         let (flags, result) = (operands.pop()?.0 as u8, operands.pop()?);
+        let (result, flags) = open_fused(&operands).unwrap_or((result, flags));
         Some(Self { operands, result, flags })
     }
+}
+
+/// Result and flags of 0 × ∞ + NaN, which IEEE 754 leaves open: to SoftFloat it is an invalid operation,
+/// to x86 (SDM, VFMADD132SD) the addend, which is one if it signals.
+fn open_fused(operands: &[(u128, u32)]) -> Option<((u128, u32), u8)> {
+    const INVALID: u8 = 0x10;
+    let &[(left, bits), (right, _), (addend, _)] = operands else { return None };
+    let fraction = if bits == 32 { 23 } else { 52 };
+    let sign = 1 << (bits - 1);
+    let (infinity, quiet) = (sign - (1 << fraction), 1 << (fraction - 1));
+    let factors = [left, right].map(|factor| factor & !sign);
+    let is_open = matches!(factors, [0, other] | [other, 0] if other == infinity);
+    let flags = if addend & quiet == 0 { INVALID } else { 0 };
+    (is_open && addend & !sign > infinity).then_some(((addend | quiet, bits), flags))
 }
 
 /// Gives vectors.
